@@ -1,0 +1,5 @@
+//! The engine: from YAML to hosts that are as it says.
+#![allow(missing_docs, reason = "being laid out")]
+
+pub mod source;
+pub mod value;

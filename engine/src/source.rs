@@ -1,0 +1,87 @@
+//! The files a run is made from, read once, and places in them.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+/// A file that was read: its name as the user would write it, and its text.
+#[derive(PartialEq, Eq)]
+pub struct Source {
+    /// The path as given by the user or as found beside the file that names it; `<command line>` for `-e`.
+    pub path: PathBuf,
+    /// The whole text. Of a vault file this is the *encrypted* text, so that no diagnostic can show a secret.
+    pub text: String,
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Source({})", self.path.display())
+    }
+}
+
+/// A place in a [`Source`]: bytes `start..end`. Cheap to clone; compares equal to every other span, so that values
+/// which carry one compare by what they mean.
+#[derive(Clone)]
+pub struct Span {
+    /// The file.
+    pub source: Arc<Source>,
+    /// First byte.
+    pub start: usize,
+    /// One past the last byte.
+    pub end: usize,
+}
+
+impl Span {
+    /// A span in `source`, clamped to its text.
+    pub fn new(source: &Arc<Source>, start: usize, end: usize) -> Self {
+        let len = source.text.len();
+        Self { source: Arc::clone(source), start: start.min(len), end: end.clamp(start.min(len), len) }
+    }
+
+    /// The place of something that no file holds: a registered result, a magic variable.
+    pub fn none() -> Self {
+        static NONE: OnceLock<Arc<Source>> = OnceLock::new();
+        let source = NONE.get_or_init(|| Arc::new(Source { path: PathBuf::new(), text: String::new() }));
+        Self { source: Arc::clone(source), start: 0, end: 0 }
+    }
+
+    /// Whether this is [`Span::none`].
+    pub fn is_none(&self) -> bool {
+        self.source.path.as_os_str().is_empty()
+    }
+
+    /// The file's path.
+    pub fn path(&self) -> &Path {
+        &self.source.path
+    }
+
+    /// Line and column of the start, both from 1; the column counts characters.
+    pub fn line_col(&self) -> (usize, usize) {
+        let before = &self.source.text[..self.source.text.floor_char_boundary(self.start)];
+        let line = before.matches('\n').count() + 1;
+        let col = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+        (line, col)
+    }
+}
+
+impl PartialEq for Span {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Span {}
+
+/// `file:line:col`.
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (line, col) = self.line_col();
+        write!(f, "{}:{line}:{col}", self.path().display())
+    }
+}
+
+impl fmt::Debug for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

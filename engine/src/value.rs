@@ -1,0 +1,50 @@
+//! The values that variables hold and templates yield.
+
+use indexmap::IndexMap;
+use trueup_modules::secret::Secret;
+
+use crate::source::Span;
+
+/// A dictionary, in the order of its source.
+pub type Map = IndexMap<String, Value>;
+
+/// What a variable holds. The type says what has still to happen to a text: a [`Value::Template`] is rendered when it
+/// is read, a [`Value::Str`] never (`!unsafe`, registered results, facts).
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// `null`, `~`, Python's `None`.
+    Null,
+    /// `true`, `yes`.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// A real number.
+    Float(f64),
+    /// A text that is final.
+    Str(String),
+    /// A text that holds `{{ … }}` or `{% … %}`, rendered each time it is read.
+    Template(Template),
+    /// A text from a vault, or derived from one.
+    Secret(Secret),
+    /// In a preview: not to be known before that task has run. Poisons whatever reads it.
+    Unknown(Why),
+    /// The magic variable `omit`: the parameter that is given it counts as not given.
+    Omit,
+    /// A list.
+    List(Vec<Value>),
+    /// A dictionary.
+    Map(Map),
+}
+
+/// A text with template syntax, and where it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Template {
+    /// The text as written.
+    pub text: String,
+    /// Where; for error messages.
+    pub span: Span,
+    /// It was read from a vault: what it yields is a [`Value::Secret`].
+    pub secret: bool,
+}
+
+pub use trueup_modules::host::Why;
