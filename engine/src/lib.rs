@@ -1,5 +1,8 @@
 //! The engine: from YAML to hosts that are as it says.
 #![allow(missing_docs, reason = "being laid out")]
 
+pub mod diagnostic;
 pub mod source;
 pub mod value;
+pub mod vault;
+pub mod yaml;
