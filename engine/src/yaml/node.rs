@@ -1,0 +1,138 @@
+//! The tree that a YAML document is read into.
+
+use indexmap::IndexMap;
+
+use super::scalar::{self, Plain};
+use crate::source::Span;
+
+/// A value in a YAML document and its place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// What stands there.
+    pub data: Data,
+    /// Where. In a vault file this is always its first line: the text there is encrypted.
+    pub span: Span,
+    /// It or what it stands in is tagged `!unsafe`: no text in it is ever a template.
+    pub is_unsafe: bool,
+}
+
+/// The three shapes of YAML.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Data {
+    /// A text, number, boolean or null.
+    Scalar(Scalar),
+    /// A list.
+    Seq(Vec<Node>),
+    /// A dictionary; merge keys are already merged.
+    Map(Mapping),
+}
+
+/// A dictionary in the order of its source.
+pub type Mapping = IndexMap<String, Entry>;
+
+/// What stands beside a key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// The place of the key.
+    pub key: Span,
+    /// The value.
+    pub value: Node,
+}
+
+/// A scalar as it was written: what it means depends on who reads it (`mode: 0644`).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scalar {
+    /// The text, unquoted and unescaped; of a `!vault` value the decrypted text.
+    pub text: String,
+    /// How it was written.
+    pub style: Style,
+    /// It comes from a vault.
+    pub secret: bool,
+}
+
+/// How a scalar was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// Without quotes: YAML 1.1 decides what it is.
+    Plain,
+    /// Quoted, a block, or tagged `!!str`: always a string.
+    Text,
+}
+
+impl Scalar {
+    /// What the scalar means in YAML 1.1.
+    pub fn resolve(&self) -> Plain {
+        match self.style {
+            Style::Plain => scalar::resolve(&self.text),
+            Style::Text => Plain::Str(self.text.clone()),
+        }
+    }
+
+    /// Whether the text holds template syntax.
+    pub fn is_template(&self) -> bool {
+        ["{{", "{%", "{#"].iter().any(|open| self.text.contains(open))
+    }
+}
+
+impl Node {
+    /// A string at a place; what a reader of another format (INI) makes.
+    pub fn text(text: impl Into<String>, span: &Span) -> Self {
+        let scalar = Scalar { text: text.into(), style: Style::Text, secret: false };
+        Self { data: Data::Scalar(scalar), span: span.clone(), is_unsafe: false }
+    }
+
+    /// The scalar, if it is one.
+    pub fn as_scalar(&self) -> Option<&Scalar> {
+        match &self.data {
+            Data::Scalar(scalar) => Some(scalar),
+            _ => None,
+        }
+    }
+
+    /// The list, if it is one.
+    pub fn as_seq(&self) -> Option<&[Node]> {
+        match &self.data {
+            Data::Seq(items) => Some(items),
+            _ => None,
+        }
+    }
+
+    /// The dictionary, if it is one.
+    pub fn as_map(&self) -> Option<&Mapping> {
+        match &self.data {
+            Data::Map(map) => Some(map),
+            _ => None,
+        }
+    }
+
+    /// Whether it is null.
+    pub fn is_null(&self) -> bool {
+        self.as_scalar().is_some_and(|scalar| scalar.resolve() == Plain::Null)
+    }
+
+    /// Whether it is a text that has to be rendered before it means something.
+    pub fn is_template(&self) -> bool {
+        !self.is_unsafe && self.as_scalar().is_some_and(Scalar::is_template)
+    }
+
+    /// What it is, for error messages: `a list`, `the string "x"`. Never shows a secret.
+    pub fn describe(&self) -> String {
+        match &self.data {
+            Data::Seq(_) => "a list".to_owned(),
+            Data::Map(_) => "a dictionary".to_owned(),
+            Data::Scalar(scalar) if scalar.secret => "a secret text".to_owned(),
+            Data::Scalar(scalar) => match scalar.resolve() {
+                Plain::Null => "null".to_owned(),
+                Plain::Bool(b) => format!("the boolean `{b}`"),
+                Plain::Int(_) | Plain::Float(_) => format!("the number `{}`", scalar.text),
+                Plain::Str(text) => format!("the string `{}`", abbreviate(&text)),
+            },
+        }
+    }
+}
+
+fn abbreviate(text: &str) -> String {
+    let line = text.lines().next().unwrap_or("");
+    let short: String = line.chars().take(40).collect();
+    if short.len() < text.len() { format!("{short}…") } else { short }
+}
