@@ -37,7 +37,7 @@
 #   pg       PostgreSQL (15 on bookworm) with a cluster `main`, not started at boot
 #   python   Python 3 with python3-apt and python3-psycopg2 (for comparing with Ansible)
 # Their apt reads only the repository made by `build` (/srv/apt on each host, file:, no network):
-# $LAB_REPO_PACKAGES and all they depend on.  To add a package of your own, put the .deb in
+# $LAB_REPO_PACKAGES, all they depend on, and pg_tde_standin/ as a package.  To add a package of your own, put the .deb in
 # $LAB_DIR/repo and say `lab.sh reindex`.
 #
 # What they can't do.  All share the machine's kernel: no kernel modules, no setting of the clock, no
@@ -58,6 +58,7 @@ set -euo pipefail
 PATH=${PATH:+$PATH:}/usr/sbin:/usr/bin:/sbin:/bin
 readonly MAX_HOSTS=240
 SELF=$(readlink -f "$0")
+STANDIN=${SELF%/*}/pg_tde_standin           # packaged for the hosts as trueup-pg-tde-standin
 export LAB=$SELF LAB_NAME LAB_DIR LAB_NET
 
 say()  { printf '%s\n' "lab: $*" >&2; }
@@ -124,11 +125,15 @@ need_packages() {
         apt-get install -y -q --no-install-recommends "${missing[@]}"
 }
 
-# The index goes in place by rename, so that a host's apt never reads half of one.
+# The index goes in place by rename, so that a host's apt never reads half of one.  Release tells apt that there is
+# no compressed one to look for.
 cmd_reindex() (
     cd "$REPO"
     dpkg-scanpackages --multiversion . 2>/dev/null >Packages.new
+    printf 'Suite: lab\nDate: %s\nSHA256:\n %s %s Packages\n' "$(date -uR)" "$(sha256sum Packages.new | cut -d' ' -f1)" \
+        "$(stat -c %s Packages.new)" >Release.new
     mv Packages.new Packages
+    mv Release.new Release
 )
 
 # in_tree LOWERDIR UPPER CMD...: run CMD as root in a tree, what it writes going to UPPER (or,
@@ -169,6 +174,10 @@ build_base() {
     in_tree "$BASE" "" apt-get -q -y -o Dir::Cache::archives=/srv/apt --download-only install \
         $LAB_REPO_PACKAGES python3-minimal python3-apt python3-psycopg2 acl >/dev/null
     rm -rf "$REPO/partial" "$REPO/lock"
+    # Beside Debian's, the packages that we make ourselves.
+    local major
+    major=$(basename "$(echo "$REPO"/postgresql-[0-9]*)" | sed 's/^postgresql-\([0-9]*\)_.*/\1/')
+    "$STANDIN/build-deb.sh" "$REPO" "$major"
     cmd_reindex
 
     # From here on the base knows no network but the lab's.
@@ -223,6 +232,7 @@ build_layer() {
 # What the build depends on.  A build of anything else is another build.
 build_id() {
     { declare -f build_base build_layer in_tree
+      cat "$STANDIN"/{build-deb.sh,pg_tde.control,pg_tde--*.sql}
       echo "$LAB_SUITE $LAB_REPO_PACKAGES"; } | sha256sum | cut -d' ' -f1
 }
 
