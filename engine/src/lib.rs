@@ -1,6 +1,7 @@
 //! The engine: from YAML to hosts that are as it says.
 #![allow(missing_docs, reason = "being laid out")]
 
+pub mod connect;
 pub mod diagnostic;
 pub mod source;
 pub mod value;

@@ -1,0 +1,112 @@
+//! A command on an SSH channel: one message queue there, three streams and an exit here.
+
+use std::convert::Infallible;
+
+use russh::client::{Handle, Handler, Msg};
+use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::sync::oneshot;
+
+use super::ConnectError;
+use super::session::{Ending, Exit, Overflow, PIPE, Session};
+
+/// The size of the packets that stdin is cut into: the most that OpenSSH takes.
+const PACKET: usize = 32 * 1024;
+
+/// The stream number of stderr (RFC 4254, 5.2).
+const STDERR: u32 = 1;
+
+/// Starts a command. That the server refuses to is only known from its session.
+pub(super) async fn exec<H: Handler>(handle: &Handle<H>, command: &str, at: &str) -> Result<Session, ConnectError> {
+    let refused = |error: russh::Error| match error {
+        russh::Error::ChannelOpenFailure(reason) => {
+            ConnectError::Exec { at: at.to_owned(), reason: format!("no channel: {}", reason.description()) }
+        }
+        _ => ConnectError::Lost { at: at.to_owned() },
+    };
+    let (reads, writes) = handle.channel_open_session().await.map_err(refused)?.split();
+    writes.exec(true, command).await.map_err(refused)?;
+
+    let (fed, stdin) = tokio::io::duplex(PIPE);
+    let (stdout, out) = tokio::io::duplex(PIPE);
+    let (stderr, err) = tokio::io::duplex(PIPE);
+    let (tell, told) = oneshot::channel();
+    let ending = Ending::new(told, at);
+    tokio::spawn(carry(Carrier { reads, out, err: Overflow(err), tell, at: at.to_owned() }, writes, fed));
+    Ok(Session { stdin: Box::new(stdin), stdout: Box::new(stdout), stderr: Box::new(stderr), ending })
+}
+
+/// Carries bytes both ways until the server closes the channel or nobody listens any more.
+async fn carry(mut carrier: Carrier, writes: ChannelWriteHalf<Msg>, fed: DuplexStream) {
+    // The feeder never returns, so that it is the command's end that ends this.
+    let exit = tokio::select! {
+        exit = carrier.hear() => exit,
+        never = feed(fed, &writes) => match never {},
+    };
+    // The server has closed it already, or the connection is gone; then there is nothing to close.
+    let _ = writes.close().await;
+    let exit = exit.unwrap_or(Err(ConnectError::Lost { at: carrier.at }));
+    // Whoever did not wait for the end does not want to know.
+    let _ = carrier.tell.send(exit);
+}
+
+/// Sends stdin, and its end.
+async fn feed(mut fed: DuplexStream, writes: &ChannelWriteHalf<Msg>) -> Infallible {
+    let mut buffer = vec![0; PACKET];
+    loop {
+        match fed.read(&mut buffer).await {
+            Ok(0) | Err(_) => break,
+            Ok(read) if writes.data_bytes(buffer[..read].to_vec()).await.is_err() => break,
+            Ok(_) => {}
+        }
+    }
+    let _ = writes.eof().await;
+    std::future::pending().await
+}
+
+/// The receiving end of a channel, and where its messages go.
+struct Carrier {
+    reads: ChannelReadHalf,
+    out: DuplexStream,
+    err: Overflow,
+    tell: oneshot::Sender<Result<Exit, ConnectError>>,
+    at: String,
+}
+
+impl Carrier {
+    /// Hands out what the server sends, until it closes the channel. `None` if it never said how the command ended.
+    async fn hear(&mut self) -> Option<Result<Exit, ConnectError>> {
+        let mut exit = None;
+        while let Some(message) = self.reads.wait().await {
+            match message {
+                ChannelMsg::Data { data } => {
+                    if self.out.write_all(&data).await.is_err() && self.tell.is_closed() {
+                        break;
+                    }
+                }
+                ChannelMsg::ExtendedData { data, ext: STDERR } => self.err.offer(&data),
+                ChannelMsg::Eof => {
+                    // The end of stdout and stderr; the readers may go on to wait for the exit.
+                    let _ = self.out.shutdown().await;
+                    self.err.end().await;
+                }
+                ChannelMsg::ExitStatus { exit_status } => exit = Some(Ok(Exit::Status(exit_status))),
+                ChannelMsg::ExitSignal { signal_name, .. } => exit = Some(Ok(Exit::Signal(name(signal_name)))),
+                ChannelMsg::Failure => {
+                    let reason = "the server does not allow commands".to_owned();
+                    exit = Some(Err(ConnectError::Exec { at: self.at.clone(), reason }));
+                    break;
+                }
+                _ => {}
+            }
+        }
+        exit
+    }
+}
+
+fn name(signal: Sig) -> String {
+    match signal {
+        Sig::Custom(name) => name,
+        signal => format!("{signal:?}"),
+    }
+}

@@ -1,0 +1,209 @@
+//! Files of known hosts: which keys a host is known by, and remembering a new one (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT).
+
+use std::fs;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use hmac::{Hmac, Mac};
+use russh::keys::ssh_key::known_hosts::{Entry, HostPatterns, Marker};
+use russh::keys::{Algorithm, Certificate, HashAlg, PublicKey};
+use sha1::Sha1;
+
+use super::error::{ConnectError, HostKeyError};
+use super::{Target, pattern};
+
+/// The lines of the files that are about one host.
+pub(super) struct KnownHosts {
+    /// As the files write this host: `host`, or `[host]:port` if the port is not 22.
+    name: String,
+    /// The name in a host's certificate: without the port.
+    principal: String,
+    /// Lines for `name`.
+    lines: Vec<Line>,
+    /// Lines for the host without its port: they may vouch for a key, but say nothing against one.
+    portless: Vec<Line>,
+}
+
+/// A line, and where it stands.
+struct Line {
+    path: PathBuf,
+    /// From 1.
+    number: usize,
+    marker: Option<Marker>,
+    key: PublicKey,
+}
+
+/// What the files say about a key.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// They know it.
+    Known,
+    /// They know no key of this host.
+    Unknown(HostKeyError),
+    /// They know another key, or have revoked this one.
+    Refused(HostKeyError),
+}
+
+impl KnownHosts {
+    /// Reads what the target's files say about it. Files that do not exist and lines that make no sense are passed
+    /// over, as OpenSSH does.
+    pub(super) fn of(target: &Target) -> Result<Self, ConnectError> {
+        let principal = target.host.to_lowercase();
+        let name = if target.port == 22 { principal.clone() } else { format!("[{principal}]:{}", target.port) };
+        let mut known = Self { name, principal, lines: Vec::new(), portless: Vec::new() };
+        for path in &target.known_hosts {
+            match fs::read(path) {
+                Ok(text) => known.add(path, &String::from_utf8_lossy(&text)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(source) => return Err(ConnectError::KnownHosts { path: path.clone(), source }),
+            }
+        }
+        Ok(known)
+    }
+
+    fn add(&mut self, path: &Path, text: &str) {
+        for (index, line) in text.lines().enumerate() {
+            let Some(entry) = parse(line) else { continue };
+            let (here, portless) = (covers(&entry, &self.name), covers(&entry, &self.principal));
+            if !here && !portless {
+                continue;
+            }
+            let marker = entry.marker().copied();
+            let key = entry.public_key().clone();
+            let line = Line { path: path.to_owned(), number: index + 1, marker, key };
+            if here { self.lines.push(line) } else { self.portless.push(line) }
+        }
+    }
+
+    /// The algorithms to ask the server for: first those that it is known by, so that a known key is not missed
+    /// because the server would rather show another.
+    pub(super) fn algorithms(&self, all: &[Algorithm]) -> Vec<Algorithm> {
+        let known = |algorithm: &Algorithm| self.plain().any(|line| same_family(&line.key.algorithm(), algorithm));
+        let (mut first, rest): (Vec<_>, Vec<_>) = all.iter().cloned().partition(known);
+        first.extend(rest);
+        first
+    }
+
+    /// Whether an authority is trusted to vouch for this host with a certificate.
+    pub(super) fn has_authority(&self) -> bool {
+        self.authorities().next().is_some()
+    }
+
+    /// Judges a key.
+    pub(super) fn check(&self, key: &PublicKey) -> Verdict {
+        let (algorithm, fingerprint) = describe(key);
+        if let Some(line) = self.revoked(key) {
+            let (path, line) = (line.path.clone(), line.number);
+            return Verdict::Refused(HostKeyError::Revoked { path, line, algorithm, fingerprint });
+        }
+        let is_it = |line: &&Line| line.marker.is_none() && line.key.key_data() == key.key_data();
+        if self.lines.iter().chain(&self.portless).any(|line| is_it(&line)) {
+            return Verdict::Known;
+        }
+        // A server that shows a key of another kind than the one it is known by was asked for that one first: it has
+        // lost it, or it is not that server.
+        let other = self.plain().find(|line| line.key.algorithm() == key.algorithm()).or_else(|| self.plain().next());
+        match other {
+            None => Verdict::Unknown(HostKeyError::Unknown { algorithm, fingerprint }),
+            Some(line) => {
+                let (old_algorithm, old) = describe(&line.key);
+                let (path, entry, line) = (line.path.clone(), self.name.clone(), line.number);
+                let changed = HostKeyError::Changed { path, line, old_algorithm, old, algorithm, fingerprint, entry };
+                Verdict::Refused(changed)
+            }
+        }
+    }
+
+    /// Judges a certificate: signed by an authority that the files trust for this host, in time, for this host.
+    pub(super) fn check_certificate(&self, certificate: &Certificate) -> Verdict {
+        let refuse = |reason: &str| Verdict::Refused(HostKeyError::Certificate { reason: reason.to_owned() });
+        let subject = PublicKey::from(certificate.public_key().clone());
+        let signer = PublicKey::from(certificate.signature_key().clone());
+        if self.revoked(&subject).or_else(|| self.revoked(&signer)).is_some() {
+            return refuse("its key, or that of its authority, was revoked");
+        }
+        if !certificate.cert_type().is_host() {
+            return refuse("it is for a user, not for a host");
+        }
+        if !certificate.critical_options().is_empty() {
+            return refuse("it has critical options, and none are known for hosts");
+        }
+        let principals = certificate.valid_principals();
+        if !principals.iter().any(|principal| pattern::matches(principal, &self.principal)) {
+            return refuse(&format!("it is for {}, not for {}", principals.join(", "), self.principal));
+        }
+        let trusted: Vec<_> = self.authorities().map(|line| line.key.fingerprint(HashAlg::Sha256)).collect();
+        match certificate.validate(&trusted) {
+            Ok(()) => Verdict::Known,
+            Err(_) => refuse(&format!("its authority {} is not trusted, or it has expired", describe(&signer).1)),
+        }
+    }
+
+    /// Remembers a new key in `path`: one write at the end of the file, so that parallel runs don't mix their lines.
+    pub(super) fn learn(&self, path: &Path, key: &PublicKey) -> Result<(), ConnectError> {
+        let fail = |source| ConnectError::KnownHosts { path: path.to_owned(), source };
+        let text = PublicKey::from(key.key_data().clone()).to_openssh().map_err(io::Error::other).map_err(fail)?;
+        append(path, &format!("{} {}\n", self.name, text.trim_end())).map_err(fail)
+    }
+
+    /// Lines with a plain key, neither an authority's nor revoked.
+    fn plain(&self) -> impl Iterator<Item = &Line> {
+        self.lines.iter().filter(|line| line.marker.is_none())
+    }
+
+    fn authorities(&self) -> impl Iterator<Item = &Line> {
+        let lines = self.lines.iter().chain(&self.portless);
+        lines.filter(|line| line.marker == Some(Marker::CertAuthority))
+    }
+
+    fn revoked(&self, key: &PublicKey) -> Option<&Line> {
+        let mut lines = self.lines.iter().chain(&self.portless);
+        lines.find(|line| line.marker == Some(Marker::Revoked) && line.key.key_data() == key.key_data())
+    }
+}
+
+/// A key's algorithm and its SHA-256 fingerprint, as `ssh-keygen -l` writes them.
+pub(super) fn describe(key: &PublicKey) -> (String, String) {
+    (key.algorithm().to_string(), key.fingerprint(HashAlg::Sha256).to_string())
+}
+
+/// One line; `None` for blank lines, comments and nonsense.
+fn parse(line: &str) -> Option<Entry> {
+    let line = line.trim();
+    if line.is_empty() || line.starts_with('#') {
+        return None;
+    }
+    line.split_whitespace().collect::<Vec<_>>().join(" ").parse().ok()
+}
+
+fn covers(entry: &Entry, name: &str) -> bool {
+    match entry.host_patterns() {
+        HostPatterns::Patterns(patterns) => pattern::list_matches(patterns.iter().map(String::as_str), name),
+        HostPatterns::HashedName { salt, hash } => {
+            let mac = Hmac::<Sha1>::new_from_slice(salt).expect("HMAC takes keys of any length");
+            mac.chain_update(name).verify_slice(hash).is_ok()
+        }
+    }
+}
+
+/// An RSA key serves for several algorithms, which differ by the hash.
+fn same_family(key: &Algorithm, algorithm: &Algorithm) -> bool {
+    match (key, algorithm) {
+        (Algorithm::Rsa { .. }, Algorithm::Rsa { .. }) => true,
+        (key, algorithm) => key == algorithm,
+    }
+}
+
+fn append(path: &Path, line: &str) -> io::Result<()> {
+    if let Some(parent) = path.parent() {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
+    }
+    let mut file = fs::OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
+    let mut last = [b'\n'];
+    if file.seek(SeekFrom::End(-1)).is_ok() {
+        file.read_exact(&mut last)?;
+    }
+    let text = if last == [b'\n'] { line.to_owned() } else { format!("\n{line}") };
+    file.write_all(text.as_bytes())
+}

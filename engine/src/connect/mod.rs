@@ -1,0 +1,159 @@
+//! Reaching a host: an SSH connection or a local process, commands on it as streams, and the agent started there.
+//!
+//! Invariants of absence: nothing in here knows a playbook, a task or a frame; nothing writes to a host except
+//! [`upload`], which places the agent; no key of a host is ever accepted unseen, except where [`HostKeys::Off`] says so.
+
+mod auth;
+mod channel;
+mod error;
+mod known_hosts;
+mod local;
+mod pattern;
+mod retry;
+mod session;
+mod ssh;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use trueup_modules::secret::Secret;
+
+pub use error::{Attempt, ConnectError, HostKeyError};
+pub use session::{Ending, Exit, Output, Session};
+
+/// How to reach a host: what the inventory's connection variables and `~/.ssh/config` say, merged.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The host's name in the inventory.
+    pub name: String,
+    /// The name or address to connect to, and the name under which its key is looked up.
+    pub host: String,
+    /// The TCP port.
+    pub port: u16,
+    /// The user to log in as.
+    pub user: String,
+    /// For the methods `password` and `keyboard-interactive`.
+    pub password: Option<Secret>,
+    /// Private keys to try, in this order.
+    pub identity_files: Vec<Identity>,
+    /// The text of a private key, tried before all others.
+    pub private_key: Option<Secret>,
+    /// Opens encrypted private keys.
+    pub passphrase: Option<Secret>,
+    /// The socket of an ssh-agent (`SSH_AUTH_SOCK`).
+    pub agent: Option<PathBuf>,
+    /// Offer only those keys of the agent that are also among `identity_files` (`IdentitiesOnly`).
+    pub identities_only: bool,
+    /// Files with the keys of known hosts; a new key is added to the first.
+    pub known_hosts: Vec<PathBuf>,
+    /// What to do with a host key that no file knows.
+    pub host_keys: HostKeys,
+    /// The limit of each step: of resolving the name, of connecting to an address, of the key exchange.
+    pub connect_timeout: Duration,
+    /// How often to try again when the server drops the connection before the key exchange is done, as an sshd does
+    /// that has more logins pending than its `MaxStartups`.
+    pub retries: u32,
+    /// Hosts to go through, the first one reached directly (`ProxyJump`).
+    pub jumps: Vec<Target>,
+}
+
+impl Target {
+    /// A target with the defaults: port 22, no credentials, no known hosts, strict checking.
+    pub fn new(host: impl Into<String>, user: impl Into<String>) -> Self {
+        let host = host.into();
+        Self {
+            name: host.clone(),
+            host,
+            port: 22,
+            user: user.into(),
+            password: None,
+            identity_files: Vec::new(),
+            private_key: None,
+            passphrase: None,
+            agent: None,
+            identities_only: false,
+            known_hosts: Vec::new(),
+            host_keys: HostKeys::Strict,
+            connect_timeout: Duration::from_secs(10),
+            retries: 6,
+            jumps: Vec::new(),
+        }
+    }
+
+    /// `host:port`, for messages.
+    pub fn at(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// A private key in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The file; OpenSSH's own format, PKCS#8 or PKCS#1 PEM.
+    pub path: PathBuf,
+    /// Somebody asked for this key: that it is missing is worth a word. The default keys just need not exist.
+    pub asked_for: bool,
+}
+
+/// What to do with a host whose key is not known. A changed key and a revoked one are refused in the first two.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HostKeys {
+    /// Refuse it (`StrictHostKeyChecking yes`).
+    #[default]
+    Strict,
+    /// Accept it and remember it (`accept-new`).
+    AcceptNew,
+    /// Accept any key that is not revoked, and remember none (`no`).
+    Off,
+}
+
+/// The way to a host.
+#[derive(Clone, Debug)]
+pub enum Way {
+    /// This machine, without SSH.
+    Local,
+    /// Another machine, through SSH.
+    Ssh(Box<Target>),
+}
+
+/// A host that commands can be run on. Dropping it ends it, once its last [`Session`] is gone.
+pub struct Connection {
+    link: Link,
+    negotiated: String,
+}
+
+enum Link {
+    Local,
+    Ssh(ssh::Link),
+}
+
+/// Opens a connection and logs in.
+pub async fn open(way: &Way) -> Result<Connection, ConnectError> {
+    match way {
+        Way::Local => Ok(Connection { link: Link::Local, negotiated: "local".to_owned() }),
+        Way::Ssh(target) => {
+            let link = ssh::open(target).await?;
+            let negotiated = link.negotiated();
+            Ok(Connection { link: Link::Ssh(link), negotiated })
+        }
+    }
+}
+
+impl Connection {
+    /// Starts a command without a terminal, through the user's login shell as `ssh host command` does.
+    pub async fn exec(&self, command: &str) -> Result<Session, ConnectError> {
+        match &self.link {
+            Link::Local => local::exec(command),
+            Link::Ssh(link) => link.exec(command).await,
+        }
+    }
+
+    /// The algorithms that were agreed on: key exchange, cipher, host key. For `-v`.
+    pub fn negotiated(&self) -> &str {
+        &self.negotiated
+    }
+}
