@@ -126,6 +126,11 @@ impl Diagnostics {
         self.0.iter()
     }
 
+    /// Puts them in the order of their places, file by file.
+    pub fn sort(&mut self) {
+        self.0.sort_by_key(|d| d.labels.first().map(|(span, _)| (span.path().to_owned(), span.start)));
+    }
+
     /// All of them, an empty line between two.
     pub fn render(&self, paint: Paint) -> String {
         self.0.iter().map(|d| d.render(paint)).collect::<Vec<_>>().join("\n")
@@ -157,7 +162,10 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(&wanted, &fold(candidate)), candidate))
         .filter(|(distance, candidate)| *distance <= limit && *distance < candidate.chars().count())
-        .min_by_key(|(distance, _)| *distance)
+        .min_by(|(near, a), (far, b)| {
+            let likeness = |candidate: &str| strsim::jaro_winkler(&wanted, &fold(candidate));
+            near.cmp(far).then_with(|| likeness(b).total_cmp(&likeness(a)))
+        })
         .map(|(_, candidate)| candidate)
 }
 
@@ -318,6 +326,7 @@ mod tests {
             ("bcome", &["become", "name"], Some("become")),
             ("Become-User", &["become", "become_user"], Some("become_user")),
             ("wehn", &["when"], Some("when")),
+            ("taks", &["tags", "tasks"], Some("tasks")),
             ("x", &["y"], None),
             ("completely", &["different"], None),
         ];

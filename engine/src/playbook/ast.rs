@@ -1,0 +1,305 @@
+//! The tree that a playbook is read into.
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use crate::source::{Source, Span};
+use crate::value::Template;
+use crate::yaml::{self, Mapping, Node};
+
+/// Something and its place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spanned<T> {
+    /// The thing.
+    pub value: T,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// A keyword's value: known when the playbook is read, or a template whose type is checked once it is rendered.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Field<T> {
+    /// As written.
+    Known(T),
+    /// To be rendered.
+    Template(Template),
+}
+
+/// A keyword that may be absent.
+pub type Opt<T> = Option<Spanned<Field<T>>>;
+
+/// A whole file of plays.
+#[derive(Clone, Debug)]
+pub struct Playbook {
+    /// The file; relative paths start beside it.
+    pub source: Arc<Source>,
+    /// In the order of the file.
+    pub entries: Vec<Entry>,
+}
+
+/// What stands at the top of a playbook.
+#[derive(Clone, Debug)]
+pub enum Entry {
+    /// A play.
+    Play(Box<Play>),
+    /// `import_playbook`.
+    Import(Box<ImportPlaybook>),
+}
+
+/// `import_playbook: file`.
+#[derive(Clone, Debug)]
+pub struct ImportPlaybook {
+    /// The file.
+    pub file: Spanned<Field<String>>,
+    /// Conditions that every task of the file gets.
+    pub when: Vec<Condition>,
+    /// What its plays get.
+    pub common: Common,
+    /// The whole entry.
+    pub span: Span,
+}
+
+/// A play: hosts, and what is done on them.
+#[derive(Clone, Debug)]
+pub struct Play {
+    /// Host patterns; several are joined as with `,`.
+    pub hosts: Vec<Spanned<Field<String>>>,
+    /// `gather_facts`.
+    pub gather_facts: Opt<bool>,
+    /// Each item is one file, or a list of which the first that exists counts.
+    pub vars_files: Vec<Vec<Spanned<Field<String>>>>,
+    /// Run before the roles.
+    pub pre_tasks: Vec<Step>,
+    /// Run after `pre_tasks`.
+    pub roles: Vec<Role>,
+    /// Run after the roles.
+    pub tasks: Vec<Step>,
+    /// Run last.
+    pub post_tasks: Vec<Step>,
+    /// Run when notified.
+    pub handlers: Vec<Step>,
+    /// The sizes of the batches; the last one repeats.
+    pub serial: Vec<Spanned<Field<Batch>>>,
+    /// `linear`, `free`, `graph`, …
+    pub strategy: Opt<String>,
+    /// `inventory`, `sorted`, …
+    pub order: Opt<String>,
+    /// Percent of a batch that may fail; more ends the play.
+    pub max_fail_percentage: Opt<f64>,
+    /// Run the handlers of hosts that failed, too.
+    pub force_handlers: Opt<bool>,
+    /// What plays, blocks and tasks share.
+    pub common: Common,
+    /// The whole play.
+    pub span: Span,
+}
+
+/// The size of a batch.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Batch {
+    /// So many hosts.
+    Hosts(u64),
+    /// So many percent of the play's hosts.
+    Percent(f64),
+}
+
+/// A role in a play's `roles`.
+#[derive(Clone, Debug)]
+pub struct Role {
+    /// Its name or path.
+    pub name: Spanned<Field<String>>,
+    /// Keys that are no keywords: the role's parameters.
+    pub params: Mapping,
+    /// Conditions that every task of the role gets.
+    pub when: Vec<Condition>,
+    /// What its tasks get.
+    pub common: Common,
+    /// The whole item.
+    pub span: Span,
+}
+
+/// An item of a list of tasks.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// A task or handler.
+    Task(Box<Task>),
+    /// A block.
+    Block(Box<Block>),
+}
+
+/// Tasks that share keywords, and what to do when one fails.
+#[derive(Clone, Debug)]
+pub struct Block {
+    /// The tasks.
+    pub block: Vec<Step>,
+    /// Run when one of them failed.
+    pub rescue: Vec<Step>,
+    /// Run in any case.
+    pub always: Vec<Step>,
+    /// All must hold.
+    pub when: Vec<Condition>,
+    /// Handlers to notify when one of its tasks changed something.
+    pub notify: Vec<Spanned<Field<String>>>,
+    /// The host that acts instead.
+    pub delegate_to: Opt<String>,
+    /// What plays, blocks and tasks share.
+    pub common: Common,
+    /// The whole block.
+    pub span: Span,
+}
+
+/// A task or a handler.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// The module's name without the collections that Trueup's modules stand for: `copy` for `ansible.builtin.copy`.
+    pub module: Spanned<String>,
+    /// The module's name as written.
+    pub written: String,
+    /// What the module is given.
+    pub args: Args,
+    /// All must hold.
+    pub when: Vec<Condition>,
+    /// `loop` or `with_…`.
+    pub looping: Option<Loop>,
+    /// The variable that gets the result.
+    pub register: Option<Spanned<String>>,
+    /// `until`, `retries`, `delay`.
+    pub retry: Retry,
+    /// Whether the task counts as changed. Empty when not given.
+    pub changed_when: Vec<Condition>,
+    /// Whether the task counts as failed. Empty when not given.
+    pub failed_when: Vec<Condition>,
+    /// Handlers to notify when it changed something.
+    pub notify: Vec<Spanned<Field<String>>>,
+    /// Of a handler: further names that notify it.
+    pub listen: Vec<Spanned<Field<String>>>,
+    /// The host that acts instead.
+    pub delegate_to: Opt<String>,
+    /// Facts belong to the host that acted.
+    pub delegate_facts: Opt<bool>,
+    /// What plays, blocks and tasks share.
+    pub common: Common,
+    /// The whole task.
+    pub span: Span,
+}
+
+/// What a module is given.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Args {
+    /// Parameters by name, each with the place of its name.
+    pub params: Mapping,
+    /// Text that is no `name=value`: a command line, the file of `include_tasks`, a template that yields all parameters.
+    pub free_form: Option<Node>,
+    /// `args: "{{ … }}"`: parameters that are known once it is rendered; those above win.
+    pub rendered: Option<Template>,
+}
+
+/// `loop` or `with_…`, and `loop_control`.
+#[derive(Clone, Debug)]
+pub struct Loop {
+    /// What it goes over.
+    pub over: LoopOver,
+    /// How.
+    pub control: LoopControl,
+}
+
+/// What a loop goes over.
+#[derive(Clone, Debug)]
+pub enum LoopOver {
+    /// `loop:` a list, or a template that yields one.
+    List(Node),
+    /// `with_<lookup>:` the lookup's terms.
+    Lookup(Spanned<String>, Node),
+}
+
+/// `loop_control`.
+#[derive(Clone, Debug, Default)]
+pub struct LoopControl {
+    /// The variable with the item; `item` by default.
+    pub loop_var: Option<Spanned<String>>,
+    /// The variable with the index from 0.
+    pub index_var: Option<Spanned<String>>,
+    /// What is shown for an item.
+    pub label: Option<Node>,
+    /// Seconds between two items.
+    pub pause: Opt<f64>,
+    /// Whether `ansible_loop` is set.
+    pub extended: Opt<bool>,
+    /// Whether `ansible_loop.allitems` is set.
+    pub extended_allitems: Opt<bool>,
+    /// Ends the loop after an item for which all hold.
+    pub break_when: Vec<Condition>,
+}
+
+/// `until`, `retries` and `delay`. `until` alone means 3 retries; `retries` alone retries on failure.
+#[derive(Clone, Debug, Default)]
+pub struct Retry {
+    /// Tried again until all hold.
+    pub until: Vec<Condition>,
+    /// How often at most.
+    pub retries: Opt<i64>,
+    /// Seconds in between; 5 by default.
+    pub delay: Opt<f64>,
+}
+
+/// An expression without braces. `true` and `false` stand for themselves; a text in braces is kept as written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Condition {
+    /// The expression.
+    pub text: String,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// Whether and as whom a task acts.
+#[derive(Clone, Debug, Default)]
+pub struct Become {
+    /// `become`.
+    pub enabled: Opt<bool>,
+    /// `become_user`.
+    pub user: Opt<String>,
+    /// `become_method`.
+    pub method: Opt<String>,
+    /// `become_exe`.
+    pub exe: Opt<String>,
+    /// `become_flags`.
+    pub flags: Opt<String>,
+}
+
+/// The keywords that plays, blocks, tasks and roles share, and that the inner inherits from the outer.
+#[derive(Clone, Debug, Default)]
+pub struct Common {
+    /// For people.
+    pub name: Opt<String>,
+    /// Variables, by name.
+    pub vars: Mapping,
+    /// Dictionaries, or templates that yield one; the later wins.
+    pub environment: Vec<Node>,
+    /// For `--tags` and `--skip-tags`; added to those of the outer.
+    pub tags: Vec<Spanned<Field<String>>>,
+    /// `become…`.
+    pub escalation: Become,
+    /// The user to connect as.
+    pub remote_user: Opt<String>,
+    /// The port to connect to.
+    pub port: Opt<i64>,
+    /// `ssh`, `local`.
+    pub connection: Opt<String>,
+    /// Parameters and results are not to be shown.
+    pub no_log: Opt<bool>,
+    /// `true`: never change anything; `false`: change things also in a preview.
+    pub check_mode: Opt<bool>,
+    /// Whether differences are shown.
+    pub diff: Opt<bool>,
+    /// A failure is not one.
+    pub ignore_errors: Opt<bool>,
+    /// An unreachable host stays in the play.
+    pub ignore_unreachable: Opt<bool>,
+    /// A failure on one host ends the play on all.
+    pub any_errors_fatal: Opt<bool>,
+    /// Only the first host acts.
+    pub run_once: Opt<bool>,
+    /// Keywords of Ansible that have no field here, as written.
+    pub carried: IndexMap<String, yaml::Entry>,
+}

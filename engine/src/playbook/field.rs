@@ -1,0 +1,131 @@
+//! What the values of keywords may be.
+
+use super::ast::{Batch, Condition, Field, Spanned};
+use crate::diagnostic::Diagnostic;
+use crate::value::{Template, Value};
+use crate::yaml::{Data, Node, Plain, Scalar};
+
+/// A value that a keyword may have.
+pub(super) trait FromScalar: Sized {
+    /// For messages: `true or false`.
+    const EXPECTED: &'static str;
+
+    /// The value, if the scalar is one.
+    fn from_scalar(scalar: &Scalar) -> Option<Self>;
+}
+
+impl FromScalar for String {
+    const EXPECTED: &'static str = "a text";
+
+    fn from_scalar(scalar: &Scalar) -> Option<Self> {
+        Some(scalar.text.clone())
+    }
+}
+
+impl FromScalar for bool {
+    const EXPECTED: &'static str = "true or false";
+
+    /// Beside YAML's own booleans what Ansible's `boolean` takes.
+    fn from_scalar(scalar: &Scalar) -> Option<Self> {
+        match scalar.text.trim().to_lowercase().as_str() {
+            "yes" | "on" | "1" | "true" | "t" | "y" => Some(true),
+            "no" | "off" | "0" | "false" | "f" | "n" => Some(false),
+            _ => None,
+        }
+    }
+}
+
+impl FromScalar for i64 {
+    const EXPECTED: &'static str = "a whole number";
+
+    fn from_scalar(scalar: &Scalar) -> Option<Self> {
+        match scalar.resolve() {
+            Plain::Int(n) => Some(n),
+            Plain::Str(text) => text.trim().parse().ok(),
+            _ => None,
+        }
+    }
+}
+
+impl FromScalar for f64 {
+    const EXPECTED: &'static str = "a number";
+
+    #[expect(clippy::cast_precision_loss, reason = "seconds and percentages are small")]
+    fn from_scalar(scalar: &Scalar) -> Option<Self> {
+        match scalar.resolve() {
+            Plain::Int(n) => Some(n as Self),
+            Plain::Float(n) => Some(n),
+            Plain::Str(text) => text.trim().trim_end_matches('%').parse().ok(),
+            _ => None,
+        }
+    }
+}
+
+impl FromScalar for Batch {
+    const EXPECTED: &'static str = "a number of hosts or a percentage";
+
+    fn from_scalar(scalar: &Scalar) -> Option<Self> {
+        match scalar.text.trim().strip_suffix('%') {
+            Some(percent) => percent.trim().parse().ok().map(Self::Percent),
+            None => i64::from_scalar(scalar)?.try_into().ok().map(Self::Hosts),
+        }
+    }
+}
+
+/// One value, or a template that will yield one.
+pub(super) fn field<T: FromScalar>(node: &Node, key: &str) -> Result<Spanned<Field<T>>, Diagnostic> {
+    let wrong = || {
+        let message = format!("`{key}` must be {}, and this is {}", T::EXPECTED, node.describe());
+        Err(Diagnostic::error(message).at(&node.span))
+    };
+    let Some(scalar) = node.as_scalar() else { return wrong() };
+    let value = match node.to_value() {
+        Value::Template(template) => Field::Template(template),
+        _ => match T::from_scalar(scalar) {
+            Some(value) => Field::Known(value),
+            None => return wrong(),
+        },
+    };
+    Ok(Spanned { value, span: node.span.clone() })
+}
+
+/// An expression. Ansible 2.19 takes booleans and texts here, nothing else.
+pub(super) fn condition(node: &Node, key: &str) -> Result<Condition, Diagnostic> {
+    let wrong = |what: String| {
+        let message = format!("`{key}` must be an expression or a list of expressions, and this is {what}");
+        Err(Diagnostic::error(message).at(&node.span))
+    };
+    let Data::Scalar(scalar) = &node.data else { return wrong(node.describe()) };
+    let text = match scalar.resolve() {
+        _ if scalar.secret => return wrong(node.describe()),
+        Plain::Bool(b) => b.to_string(),
+        Plain::Str(text) if !text.trim().is_empty() => text.trim().to_owned(),
+        Plain::Str(_) => return wrong("an empty text".to_owned()),
+        Plain::Null | Plain::Int(_) | Plain::Float(_) => return wrong(node.describe()),
+    };
+    Ok(Condition { text, span: node.span.clone() })
+}
+
+/// The name of a variable, which must not be a template.
+pub(super) fn variable(node: &Node, key: &str) -> Result<Spanned<String>, Diagnostic> {
+    let name = field::<String>(node, key)?;
+    match name.value {
+        Field::Known(text) if is_variable(&text) => Ok(Spanned { value: text, span: name.span }),
+        Field::Known(text) => Err(not_a_variable(&text).at(&node.span)),
+        Field::Template(Template { .. }) => {
+            Err(Diagnostic::error(format!("`{key}` must be the name of a variable, not a template")).at(&node.span))
+        }
+    }
+}
+
+/// Whether a text can name a variable.
+pub(super) fn is_variable(text: &str) -> bool {
+    let mut chars = text.chars();
+    chars.next().is_some_and(|c| c.is_alphabetic() || c == '_') && chars.all(|c| c.is_alphanumeric() || c == '_')
+}
+
+/// What to say of a name that cannot be a variable's.
+pub(super) fn not_a_variable(text: &str) -> Diagnostic {
+    Diagnostic::error(format!("`{text}` cannot be the name of a variable"))
+        .hint("a variable's name is made of letters, digits and `_`, and does not begin with a digit")
+}

@@ -1,0 +1,129 @@
+//! The keywords of Ansible, by what they stand in: the field attributes of ansible-core 2.19.
+
+/// What a keyword stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A play.
+    Play,
+    /// A block.
+    Block,
+    /// A task.
+    Task,
+    /// A handler.
+    Handler,
+    /// An item of a play's `roles`.
+    Role,
+    /// `import_playbook`.
+    Import,
+    /// `loop_control`.
+    LoopControl,
+}
+
+/// In everything but `loop_control`.
+const BASE: &[&str] = &[
+    "any_errors_fatal",
+    "become",
+    "become_exe",
+    "become_flags",
+    "become_method",
+    "become_user",
+    "check_mode",
+    "collections",
+    "connection",
+    "debugger",
+    "diff",
+    "environment",
+    "ignore_errors",
+    "ignore_unreachable",
+    "module_defaults",
+    "name",
+    "no_log",
+    "port",
+    "remote_user",
+    "run_once",
+    "tags",
+    "throttle",
+    "timeout",
+    "vars",
+];
+
+const PLAY: &[&str] = &[
+    "fact_path",
+    "force_handlers",
+    "gather_facts",
+    "gather_subset",
+    "gather_timeout",
+    "handlers",
+    "hosts",
+    "max_fail_percentage",
+    "order",
+    "post_tasks",
+    "pre_tasks",
+    "roles",
+    "serial",
+    "strategy",
+    "tasks",
+    "user",
+    "vars_files",
+    "vars_prompt",
+];
+
+const BLOCK: &[&str] = &["always", "block", "delegate_facts", "delegate_to", "notify", "rescue", "when"];
+
+const TASK: &[&str] = &[
+    "action",
+    "args",
+    "async",
+    "changed_when",
+    "delay",
+    "delegate_facts",
+    "delegate_to",
+    "failed_when",
+    "local_action",
+    "loop",
+    "loop_control",
+    "notify",
+    "poll",
+    "register",
+    "retries",
+    "until",
+    "when",
+];
+
+const LOOP_CONTROL: &[&str] =
+    &["break_when", "extended", "extended_allitems", "index_var", "label", "loop_var", "pause"];
+
+impl Place {
+    /// For messages.
+    pub fn noun(self) -> &'static str {
+        match self {
+            Self::Play => "a play",
+            Self::Block => "a block",
+            Self::Task => "a task",
+            Self::Handler => "a handler",
+            Self::Role => "a role",
+            Self::Import => "`import_playbook`",
+            Self::LoopControl => "`loop_control`",
+        }
+    }
+
+    /// All keywords that may stand there.
+    pub fn keywords(self) -> impl Iterator<Item = &'static str> {
+        let (own, more): (&[&str], &[&str]) = match self {
+            Self::Play => (PLAY, &[]),
+            Self::Block => (BLOCK, &[]),
+            Self::Task => (TASK, &[]),
+            Self::Handler => (TASK, &["listen"]),
+            Self::Role => (&["delegate_facts", "delegate_to", "role", "when"], &[]),
+            Self::Import => (&["import_playbook", "when"], &[]),
+            Self::LoopControl => (LOOP_CONTROL, &[]),
+        };
+        let base = if self == Self::LoopControl { &[] } else { BASE };
+        base.iter().chain(own).chain(more).copied()
+    }
+
+    /// Whether this keyword may stand there.
+    pub fn has(self, keyword: &str) -> bool {
+        self.keywords().any(|known| known == keyword)
+    }
+}

@@ -1,0 +1,60 @@
+//! The playbook: a tree that knows the place of every word.
+//!
+//! Reading it checks the keywords and the shapes of their values, and reports everything it finds. It does not know
+//! which modules there are: parameters stay [`Node`]s, which another pass holds against the module's schema. What a
+//! keyword *does* is no business of this module either: those that have no field of their own are carried by name, so
+//! that a later pass can say what is not supported yet.
+
+mod ast;
+mod field;
+mod freeform;
+mod keyword;
+mod play;
+mod reader;
+mod task;
+
+use std::sync::Arc;
+
+pub use ast::{
+    Args, Batch, Become, Block, Common, Condition, Entry, Field, ImportPlaybook, Loop, LoopControl, LoopOver, Opt,
+    Play, Playbook, Retry, Role, Spanned, Step, Task,
+};
+pub use keyword::Place;
+
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::source::Source;
+use crate::vault::VaultPasswords;
+use crate::yaml::{self, Node};
+
+/// Reads a playbook. Look at `diagnostics` before using it: what could not be read is left out.
+pub fn parse(source: &Arc<Source>, vault: &VaultPasswords, diagnostics: &mut Diagnostics) -> Playbook {
+    let root = yaml::load(source, vault, diagnostics);
+    let entries = root.map(|root| play::entries(&root, diagnostics)).unwrap_or_default();
+    diagnostics.sort();
+    Playbook { source: Arc::clone(source), entries }
+}
+
+/// Reads a file of tasks, as `include_tasks` names it.
+pub fn parse_tasks(source: &Arc<Source>, vault: &VaultPasswords, diagnostics: &mut Diagnostics) -> Vec<Step> {
+    let root = yaml::load(source, vault, diagnostics);
+    let steps = root.map(|root| task::steps(&root, "a file of tasks", diagnostics)).unwrap_or_default();
+    diagnostics.sort();
+    steps
+}
+
+/// The items of what must be a list; null is an empty one.
+fn list<'n>(node: &'n Node, what: &str, diagnostics: &mut Diagnostics) -> &'n [Node] {
+    match node.as_seq() {
+        Some(items) => items,
+        None => {
+            if !node.is_null() {
+                let message = format!("{what} must be a list, and this is {}", node.describe());
+                diagnostics.push(Diagnostic::error(message).at(&node.span).hint("begin each item with `- `"));
+            }
+            &[]
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

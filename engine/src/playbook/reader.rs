@@ -1,0 +1,168 @@
+//! Reading a dictionary keyword by keyword: each keyword is one line for the caller, and nothing is forgotten,
+//! because what nobody asked for is carried or reported at the end.
+
+use indexmap::IndexMap;
+
+use super::ast::{Become, Common, Condition, Field, Opt, Spanned};
+use super::field::{self, FromScalar};
+use super::keyword::Place;
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::source::Span;
+use crate::yaml::{Entry, Mapping, Node};
+
+/// A dictionary that is being read.
+pub(super) struct Reader<'n, 'd> {
+    pub(super) place: Place,
+    pub(super) diagnostics: &'d mut Diagnostics,
+    /// What was not read yet, in the order of the file.
+    rest: IndexMap<&'n str, &'n Entry>,
+}
+
+impl<'n, 'd> Reader<'n, 'd> {
+    /// `None`, and an error, if the node is no dictionary.
+    pub(super) fn new(place: Place, node: &'n Node, diagnostics: &'d mut Diagnostics) -> Option<Self> {
+        let Some(map) = node.as_map() else {
+            let message = format!("{} must be a dictionary, and this is {}", place.noun(), node.describe());
+            diagnostics.push(Diagnostic::error(message).at(&node.span));
+            return None;
+        };
+        let rest = map.iter().map(|(key, entry)| (key.as_str(), entry)).collect();
+        Some(Self { place, diagnostics, rest })
+    }
+
+    /// Whether a keyword is there and was not read yet.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.rest.contains_key(key)
+    }
+
+    /// Takes a keyword as it is, null included.
+    pub(super) fn entry(&mut self, key: &str) -> Option<&'n Entry> {
+        self.rest.shift_remove(key)
+    }
+
+    /// Takes a keyword; null counts as not given.
+    pub(super) fn node(&mut self, key: &str) -> Option<&'n Node> {
+        self.entry(key).map(|entry| &entry.value).filter(|node| !node.is_null())
+    }
+
+    /// Takes a text, number or boolean.
+    pub(super) fn field<T: FromScalar>(&mut self, key: &str) -> Opt<T> {
+        let node = self.node(key)?;
+        self.keep(field::field(node, key))
+    }
+
+    /// Takes one or a list of them.
+    pub(super) fn fields<T: FromScalar>(&mut self, key: &str) -> Vec<Spanned<Field<T>>> {
+        self.each(key, field::field)
+    }
+
+    /// Takes an expression or a list of them.
+    pub(super) fn conditions(&mut self, key: &str) -> Vec<Condition> {
+        self.each(key, field::condition)
+    }
+
+    /// Takes the name of a variable.
+    pub(super) fn variable(&mut self, key: &str) -> Option<Spanned<String>> {
+        let node = self.node(key)?;
+        self.keep(field::variable(node, key))
+    }
+
+    /// Takes the items of a list, or the one thing that stands in its place.
+    pub(super) fn items(&mut self, key: &str) -> &'n [Node] {
+        match self.node(key) {
+            Some(node) => node.as_seq().unwrap_or(std::slice::from_ref(node)),
+            None => &[],
+        }
+    }
+
+    /// Takes every `with_…`, without the prefix.
+    pub(super) fn take_with(&mut self) -> Vec<(String, &'n Entry)> {
+        let with = self.rest.extract_if(.., |key, _| key.starts_with("with_"));
+        with.map(|(key, entry)| (key["with_".len()..].to_owned(), entry)).collect()
+    }
+
+    /// Takes variables.
+    pub(super) fn variables(&mut self, key: &str) -> Mapping {
+        let Some(node) = self.node(key) else { return Mapping::new() };
+        let Some(map) = node.as_map() else {
+            let message = format!("`{key}` must be a dictionary, and this is {}", node.describe());
+            self.diagnostics.push(Diagnostic::error(message).at(&node.span));
+            return Mapping::new();
+        };
+        let (good, bad): (Vec<_>, Vec<_>) = map.iter().partition(|(name, _)| field::is_variable(name));
+        self.diagnostics.extend(bad.iter().map(|(name, entry)| field::not_a_variable(name).at(&entry.key)));
+        good.into_iter().map(|(name, entry)| (name.clone(), entry.clone())).collect()
+    }
+
+    /// Takes what plays, blocks, tasks and roles share.
+    pub(super) fn common(&mut self) -> Common {
+        Common {
+            name: self.field("name"),
+            vars: self.variables("vars"),
+            environment: self.items("environment").to_vec(),
+            tags: self.tags(),
+            escalation: Become {
+                enabled: self.field("become"),
+                user: self.field("become_user"),
+                method: self.field("become_method"),
+                exe: self.field("become_exe"),
+                flags: self.field("become_flags"),
+            },
+            remote_user: self.field("remote_user"),
+            port: self.field("port"),
+            connection: self.field("connection"),
+            no_log: self.field("no_log"),
+            check_mode: self.field("check_mode"),
+            diff: self.field("diff"),
+            ignore_errors: self.field("ignore_errors"),
+            ignore_unreachable: self.field("ignore_unreachable"),
+            any_errors_fatal: self.field("any_errors_fatal"),
+            run_once: self.field("run_once"),
+            carried: IndexMap::new(),
+        }
+    }
+
+    /// A list, or one text with commas.
+    fn tags(&mut self) -> Vec<Spanned<Field<String>>> {
+        let split = |tag: Spanned<Field<String>>| match tag.value {
+            Field::Known(text) => text
+                .split(',')
+                .map(|part| Spanned { value: Field::Known(part.trim().to_owned()), span: tag.span.clone() })
+                .collect(),
+            Field::Template(_) => vec![tag],
+        };
+        self.fields("tags").into_iter().flat_map(split).collect()
+    }
+
+    /// Keywords that nobody asked for are carried; the rest is given back.
+    pub(super) fn finish(self, common: &mut Common) -> (IndexMap<&'n str, &'n Entry>, &'d mut Diagnostics) {
+        let (carried, unknown): (Vec<_>, Vec<_>) = self.rest.into_iter().partition(|(key, _)| self.place.has(key));
+        common.carried = carried.into_iter().map(|(key, entry)| (key.to_owned(), entry.clone())).collect();
+        (unknown.into_iter().collect(), self.diagnostics)
+    }
+
+    /// Keywords that nobody asked for are carried; what is no keyword is an error.
+    pub(super) fn close(self, common: &mut Common) {
+        let place = self.place;
+        let (unknown, diagnostics) = self.finish(common);
+        diagnostics.extend(unknown.into_iter().map(|(key, entry)| unknown_keyword(place, key, &entry.key)));
+    }
+
+    fn each<T>(&mut self, key: &str, read: fn(&Node, &str) -> Result<T, Diagnostic>) -> Vec<T> {
+        self.items(key).iter().filter_map(|item| self.keep(read(item, key))).collect()
+    }
+
+    fn keep<T>(&mut self, result: Result<T, Diagnostic>) -> Option<T> {
+        result.map_err(|diagnostic| self.diagnostics.push(diagnostic)).ok()
+    }
+}
+
+/// The error about a key that means nothing where it stands, with the keyword it may be or the place it belongs to.
+pub(super) fn unknown_keyword(place: Place, key: &str, span: &Span) -> Diagnostic {
+    let diagnostic = Diagnostic::error(format!("unknown keyword `{key}` of {}", place.noun())).at(span);
+    let elsewhere = [Place::Task, Place::Handler, Place::Block, Place::Play].into_iter().find(|other| other.has(key));
+    match elsewhere {
+        Some(other) => diagnostic.hint(format!("`{key}` belongs to {}: check the indentation", other.noun())),
+        None => diagnostic.did_you_mean(key, place.keywords()),
+    }
+}

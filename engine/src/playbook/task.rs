@@ -1,0 +1,227 @@
+//! Tasks, handlers and blocks: above all, which of a task's keys is the module.
+
+use super::ast::{Args, Block, Field, Loop, LoopControl, LoopOver, Retry, Spanned, Step, Task};
+use super::freeform;
+use super::keyword::Place;
+use super::list;
+use super::reader::{Reader, unknown_keyword};
+use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
+use crate::source::Span;
+use crate::value::Value;
+use crate::yaml::{Data, Entry, Node};
+
+/// The collections whose modules Trueup's stand for.
+const COLLECTIONS: [&str; 3] = ["ansible.builtin.", "ansible.legacy.", "community.postgresql."];
+
+/// A list of tasks and blocks.
+pub(super) fn steps(node: &Node, what: &str, diagnostics: &mut Diagnostics) -> Vec<Step> {
+    list(node, what, diagnostics).iter().filter_map(|item| step(item, diagnostics)).collect()
+}
+
+/// A list of handlers.
+pub(super) fn handlers(node: &Node, diagnostics: &mut Diagnostics) -> Vec<Step> {
+    let handler = |item: &Node, diagnostics: &mut Diagnostics| {
+        if let Some(entry) = item.as_map().and_then(|map| map.get("block")) {
+            diagnostics.push(Diagnostic::error("a block cannot be a handler").at(&entry.key));
+            return None;
+        }
+        task(Place::Handler, item, diagnostics).map(|task| Step::Task(Box::new(task)))
+    };
+    list(node, "`handlers`", diagnostics).iter().filter_map(|item| handler(item, diagnostics)).collect()
+}
+
+fn step(node: &Node, diagnostics: &mut Diagnostics) -> Option<Step> {
+    if let Some(map) = node.as_map() {
+        if map.contains_key("block") {
+            return block(node, diagnostics).map(|block| Step::Block(Box::new(block)));
+        }
+        if let Some(entry) = map.get("rescue").or_else(|| map.get("always")) {
+            diagnostics.push(
+                Diagnostic::error("`rescue` and `always` need a `block` beside them")
+                    .at(&entry.key)
+                    .hint("indent it as deep as the `block:` it belongs to, without a `-`"),
+            );
+            return None;
+        }
+    }
+    task(Place::Task, node, diagnostics).map(|task| Step::Task(Box::new(task)))
+}
+
+fn block(node: &Node, diagnostics: &mut Diagnostics) -> Option<Block> {
+    let mut r = Reader::new(Place::Block, node, diagnostics)?;
+    let mut section =
+        |key: &str| r.node(key).map(|node| steps(node, &format!("`{key}`"), r.diagnostics)).unwrap_or_default();
+    let (block, rescue, always) = (section("block"), section("rescue"), section("always"));
+    let mut block = Block {
+        block,
+        rescue,
+        always,
+        when: r.conditions("when"),
+        notify: r.fields("notify"),
+        delegate_to: r.field("delegate_to"),
+        common: r.common(),
+        span: node.span.clone(),
+    };
+    r.close(&mut block.common);
+    Some(block)
+}
+
+fn task(place: Place, node: &Node, diagnostics: &mut Diagnostics) -> Option<Task> {
+    let mut r = Reader::new(place, node, diagnostics)?;
+    let looping = looping(&mut r);
+    let local = r.has("local_action");
+    let action = r.entry("action").or_else(|| r.entry("local_action"));
+    let args = r.node("args");
+    let mut task = Task {
+        module: Spanned { value: String::new(), span: node.span.clone() },
+        written: String::new(),
+        args: Args::default(),
+        when: r.conditions("when"),
+        looping,
+        register: r.variable("register"),
+        retry: Retry { until: r.conditions("until"), retries: r.field("retries"), delay: r.field("delay") },
+        changed_when: r.conditions("changed_when"),
+        failed_when: r.conditions("failed_when"),
+        notify: r.fields("notify"),
+        listen: if place == Place::Handler { r.fields("listen") } else { Vec::new() },
+        delegate_to: r.field("delegate_to"),
+        delegate_facts: r.field("delegate_facts"),
+        common: r.common(),
+        span: node.span.clone(),
+    };
+    let (unknown, diagnostics) = r.finish(&mut task.common);
+    let candidates: Vec<_> = unknown.into_iter().collect();
+    let call = match action {
+        Some(entry) => {
+            diagnostics.extend(candidates.iter().map(|(key, other)| conflict("action", &entry.key, key, &other.key)));
+            freeform::action(entry, diagnostics)?
+        }
+        None => {
+            let (key, entry) = module(place, node, &candidates, diagnostics)?;
+            freeform::Call {
+                written: key.to_owned(),
+                span: entry.key.clone(),
+                value: Some(&entry.value),
+                args: Args::default(),
+            }
+        }
+    };
+    task.module = Spanned { value: plain_name(&call.written).to_owned(), span: call.span.clone() };
+    task.args = freeform::args(&call, &task.module.value, args, diagnostics);
+    task.written = call.written;
+    if local {
+        let span = task.module.span.clone();
+        task.delegate_to = Some(Spanned { value: Field::Known("localhost".to_owned()), span });
+    }
+    Some(task)
+}
+
+/// The module's name without the collections that Trueup's modules stand for.
+pub(super) fn plain_name(written: &str) -> &str {
+    COLLECTIONS.iter().find_map(|collection| written.strip_prefix(collection)).unwrap_or(written)
+}
+
+/// The key that is the module: the first that is no keyword, unless it is nearly one and another is not.
+fn module<'n>(
+    place: Place,
+    task: &Node,
+    candidates: &[(&'n str, &'n Entry)],
+    diagnostics: &mut Diagnostics,
+) -> Option<(&'n str, &'n Entry)> {
+    let nearly_keyword = |key: &str| nearest(key, place.keywords()).is_some();
+    let Some(chosen) = candidates.iter().find(|(key, _)| !nearly_keyword(key)).or(candidates.first()) else {
+        let first = task.as_map().and_then(|map| map.values().next()).map_or(&task.span, |entry| &entry.key);
+        let diagnostic = Diagnostic::error(format!("{} must have a module, and this one has none", place.noun()));
+        diagnostics.push(diagnostic.at(first).hint("add one, such as `command: …`, beside the keywords"));
+        return None;
+    };
+    let (name, entry) = *chosen;
+    for (key, other) in candidates.iter().filter(|(key, _)| *key != name) {
+        diagnostics.push(if nearly_keyword(key) {
+            unknown_keyword(place, key, &other.key)
+        } else if entry.value.is_null() {
+            Diagnostic::error(format!("`{key}` is not a keyword of {}", place.noun()))
+                .at(&other.key)
+                .label(&entry.key, format!("if it is a parameter of `{name}`, it must be indented deeper than this"))
+                .hint(format!("indent `{key}` under `{name}:`"))
+        } else {
+            conflict(name, &entry.key, key, &other.key)
+        });
+    }
+    Some((name, entry))
+}
+
+fn conflict(name: &str, first: &Span, key: &str, second: &Span) -> Diagnostic {
+    Diagnostic::error(format!("conflicting actions: this task has both `{name}` and `{key}`"))
+        .label(second, "not a keyword, so it would be a second module")
+        .label(first, "the module")
+        .hint(format!("make two tasks of them; if `{key}` is a parameter of `{name}`, indent it under `{name}:`"))
+}
+
+fn looping(r: &mut Reader<'_, '_>) -> Option<Loop> {
+    let control = r.node("loop_control").and_then(|node| loop_control(node, r.diagnostics)).unwrap_or_default();
+    let with: Vec<(String, &Entry)> = r.take_with();
+    let list = r.entry("loop");
+    let mut sources = Vec::new();
+    if let Some(entry) = list {
+        check_loop(&entry.value, r.diagnostics);
+        sources.push((&entry.key, LoopOver::List(entry.value.clone())));
+    }
+    for (lookup, entry) in &with {
+        if entry.value.is_null() {
+            r.diagnostics.push(Diagnostic::error(format!("`with_{lookup}` needs a value")).at(&entry.key));
+        }
+        let lookup = Spanned { value: lookup.clone(), span: entry.key.clone() };
+        sources.push((&entry.key, LoopOver::Lookup(lookup, entry.value.clone())));
+    }
+    let mut sources = sources.into_iter();
+    let (first, over) = sources.next()?;
+    for (second, _) in sources {
+        r.diagnostics.push(
+            Diagnostic::error("a task can have one loop")
+                .label(second, "this is a second one")
+                .label(first, "the first"),
+        );
+    }
+    Some(Loop { over, control })
+}
+
+fn check_loop(node: &Node, diagnostics: &mut Diagnostics) {
+    let diagnostic = match &node.data {
+        Data::Seq(_) => return,
+        Data::Scalar(_) if node.is_template() => return,
+        Data::Scalar(scalar) if super::field::is_variable(&scalar.text) => {
+            Some(format!("to loop over the variable, write `loop: \"{{{{ {} }}}}\"`", scalar.text))
+        }
+        Data::Map(_) => Some("to loop over a dictionary, write `loop: \"{{ … | dict2items }}\"`".to_owned()),
+        Data::Scalar(_) => None,
+    };
+    let error = Diagnostic::error(format!("`loop` must be a list, and this is {}", node.describe())).at(&node.span);
+    diagnostics.push(match diagnostic {
+        Some(hint) => error.hint(hint),
+        None => error,
+    });
+}
+
+fn loop_control(node: &Node, diagnostics: &mut Diagnostics) -> Option<LoopControl> {
+    let mut r = Reader::new(Place::LoopControl, node, diagnostics)?;
+    let control = LoopControl {
+        loop_var: r.variable("loop_var"),
+        index_var: r.variable("index_var"),
+        label: r.node("label").cloned(),
+        pause: r.field("pause"),
+        extended: r.field("extended"),
+        extended_allitems: r.field("extended_allitems"),
+        break_when: r.conditions("break_when"),
+    };
+    r.close(&mut Default::default());
+    Some(control)
+}
+
+/// `args: "{{ … }}"`.
+pub(super) fn as_template(node: &Node) -> Option<crate::value::Template> {
+    match node.to_value() {
+        Value::Template(template) => Some(template),
+        _ => None,
+    }
+}
