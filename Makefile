@@ -1,0 +1,81 @@
+# What a person runs. `make` alone lists the targets.
+#
+# Needs Debian, root (for the lab: namespaces, mounts) and a Rust toolchain. All else is installed when it is missing,
+# and said so.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.SILENT:
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
+LAB := $(CURDIR)/tests/lab/lab.sh
+export TRUEUP := $(TARGET)/debug/trueup
+
+say = echo; printf '=== %s\n' $(1)
+
+.PHONY: help build test lint unit doc deny lab demo clean compiler
+
+help: ## list the targets
+	sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+build: compiler ## build trueup, with the agent in it
+	$(call say,'build: trueup and its agent')
+	cargo build --locked
+
+test: lint unit doc deny lab ## all tests: format, lints, unit and SSH tests, doc tests, dependencies, real hosts
+
+lint: compiler ## formatting and lints
+	$(call say,'lint: format')
+	cargo fmt --all --check
+	$(call say,'lint: clippy')
+	cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
+
+unit: compiler ## all tests that need no host of the lab
+	$(call say,'unit: tests without the lab')
+	$(call run_tests,--workspace)
+
+doc: compiler ## the examples in the documentation
+	$(call say,'doc: examples')
+	cargo test --locked --workspace --doc
+
+deny: compiler ## dependencies: licences, sources, bans
+	if ! cargo deny --version >/dev/null 2>&1; then
+		$(call say,'deny: installing cargo-deny from source (some minutes$(comma) once)')
+		cargo install --locked --quiet cargo-deny
+	fi
+	# Not the advisories: their database is fetched from the network, and a test must not depend on that day's.
+	$(call say,'deny: bans$(comma) licences and sources (run `cargo deny check advisories` by hand)')
+	cargo deny --all-features check bans licenses sources
+
+lab: build ## tests on real hosts: the lab itself, the stand-in for pg_tde, the flagship playbook
+	$(call say,'lab: the lab does what it says')
+	"$(LAB)" run 3:pg tests/lab/smoke.sh
+	$(call say,'lab: the stand-in for pg_tde has the facts right')
+	"$(LAB)" run 2:pg tests/lab/pg_tde_standin/facts.sh
+
+demo: build ## three empty hosts become a PostgreSQL primary and two standbys
+	"$(LAB)" run 3:base tests/demo.sh
+
+clean: ## take the lab down and remove its files (`cargo clean` removes the build)
+	$(call say,'clean: the lab')
+	"$(LAB)" clean
+
+compiler:
+	if ! command -v cc >/dev/null || ! command -v musl-gcc >/dev/null; then
+		$(call say,'installing a C compiler$(comma) for the libraries in C that trueup holds')
+		{ apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q -y install gcc libc6-dev musl-tools; } >/dev/null
+	fi
+
+comma := ,
+
+# run_tests ARGS: nextest where it is installed, else cargo's own runner.
+define run_tests
+	if cargo nextest --version >/dev/null 2>&1; then
+		cargo nextest run --locked $(1)
+	else
+		cargo test --locked --lib --bins --tests $(1)
+	fi
+endef
