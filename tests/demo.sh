@@ -33,8 +33,10 @@ step 'A row written on the primary (h1), read on the standbys'
 psql h1 -q <<<"CREATE TABLE demo (said text); INSERT INTO demo VALUES ('hello from h1')"
 written=$(psql h1 -At <<<'SELECT pg_current_wal_lsn()')
 for host in h2 h3; do
-    # A standby is a moment behind: wait until it has replayed what was written.
-    until [[ $(psql "$host" -At <<<"SELECT pg_last_wal_replay_lsn() >= '$written'") == t ]]; do :; done
+    # A standby may be a moment behind: wait until it has replayed what was written.
+    for (( tries = 0; tries < 100; tries++ )); do
+        [[ $(psql "$host" -At <<<"SELECT pg_last_wal_replay_lsn() >= '$written'") != t ]] || break
+    done
     printf '%s: ' "$host"
     psql "$host" -At <<<'SELECT said FROM demo'
 done
