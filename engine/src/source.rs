@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use crate::diagnostic::Diagnostic;
+
 /// A file that was read: its name as the user would write it, and its text.
 #[derive(PartialEq, Eq)]
 pub struct Source {
@@ -11,6 +13,16 @@ pub struct Source {
     pub path: PathBuf,
     /// The whole text. Of a vault file this is the *encrypted* text, so that no diagnostic can show a secret.
     pub text: String,
+}
+
+impl Source {
+    /// Reads a file. The error says which file and why.
+    pub fn read(path: &Path) -> Result<Arc<Self>, Diagnostic> {
+        let failed = |why: String| Diagnostic::error(format!("failed to read `{}`: {why}", path.display()));
+        let bytes = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
+        let text = String::from_utf8(bytes).map_err(|_| failed("it is not UTF-8 text".to_owned()))?;
+        Ok(Arc::new(Self { path: path.to_owned(), text }))
+    }
 }
 
 impl fmt::Debug for Source {

@@ -1,0 +1,106 @@
+//! YAML inventories: groups with `hosts`, `children` and `vars`.
+
+use std::path::Path;
+
+use super::build::Builder;
+use super::{literal, range};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::source::Span;
+use crate::yaml::{Entry, Mapping, Node};
+
+const SECTIONS: [&str; 3] = ["hosts", "children", "vars"];
+
+/// Adds what a document says.
+pub(super) fn read(root: &Node, file: &Path, builder: &mut Builder, diagnostics: &mut Diagnostics) {
+    let mut reader = Reader { file, builder, diagnostics };
+    if let Some(entry) = root.as_map().and_then(|map| map.get("plugin")) {
+        let message = "inventory plugins are not supported yet";
+        reader.diagnostics.push(Diagnostic::error(message).at(&entry.key));
+        return;
+    }
+    let Some(groups) = reader.map(root, "an inventory") else { return };
+    for (name, entry) in groups {
+        reader.group(name, entry);
+    }
+}
+
+struct Reader<'d> {
+    file: &'d Path,
+    builder: &'d mut Builder,
+    diagnostics: &'d mut Diagnostics,
+}
+
+impl Reader<'_> {
+    fn map<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n Mapping> {
+        let map = node.as_map();
+        if map.is_none() && !node.is_null() {
+            let message = format!("{what} must be a dictionary, and this is {}", node.describe());
+            self.diagnostics.push(Diagnostic::error(message).at(&node.span));
+        }
+        map
+    }
+
+    fn group(&mut self, name: &str, entry: &Entry) {
+        self.builder.group(name);
+        let Some(sections) = self.map(&entry.value, &format!("the group `{name}`")) else { return };
+        for (key, section) in sections {
+            match key.as_str() {
+                "hosts" => self.hosts(name, &section.value),
+                "children" => self.children(name, &section.value),
+                "vars" => self.vars(name, &section.value),
+                _ => self.diagnostics.push(unknown(name, key, &section.key)),
+            }
+        }
+    }
+
+    fn vars(&mut self, group: &str, node: &Node) {
+        if let Some(vars) = self.map(node, &format!("`vars` of `{group}`")) {
+            self.builder.group(group).vars.extend(vars.clone());
+        }
+    }
+
+    fn children(&mut self, group: &str, node: &Node) {
+        // One name may stand for a dictionary.
+        if let Some(name) = node.as_scalar().filter(|_| !node.is_null()) {
+            return self.builder.child(group, &name.text, &node.span);
+        }
+        let Some(children) = self.map(node, &format!("`children` of `{group}`")) else { return };
+        for (child, entry) in children {
+            self.group(child, entry);
+            self.builder.child(group, child, &entry.key);
+        }
+    }
+
+    fn hosts(&mut self, group: &str, node: &Node) {
+        if let Some(name) = node.as_scalar().filter(|_| !node.is_null()) {
+            return self.host(group, &name.text, &node.span, Mapping::new());
+        }
+        let Some(hosts) = self.map(node, &format!("`hosts` of `{group}`")) else { return };
+        for (pattern, entry) in hosts {
+            let vars = self.map(&entry.value, &format!("the host `{pattern}`")).cloned().unwrap_or_default();
+            self.host(group, pattern, &entry.key, vars);
+        }
+    }
+
+    fn host(&mut self, group: &str, pattern: &str, span: &Span, vars: Mapping) {
+        let (names, port) = match range::expand(pattern) {
+            Ok(expanded) => expanded,
+            Err(why) => return self.diagnostics.push(Diagnostic::error(why).at(span)),
+        };
+        for name in &names {
+            let host = self.builder.host(name, group, span, self.file);
+            if let Some(port) = port {
+                let value = literal::value(&port.to_string(), span);
+                host.vars.insert("ansible_port".to_owned(), Entry { key: span.clone(), value });
+            }
+            host.vars.extend(vars.clone());
+        }
+    }
+}
+
+fn unknown(group: &str, key: &str, span: &Span) -> Diagnostic {
+    Diagnostic::error(format!("unknown key `{key}` of the group `{group}`"))
+        .at(span)
+        .did_you_mean(key, SECTIONS)
+        .hint("a group has `hosts`, `children` and `vars`; other groups stand under `children`, variables under `vars`")
+}
