@@ -412,3 +412,59 @@ fn files_that_cannot_be_read() {
       | ^^^
     ");
 }
+
+proptest::proptest! {
+    /// Whatever a file or a pattern holds, there is an inventory and a selection, and what is said can be shown.
+    #[test]
+    fn no_text_breaks_the_readers(words in proptest::collection::vec(proptest::sample::select(PIECES), 0..30)) {
+        let text: String = words.concat();
+        let (inventory, _) = read("hosts", &text);
+        unmatched(&inventory, &text);
+        for host in inventory.hosts.values() {
+            inventory.layers(host);
+        }
+    }
+}
+
+/// What INI inventories, patterns and their mistakes are made of.
+const PIECES: &[&str] = &[
+    "a",
+    "b",
+    "[",
+    "]",
+    ":",
+    "children",
+    "vars",
+    "\n",
+    "\n[a]\n",
+    "\n[b:children]\n",
+    "\n[a:vars]\n",
+    "=",
+    "'",
+    "\"",
+    "\\",
+    "#",
+    "ä",
+    "1",
+    "0",
+    "[1:3]",
+    "[a:c]",
+    "{",
+    "}",
+    "(",
+    ",",
+    "!",
+    "&",
+    "~",
+    "*",
+    "?",
+    "-",
+    " ",
+    "True",
+    ".",
+    "e",
+    "+",
+    "r'",
+    "@",
+    "\u{feff}",
+];

@@ -42,6 +42,14 @@ pub fn parse_tasks(source: &Arc<Source>, vault: &VaultPasswords, diagnostics: &m
     steps
 }
 
+/// Reads a file of handlers, as a role has one.
+pub fn parse_handlers(source: &Arc<Source>, vault: &VaultPasswords, diagnostics: &mut Diagnostics) -> Vec<Step> {
+    let root = yaml::load(source, vault, diagnostics);
+    let steps = root.map(|root| task::handlers(&root, "a file of handlers", diagnostics)).unwrap_or_default();
+    diagnostics.sort();
+    steps
+}
+
 /// The items of what must be a list; null is an empty one.
 fn list<'n>(node: &'n Node, what: &str, diagnostics: &mut Diagnostics) -> &'n [Node] {
     match node.as_seq() {

@@ -75,7 +75,7 @@ fn steps(r: &mut Reader<'_, '_>, key: &str) -> Vec<super::Step> {
 }
 
 fn handlers(r: &mut Reader<'_, '_>) -> Vec<super::Step> {
-    r.node("handlers").map(|node| task::handlers(node, r.diagnostics)).unwrap_or_default()
+    r.node("handlers").map(|node| task::handlers(node, "`handlers`", r.diagnostics)).unwrap_or_default()
 }
 
 /// One file, or a list of which the first that exists counts.

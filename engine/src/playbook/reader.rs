@@ -160,9 +160,13 @@ impl<'n, 'd> Reader<'n, 'd> {
 /// The error about a key that means nothing where it stands, with the keyword it may be or the place it belongs to.
 pub(super) fn unknown_keyword(place: Place, key: &str, span: &Span) -> Diagnostic {
     let diagnostic = Diagnostic::error(format!("unknown keyword `{key}` of {}", place.noun())).at(span);
-    let elsewhere = [Place::Task, Place::Handler, Place::Block, Place::Play].into_iter().find(|other| other.has(key));
-    match elsewhere {
+    match place_of(key) {
         Some(other) => diagnostic.hint(format!("`{key}` belongs to {}: check the indentation", other.noun())),
         None => diagnostic.did_you_mean(key, place.keywords()),
     }
+}
+
+/// Where a keyword may stand, if it is one.
+pub(super) fn place_of(key: &str) -> Option<Place> {
+    [Place::Task, Place::Handler, Place::Block, Place::Play].into_iter().find(|place| place.has(key))
 }

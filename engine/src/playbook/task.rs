@@ -4,7 +4,7 @@ use super::ast::{Args, Block, Field, Loop, LoopControl, LoopOver, Retry, Spanned
 use super::freeform;
 use super::keyword::Place;
 use super::list;
-use super::reader::{Reader, unknown_keyword};
+use super::reader::{Reader, place_of, unknown_keyword};
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
 use crate::source::Span;
 use crate::value::Value;
@@ -19,7 +19,7 @@ pub(super) fn steps(node: &Node, what: &str, diagnostics: &mut Diagnostics) -> V
 }
 
 /// A list of handlers.
-pub(super) fn handlers(node: &Node, diagnostics: &mut Diagnostics) -> Vec<Step> {
+pub(super) fn handlers(node: &Node, what: &str, diagnostics: &mut Diagnostics) -> Vec<Step> {
     let handler = |item: &Node, diagnostics: &mut Diagnostics| {
         if let Some(entry) = item.as_map().and_then(|map| map.get("block")) {
             diagnostics.push(Diagnostic::error("a block cannot be a handler").at(&entry.key));
@@ -27,7 +27,7 @@ pub(super) fn handlers(node: &Node, diagnostics: &mut Diagnostics) -> Vec<Step> 
         }
         task(Place::Handler, item, diagnostics).map(|task| Step::Task(Box::new(task)))
     };
-    list(node, "`handlers`", diagnostics).iter().filter_map(|item| handler(item, diagnostics)).collect()
+    list(node, what, diagnostics).iter().filter_map(|item| handler(item, diagnostics)).collect()
 }
 
 fn step(node: &Node, diagnostics: &mut Diagnostics) -> Option<Step> {
@@ -128,7 +128,7 @@ fn module<'n>(
     candidates: &[(&'n str, &'n Entry)],
     diagnostics: &mut Diagnostics,
 ) -> Option<(&'n str, &'n Entry)> {
-    let nearly_keyword = |key: &str| nearest(key, place.keywords()).is_some();
+    let nearly_keyword = |key: &str| place_of(key).is_some() || nearest(key, place.keywords()).is_some();
     let Some(chosen) = candidates.iter().find(|(key, _)| !nearly_keyword(key)).or(candidates.first()) else {
         let first = task.as_map().and_then(|map| map.values().next()).map_or(&task.span, |entry| &entry.key);
         let diagnostic = Diagnostic::error(format!("{} must have a module, and this one has none", place.noun()));

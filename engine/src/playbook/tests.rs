@@ -237,6 +237,14 @@ fn unknown_keywords() {
       |       ^^^^
     hint: did you mean `name`?
     ");
+    assert_snapshot!(said_of_task("ping:\nlisten: x\n"), @r"
+    error: unknown keyword `listen` of a task
+     --> p.yml:4:7
+      |
+    4 |       listen: x
+      |       ^^^^^^
+    hint: `listen` belongs to a handler: check the indentation
+    ");
     assert_snapshot!(said_of_task("block: []\nresuce: []\n"), @r"
     error: unknown keyword `resuce` of a block
      --> p.yml:4:7

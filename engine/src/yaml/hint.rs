@@ -70,9 +70,9 @@ fn general_hint(info: &str) -> Option<&'static str> {
 }
 
 /// A list or a dictionary where a key should be: nearly always a template without quotes.
-pub(super) fn complex_key(key: &Span, text: &str) -> Diagnostic {
+pub(super) fn complex_key(key: &Span) -> Diagnostic {
     let begin = key.start.saturating_sub(1);
-    let outer = text.get(begin..key.start + 1) == Some("{{");
+    let outer = key.source.text.get(begin..key.start + 1) == Some("{{");
     if outer {
         let span = Span::new(&key.source, begin, key.end + 1);
         return Diagnostic::error("a template is not quoted").at(&span).hint(QUOTE_TEMPLATE);

@@ -8,6 +8,7 @@ use trueup_modules::secret::Secret;
 
 use super::hint;
 use super::node::{Data, Entry, Mapping, Node, Scalar, Style};
+use super::places::Places;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::source::{Source, Span};
 use crate::vault::{self, VaultPasswords};
@@ -50,7 +51,8 @@ pub fn load_all(source: &Arc<Source>, vault: &VaultPasswords, diagnostics: &mut 
     };
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let parser = Parser::new_from_str(text);
-    let mut loader = Loader { parser, text, places, vault, diagnostics, anchors: HashMap::new(), copies: 0 };
+    let unended = (!text.ends_with('\n')).then(|| text.chars().count());
+    let mut loader = Loader { parser, places, unended, vault, diagnostics, anchors: HashMap::new(), copies: 0 };
     match loader.documents() {
         Ok(documents) => Some(documents),
         Err(fatal) => {
@@ -73,36 +75,6 @@ fn null(span: &Span) -> Node {
     Node { data: Data::Scalar(scalar), span: span.clone(), is_unsafe: false }
 }
 
-/// From the parser's positions to spans.
-enum Places {
-    /// Characters count; `bytes[n]` is the offset of the n-th, or `None` for ASCII, where both are the same.
-    Open { source: Arc<Source>, bytes: Option<Vec<usize>>, skip: usize },
-    /// The text was decrypted: all that may be shown is the vault's header.
-    Sealed(Span),
-}
-
-impl Places {
-    fn open(source: &Arc<Source>) -> Self {
-        let skip = if source.text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
-        let text = &source.text[skip..];
-        let bytes = (!text.is_ascii()).then(|| text.char_indices().map(|(at, _)| at).collect());
-        Self::Open { source: Arc::clone(source), bytes, skip }
-    }
-
-    fn span(&self, start: usize, end: usize) -> Span {
-        match self {
-            Self::Sealed(header) => header.clone(),
-            Self::Open { source, bytes, skip } => {
-                let byte = |index: usize| match bytes {
-                    Some(bytes) => skip + bytes.get(index).copied().unwrap_or(source.text.len() - skip),
-                    None => skip + index,
-                };
-                Span::new(source, byte(start), byte(end))
-            }
-        }
-    }
-}
-
 /// A node that aliases may copy.
 struct Anchored {
     node: Node,
@@ -112,8 +84,9 @@ struct Anchored {
 
 struct Loader<'t, 'd> {
     parser: Parser<'t, StrInput<'t>>,
-    text: &'t str,
     places: Places,
+    /// Where the text ends, if that is not behind a line break.
+    unended: Option<usize>,
     vault: &'d VaultPasswords,
     diagnostics: &'d mut Diagnostics,
     anchors: HashMap<usize, Anchored>,
@@ -166,7 +139,9 @@ impl<'t> Loader<'t, '_> {
             Event::Alias(id) => return self.alias(id, &span, depth),
             Event::Scalar(text, style, anchor, tag) => {
                 let tag = self.tag(tag.as_deref(), &span);
-                (anchor, self.scalar(&text, style, tag, span))
+                let text =
+                    if self.gained_newline(style, marks) { text.strip_suffix('\n').unwrap_or(&text) } else { &text };
+                (anchor, self.scalar(text, style, tag, span))
             }
             Event::SequenceStart(anchor, tag) => {
                 let tag = self.tag(tag.as_deref(), &span);
@@ -199,6 +174,12 @@ impl<'t> Loader<'t, '_> {
             return Err(Box::new(too_deep(span)));
         }
         Ok(anchored.node.clone())
+    }
+
+    /// The parser ends a block at the end of the file with a line break that does not stand there; PyYAML does not.
+    fn gained_newline(&self, style: ScalarStyle, marks: Marks) -> bool {
+        let is_block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+        is_block && self.unended.is_some_and(|end| marks.end.index() >= end)
     }
 
     fn scalar(&mut self, text: &str, style: ScalarStyle, tag: Tagged, span: Span) -> Node {
@@ -284,7 +265,7 @@ impl<'t> Loader<'t, '_> {
 
     fn insert(&mut self, map: &mut Mapping, key: Node, value: Node) {
         let Data::Scalar(scalar) = key.data else {
-            self.diagnostics.push(hint::complex_key(&key.span, self.text));
+            self.diagnostics.push(hint::complex_key(&key.span));
             return;
         };
         let entry = Entry { key: key.span, value };

@@ -6,7 +6,9 @@
 mod convert;
 mod hint;
 mod load;
+mod mode;
 mod node;
+mod places;
 mod scalar;
 
 pub use convert::{from_yaml, to_yaml};

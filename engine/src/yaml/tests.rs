@@ -44,6 +44,8 @@ fn documents_as_ansible_reads_them() {
         ("a: yes\nb: 'yes'\nc: 0644\nd: \"0644\"\n", r#"{"a":true,"b":"yes","c":420,"d":"0644"}"#),
         ("- 1_000\n- ~\n-\n- on\n", "[1000,null,null,true]"),
         ("a: |\n  x\n  y\nb: >-\n  x\n  y\n", r#"{"a":"x\ny\n","b":"x y"}"#),
+        ("a: |\n  x", r#"{"a":"x"}"#),
+        ("a: >\n  x\n  y\n\n", r#"{"a":"x y\n"}"#),
         ("a: !!str 12\nb: !!int '12'\nc: !!float '1.5'\n", r#"{"a":"12","b":12,"c":1.5}"#),
         ("a: &x {k: 1}\nb: *x\n", r#"{"a":{"k":1},"b":{"k":1}}"#),
         ("a: &x {k: 1, l: 2}\nb:\n  <<: *x\n  l: 3\n  m: 4\n", r#"{"a":{"k":1,"l":2},"b":{"k":1,"l":3,"m":4}}"#),
@@ -393,6 +395,90 @@ fn keys_tags_and_documents() {
       |       ^
     ");
 }
+
+#[test]
+fn a_decimal_mode_is_an_error() {
+    let mode = |text: &str| read(text).0.expect("a node").file_mode();
+    for (text, want) in
+        [("0644", "0644"), ("'644'", "644"), ("u=rw,g=r", "u=rw,g=r"), ("preserve", "preserve"), ("02755", "02755")]
+    {
+        assert_eq!(mode(text).ok().as_deref(), Some(want), "{text}");
+    }
+    assert!(mode("yes").is_err() && mode("[a]").is_err() && mode("0x1a4").is_err());
+    assert_snapshot!(mode("644").expect_err("it is decimal").render(Paint::Plain), @r#"
+    error: the mode `644` is not octal
+     --> f.yml:1:1
+      |
+    1 | 644
+      | ^^^
+    hint: write `"0644"`: without a 0 in front, YAML reads a decimal number
+    "#);
+}
+
+proptest::proptest! {
+    /// Whatever a file holds, there is a tree or an error, and both can be shown.
+    #[test]
+    fn no_text_breaks_the_reader(words in proptest::collection::vec(proptest::sample::select(PIECES), 0..40)) {
+        let text: String = words.concat();
+        let (node, said) = read(&text);
+        proptest::prop_assert!(node.is_some() || said.contains("error: "), "{text:?}");
+        if let Some(node) = node {
+            to_yaml(&node.to_value());
+            let mut diagnostics = Diagnostics::new();
+            crate::playbook::parse(&source(&text), &VaultPasswords::none(), &mut diagnostics);
+            diagnostics.render(Paint::Ansi);
+        }
+    }
+}
+
+/// What YAML, playbooks and their mistakes are made of.
+const PIECES: &[&str] = &[
+    "a",
+    "key",
+    ": ",
+    ":",
+    "- ",
+    "\n",
+    "\n  ",
+    "\n    ",
+    "\n- ",
+    "\t",
+    "{{ x }}",
+    "{{",
+    "}}",
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    "'",
+    "\"",
+    "|\n",
+    ">-\n",
+    "&a ",
+    "*a",
+    "<<: ",
+    "!vault ",
+    "!unsafe ",
+    "!x ",
+    "#",
+    "ä",
+    "日本",
+    "\u{feff}",
+    "\r\n",
+    "---\n",
+    "? ",
+    "%",
+    "@",
+    "0644",
+    "hosts: all\n",
+    "tasks:\n",
+    "block:",
+    "$ANSIBLE_VAULT;1.1;AES256\n",
+    "name: ",
+    "\\",
+    "~",
+];
 
 #[test]
 fn attacks_are_refused() {
