@@ -81,6 +81,10 @@ pub(super) fn field<T: FromScalar>(node: &Node, key: &str) -> Result<Spanned<Fie
     let Some(scalar) = node.as_scalar() else { return wrong() };
     let value = match node.to_value() {
         Value::Template(template) => Field::Template(template),
+        // Rendering yields a secret, which the text by itself would no longer be.
+        Value::Secret(_) if node.is_sealed() => {
+            Field::Template(Template { text: scalar.text.clone(), span: node.span.clone(), secret: true })
+        }
         _ => match T::from_scalar(scalar) {
             Some(value) => Field::Known(value),
             None => return wrong(),
@@ -97,7 +101,7 @@ pub(super) fn condition(node: &Node, key: &str) -> Result<Condition, Diagnostic>
     };
     let Data::Scalar(scalar) = &node.data else { return wrong(node.describe()) };
     let text = match scalar.resolve() {
-        _ if scalar.secret => return wrong(node.describe()),
+        _ if node.is_sealed() => return wrong(node.describe()),
         Plain::Bool(b) => b.to_string(),
         Plain::Str(text) if !text.trim().is_empty() => text.trim().to_owned(),
         Plain::Str(_) => return wrong("an empty text".to_owned()),

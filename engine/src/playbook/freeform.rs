@@ -33,7 +33,7 @@ pub(super) fn action<'n>(entry: &'n yaml::Entry, diagnostics: &mut Diagnostics) 
         Data::Map(map) => (map.get("module").map(|module| &module.value), map.clone()),
         Data::Seq(_) => (None, Mapping::new()),
     };
-    let words = line.and_then(Node::as_scalar).map(|scalar| split(&scalar.text));
+    let words = line.filter(|line| !line.is_sealed()).and_then(Node::as_scalar).map(|scalar| split(&scalar.text));
     let (Some(line), Some(Ok(words))) = (line, words) else {
         diagnostics.push(wrong());
         return None;
@@ -43,7 +43,7 @@ pub(super) fn action<'n>(entry: &'n yaml::Entry, diagnostics: &mut Diagnostics) 
         return None;
     };
     params.shift_remove("module");
-    let mut args = pairs(rest, COMMANDS.contains(&plain_name(written.trim())), &line.span);
+    let mut args = inherit(pairs(rest, COMMANDS.contains(&plain_name(written.trim())), &line.span), line);
     if let Some(inner) = params.shift_remove("args") {
         merge_args(&mut args, &inner.value, diagnostics);
     }
@@ -82,10 +82,9 @@ fn value(node: &Node, written: &str, is_command: bool, diagnostics: &mut Diagnos
             Args::default()
         }
         Data::Scalar(_) if node.is_null() => Args::default(),
-        // What is in a vault is never taken apart.
-        Data::Scalar(scalar) if scalar.secret => Args { free_form: Some(node.clone()), ..Args::default() },
+        Data::Scalar(_) if node.is_sealed() => Args { free_form: Some(node.clone()), ..Args::default() },
         Data::Scalar(scalar) => match split(&scalar.text) {
-            Ok(words) => with_template_state(pairs(&words, is_command, &node.span), node.is_unsafe),
+            Ok(words) => inherit(pairs(&words, is_command, &node.span), node),
             Err(why) => {
                 diagnostics.push(Diagnostic::error(format!("the parameters of `{written}` {why}")).at(&node.span));
                 Args::default()
@@ -94,9 +93,16 @@ fn value(node: &Node, written: &str, is_command: bool, diagnostics: &mut Diagnos
     }
 }
 
-fn with_template_state(mut args: Args, is_unsafe: bool) -> Args {
-    args.params.values_mut().for_each(|entry| entry.value.is_unsafe = is_unsafe);
-    args.free_form.iter_mut().for_each(|node| node.is_unsafe = is_unsafe);
+/// The parts of a text are as unsafe and as secret as the text.
+fn inherit(mut args: Args, whole: &Node) -> Args {
+    let secret = whole.as_scalar().is_some_and(|scalar| scalar.secret);
+    let parts = args.params.values_mut().map(|entry| &mut entry.value).chain(&mut args.free_form);
+    for part in parts {
+        part.is_unsafe = whole.is_unsafe;
+        if let Data::Scalar(scalar) = &mut part.data {
+            scalar.secret = secret;
+        }
+    }
     args
 }
 

@@ -1,9 +1,12 @@
 //! What is read, and what is said about what cannot be.
 
 use insta::assert_snapshot;
+use trueup_modules::secret::Secret;
 
 use super::*;
 use crate::diagnostic::Paint;
+use crate::value::Value;
+use crate::vault;
 
 fn read(text: &str) -> (Playbook, String) {
     let source = Arc::new(Source { path: "p.yml".into(), text: text.to_owned() });
@@ -237,6 +240,10 @@ fn unknown_keywords() {
       |       ^^^^
     hint: did you mean `name`?
     ");
+}
+
+#[test]
+fn unknown_keywords_inside_of_tasks() {
     assert_snapshot!(said_of_task("ping:\nlisten: x\n"), @r"
     error: unknown keyword `listen` of a task
      --> p.yml:4:7
@@ -479,4 +486,35 @@ fn shapes_of_plays() {
     1 | - all
       |   ^^^
     ");
+}
+
+fn vaulted(text: &str) -> Playbook {
+    let mut vault = VaultPasswords::none();
+    vault.add(None, &Secret::new("p"));
+    let source = Arc::new(Source { path: "p.yml".into(), text: text.to_owned() });
+    let mut diagnostics = Diagnostics::new();
+    let playbook = parse(&source, &vault, &mut diagnostics);
+    assert_eq!(diagnostics.render(Paint::Plain), "");
+    playbook
+}
+
+#[test]
+fn a_playbook_can_be_a_vault() {
+    let text = "- hosts: db\n  tasks:\n    - command: psql -c canary chdir=/\n      when: x\n      become_user: pg\n";
+    let playbook = vaulted(&vault::encrypt(text.as_bytes(), &Secret::new("p"), None, &[1; 32]));
+    let [Entry::Play(play)] = &playbook.entries[..] else { panic!("one play") };
+    assert_eq!(texts(&play.hosts), ["db"]);
+    let command = task(&play.tasks[0]);
+    assert_eq!((command.module.value.as_str(), command.when[0].text.as_str()), ("command", "x"));
+    let parts = command.args.params.values().map(|entry| &entry.value).chain(&command.args.free_form);
+    assert!(parts.into_iter().all(|part| matches!(part.to_value(), Value::Secret(_))));
+}
+
+#[test]
+fn a_sealed_keyword_stays_secret() {
+    let sealed = vault::encrypt(b"canary", &Secret::new("p"), None, &[2; 32]).replace('\n', "\n      ");
+    let playbook = vaulted(&format!("- hosts: db\n  become_user: !vault |\n      {sealed}\n  tasks: []\n"));
+    let [Entry::Play(play)] = &playbook.entries[..] else { panic!("one play") };
+    let user = play.common.escalation.user.as_ref().expect("it is given");
+    assert!(matches!(&user.value, Field::Template(template) if template.secret && template.text == "canary"));
 }

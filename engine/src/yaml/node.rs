@@ -4,6 +4,7 @@ use indexmap::IndexMap;
 
 use super::scalar::{self, Plain};
 use crate::source::Span;
+use crate::vault;
 
 /// A value in a YAML document and its place.
 #[derive(Clone, Debug, PartialEq)]
@@ -113,6 +114,12 @@ impl Node {
     /// Whether it is a text that has to be rendered before it means something.
     pub fn is_template(&self) -> bool {
         !self.is_unsafe && self.as_scalar().is_some_and(Scalar::is_template)
+    }
+
+    /// Whether it is a `!vault` value. In a file that is a vault as a whole everything is secret, and keywords must still
+    /// be read; a single value that somebody sealed is never taken apart.
+    pub fn is_sealed(&self) -> bool {
+        self.as_scalar().is_some_and(|scalar| scalar.secret) && !vault::is_vault(&self.span.source.text)
     }
 
     /// What it is, for error messages: `a list`, `the string "x"`. Never shows a secret.
