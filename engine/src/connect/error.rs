@@ -5,6 +5,8 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::agent_error::AgentError;
+
 /// Why a host could not be reached, or a command not be run on it. Each message finishes "failed to …".
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
@@ -95,10 +97,18 @@ pub enum ConnectError {
     /// The server would not run a command.
     #[error("run a command on {at}: {reason}")]
     Exec {
-        /// Host and port, or `local`.
+        /// Host and port, or `this machine`.
         at: String,
         /// Why not.
         reason: String,
+    },
+    /// The agent does not run there.
+    #[error("start the agent on {at}: {source}")]
+    Agent {
+        /// Host and port, or `this machine`.
+        at: String,
+        /// Why not.
+        source: AgentError,
     },
     /// The connection ended in the middle of something.
     #[error("hear from {at}: the connection was lost")]
@@ -195,6 +205,7 @@ impl ConnectError {
         match self {
             Self::HostKey { source, .. } => source.hints(),
             Self::Jump { source, .. } => source.hints(),
+            Self::Agent { source, .. } => source.hints(),
             Self::Closed { .. } => vec![
                 "the server's MaxStartups or PerSourcePenalties may be lower than the number of parallel logins: run with fewer forks".to_owned(),
             ],

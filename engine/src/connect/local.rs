@@ -1,9 +1,13 @@
 //! This machine: a command is a child process.
 
+use std::io;
 use std::os::unix::process::ExitStatusExt;
+use std::pin::Pin;
 use std::process::{ExitStatus, Stdio};
+use std::task::{Context, Poll};
 
-use tokio::process::{Child, Command};
+use tokio::io::AsyncWrite;
+use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::oneshot;
 
 use super::ConnectError;
@@ -28,7 +32,29 @@ pub(super) fn spawn(mut command: Command) -> Result<Session, ConnectError> {
     let complaints = child.stderr.take().expect("stderr is piped");
     let (stderr, keep) = tokio::io::duplex(PIPE);
     tokio::spawn(overflow(complaints, Overflow(keep)));
+    let stdin = Stdin(Some(stdin));
     Ok(Session { stdin: Box::new(stdin), stdout: Box::new(stdout), stderr: Box::new(stderr), ending: ending(child) })
+}
+
+/// A child's stdin that ends when it is shut down. tokio's ends only when it is dropped.
+struct Stdin(Option<ChildStdin>);
+
+impl AsyncWrite for Stdin {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut self.0 {
+            Some(stdin) => Pin::new(stdin).poll_write(cx, data),
+            None => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.as_mut().map_or(Poll::Ready(Ok(())), |stdin| Pin::new(stdin).poll_flush(cx))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0 = None;
+        Poll::Ready(Ok(()))
+    }
 }
 
 fn ending(mut child: Child) -> Ending {

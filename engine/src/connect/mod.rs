@@ -3,6 +3,8 @@
 //! Invariants of absence: nothing in here knows a playbook, a task or a frame; nothing writes to a host except
 //! [`upload`], which places the agent; no key of a host is ever accepted unseen, except where [`HostKeys::Off`] says so.
 
+mod agent_error;
+mod agents;
 mod auth;
 mod channel;
 mod error;
@@ -10,16 +12,21 @@ mod known_hosts;
 mod local;
 mod pattern;
 mod retry;
+mod script;
 mod session;
 mod ssh;
+mod upload;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use trueup_modules::secret::Secret;
 
+pub use agent_error::AgentError;
+pub use agents::{Agent, Agents};
 pub use error::{Attempt, ConnectError, HostKeyError};
 pub use session::{Ending, Exit, Output, Session};
+pub use upload::start_agent;
 
 /// How to reach a host: what the inventory's connection variables and `~/.ssh/config` say, merged.
 #[derive(Clone, Debug)]
@@ -149,6 +156,14 @@ impl Connection {
         match &self.link {
             Link::Local => local::exec(command),
             Link::Ssh(link) => link.exec(command).await,
+        }
+    }
+
+    /// Where it leads, for messages: host and port.
+    pub fn at(&self) -> &str {
+        match &self.link {
+            Link::Local => "this machine",
+            Link::Ssh(link) => link.at(),
         }
     }
 

@@ -35,6 +35,11 @@ impl Link {
         channel::exec(&self.handle, command, &self.at).await
     }
 
+    /// Host and port.
+    pub(super) fn at(&self) -> &str {
+        &self.at
+    }
+
     /// What the two sides agreed on, and through how many hosts.
     pub(super) fn negotiated(&self) -> String {
         let names = self.seen.lock().names.clone().unwrap_or_default();

@@ -1,0 +1,116 @@
+//! Builds the agent for the architectures of the targets and embeds it, compressed.
+//!
+//! - `TRUEUP_AGENT=none` embeds nothing: for checks and lints, and while working on the engine.
+//! - `TRUEUP_AGENT_DIR=dir` takes the files `trueup-agent-ARCH` from there.
+//! - Otherwise a release build carries agents for x86_64 and aarch64, any other one for this machine's architecture.
+#![expect(clippy::print_stdout, reason = "a build script talks to cargo on stdout")]
+
+use std::env;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use sha2::{Digest, Sha256};
+
+const ARCHITECTURES: [&str; 2] = ["x86_64", "aarch64"];
+
+fn main() {
+    for name in ["TRUEUP_AGENT", "TRUEUP_AGENT_DIR"] {
+        println!("cargo::rerun-if-env-changed={name}");
+    }
+    for path in ["build.rs", "../modules/src", "../modules/Cargo.toml", "../Cargo.toml", "../Cargo.lock"] {
+        println!("cargo::rerun-if-changed={path}");
+    }
+    let out = PathBuf::from(variable("OUT_DIR"));
+    let mut entries = String::new();
+    for (arch, binary) in agents(&out) {
+        let bytes = fs::read(&binary).unwrap_or_else(|error| panic!("failed to read {}: {error}", binary.display()));
+        let packed = out.join(format!("trueup-agent-{arch}.zst"));
+        let compressed = zstd::encode_all(bytes.as_slice(), 12).expect("compressing in memory");
+        fs::write(&packed, compressed).unwrap_or_else(|error| panic!("failed to write {}: {error}", packed.display()));
+        let sha256: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let size = bytes.len();
+        writeln!(entries, "    ({arch:?}, {sha256:?}, {size}, include_bytes!({packed:?})),")
+            .expect("writing to a string");
+    }
+    let table = format!("static EMBEDDED: &[(&str, &str, usize, &[u8])] = &[\n{entries}];\n");
+    fs::write(out.join("agents.rs"), table).expect("OUT_DIR can be written to");
+}
+
+fn variable(name: &str) -> String {
+    env::var(name).unwrap_or_else(|_| panic!("cargo sets {name}"))
+}
+
+/// Architectures, and where their agents are.
+fn agents(out: &Path) -> Vec<(&'static str, PathBuf)> {
+    if env::var("TRUEUP_AGENT").is_ok_and(|value| value == "none") {
+        return Vec::new();
+    }
+    if let Some(dir) = env::var_os("TRUEUP_AGENT_DIR") {
+        println!("cargo::rerun-if-changed={}", Path::new(&dir).display());
+        let files = ARCHITECTURES.map(|arch| (arch, Path::new(&dir).join(format!("trueup-agent-{arch}"))));
+        return files.into_iter().filter(|(_, path)| path.exists()).collect();
+    }
+    let here = variable("CARGO_CFG_TARGET_ARCH");
+    let wanted = |arch: &&str| *arch == here || variable("PROFILE") == "release";
+    ARCHITECTURES.into_iter().filter(wanted).filter_map(|arch| Some((arch, build(arch, out, arch == here)?))).collect()
+}
+
+/// Builds one; `None`, with a warning, if this machine cannot and the agent can be done without.
+fn build(arch: &str, out: &Path, needed: bool) -> Option<PathBuf> {
+    let triple = format!("{arch}-unknown-linux-musl");
+    let give_up = |why: String| {
+        assert!(!needed, "no agent for {arch}: {why} (TRUEUP_AGENT=none builds without)");
+        println!("cargo::warning=no agent for {arch}: {why}");
+        None
+    };
+    if !has_std(&triple) {
+        return give_up(format!("the target {triple} is not installed (rustup target add {triple})"));
+    }
+    let profile = if variable("PROFILE") == "release" { "agent" } else { "agent-dev" };
+    // OUT_DIR is TARGET/PROFILE/build/PACKAGE/out. A target directory of its own has a lock of its own.
+    let target = out.ancestors().nth(4).expect("OUT_DIR lies deep in the target directory").join("agent");
+    let mut cargo = Command::new(variable("CARGO"));
+    cargo
+        .args(["build", "--quiet", "--package", "trueup-modules", "--bin", "trueup-agent"])
+        .args(["--target", &triple, "--profile", profile])
+        .arg("--target-dir")
+        .arg(&target);
+    clean(&mut cargo);
+    let screaming = triple.to_uppercase().replace('-', "_");
+    // Rust brings a linker and musl's start files; no cross compiler is needed.
+    cargo.env(format!("CARGO_TARGET_{screaming}_LINKER"), "rust-lld");
+    cargo.env(format!("CARGO_TARGET_{screaming}_RUSTFLAGS"), "-Clink-self-contained=yes -Ctarget-feature=+crt-static");
+    match cargo.output() {
+        Ok(output) if output.status.success() => Some(target.join(&triple).join(profile).join("trueup-agent")),
+        Ok(output) => {
+            let text = String::from_utf8_lossy(&output.stderr).into_owned();
+            if needed {
+                return give_up(text);
+            }
+            give_up(text.lines().find(|line| line.contains("error")).unwrap_or("the build failed").to_owned())
+        }
+        Err(error) => give_up(error.to_string()),
+    }
+}
+
+fn has_std(triple: &str) -> bool {
+    let rustc = Command::new(variable("RUSTC")).args(["--print", "target-libdir", "--target", triple]).output();
+    rustc.is_ok_and(|output| Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_dir())
+}
+
+/// Keeps what belongs to the outer build (its flags, its target, lints' wrappers) out of the inner one, but for how to
+/// reach registries and how many jobs to run.
+fn clean(cargo: &mut Command) {
+    const KEEP: [&str; 6] =
+        ["CARGO_HOME", "CARGO_HTTP_", "CARGO_NET_", "CARGO_REGISTR", "CARGO_SOURCE_", "CARGO_MAKEFLAGS"];
+    for (name, _) in env::vars_os() {
+        let name = name.to_string_lossy().into_owned();
+        let kept = KEEP.iter().any(|keep| name.starts_with(keep));
+        let of_rust = ["RUSTFLAGS", "RUSTC", "RUSTDOC", "RUSTC_WORKSPACE_WRAPPER", "TARGET", "HOST", "PROFILE"];
+        if (name.starts_with("CARGO") && !kept) || of_rust.contains(&name.as_str()) {
+            cargo.env_remove(name);
+        }
+    }
+}

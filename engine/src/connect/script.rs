@@ -1,0 +1,158 @@
+//! What the bootstrap says to a host's shell, and what it hears.
+//!
+//! The text goes through the user's login shell, whatever that is, inside single quotes: so it is one line, without
+//! single quotes, backslashes and exclamation marks, which csh and fish treat in their own ways. Inside is POSIX `sh`.
+//! What a script has to say is a line that begins with [`MARK`]; all else is what the shell's rc files print.
+
+use super::agents::{Agent, Agents};
+
+/// Begins each report, wherever on its line it stands.
+const MARK: &str = "TRUEUP-BOOT:";
+
+/// Sets `u`, the user, and `d`, the agent's directory: a subdirectory of its own, so that a directory that is shared,
+/// like /tmp, will do. `check` refuses a directory in which somebody else could have put a file.
+const COMMON: &str = concat!(
+    "say() { echo \"TRUEUP-BOOT:$*\"; }; ",
+    "u=$(id -u); b=${1:-/var/tmp}; case $b in \"~/\"*) b=$HOME/${b#??};; esac; d=${b%/}/trueup-$u; ",
+    "check() { ",
+    "if [ -h \"$d\" ]; then say refused $d it is a symbolic link; exit 3; fi; ",
+    "set -- $(LC_ALL=C ls -ldn \"$d\"); ",
+    "case $1 in ",
+    "d????w*|d???????w*) say refused $d others may write to it; exit 3;; ",
+    "d*) ;; ",
+    "*) say refused $d it is not a directory; exit 3;; esac; ",
+    "[ \"$3\" = \"$u\" ] || { say refused $d it belongs to user $3; exit 3; }; ",
+    "}; ",
+);
+
+/// Starts the agent if it is there, and reports what is missing otherwise.
+pub(super) fn start(agents: &Agents, remote_tmp: Option<&str>) -> String {
+    let arms: String =
+        agents.carried.iter().map(|agent| format!("\"Linux {}\") h={};; ", agent.arch, agent.short_hash())).collect();
+    let script = format!(
+        "{COMMON}m=$(uname -sm); case $m in {arms}*) say missing $m; exit 3;; esac; \
+         f=$d/agent-$h; if [ -e \"$d\" ] || [ -h \"$d\" ]; then check; fi; \
+         if [ -x \"$f\" ]; then say started $d; exec \"$f\" serve; fi; say missing $m"
+    );
+    wrap(&script, remote_tmp)
+}
+
+/// Takes the agent from stdin and puts it in its place, whole or not at all.
+pub(super) fn place(agent: &Agent, remote_tmp: Option<&str>) -> String {
+    let (hash, size, sha256) = (agent.short_hash(), agent.size, &agent.sha256);
+    let script = format!(
+        "LC_ALL=C; export LC_ALL; umask 022; {COMMON}h={hash}; \
+         if [ -e \"$d\" ] || [ -h \"$d\" ]; then :; else mkdir -p \"$b\" && mkdir \"$d\" || [ -d \"$d\" ] || {{ say failed $d; exit 3; }}; fi; \
+         check; f=$d/agent-$h; t=$d/.agent-$h.$$; clean() {{ rm -f \"$t\"; }}; trap clean 0; trap \"exit 3\" 1 2 15; \
+         cat >\"$t\" || {{ say failed $d; exit 3; }}; \
+         s=$(wc -c <\"$t\"); [ $s -eq {size} ] || {{ say short $s; exit 3; }}; \
+         if command -v sha256sum >/dev/null 2>&1; then set -- $(sha256sum <\"$t\"); \
+         [ \"$1\" = {sha256} ] || {{ say short $s; exit 3; }}; fi; \
+         chmod 755 \"$t\" && mv -f \"$t\" \"$f\" || {{ say failed $d; exit 3; }}; \
+         [ -x \"$f\" ] || {{ say noexec $d; exit 3; }}; \
+         find \"$d\" -type f -name \"*agent-*\" -mtime +30 -exec rm -f {{}} + 2>/dev/null; say placed $d"
+    );
+    wrap(&script, remote_tmp)
+}
+
+fn wrap(script: &str, remote_tmp: Option<&str>) -> String {
+    format!("exec sh -c '{script}' trueup '{}'", remote_tmp.unwrap_or_default())
+}
+
+/// Whether a directory's name can stand between single quotes in every shell.
+pub(super) fn is_quotable(directory: &str) -> bool {
+    !directory.contains(|c: char| matches!(c, '\'' | '\\' | '!') || c.is_control())
+}
+
+/// What a script reports.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Report {
+    /// The agent in this directory was started; what it says comes next.
+    Started { dir: String },
+    /// There is no agent for this system, as `uname -sm` writes it.
+    Missing { system: String },
+    /// The directory is not to be trusted.
+    Refused { dir: String, reason: String },
+    /// A command failed; its stderr says why.
+    Failed { dir: String },
+    /// The agent arrived with another size or another content.
+    Short,
+    /// The agent is there and cannot be executed.
+    NoExec { dir: String },
+    /// The agent is there.
+    Placed,
+}
+
+/// The last report in what a shell has printed, if its line is complete.
+pub(super) fn last_report(output: &[u8]) -> Option<Report> {
+    let text = String::from_utf8_lossy(output);
+    let (complete, _) = text.rsplit_once('\n')?;
+    complete.lines().rev().find_map(|line| report(line.split_once(MARK)?.1.trim_end()))
+}
+
+fn report(text: &str) -> Option<Report> {
+    let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
+    let dir = rest.to_owned();
+    Some(match word {
+        "started" => Report::Started { dir },
+        "missing" => Report::Missing { system: rest.to_owned() },
+        "refused" => {
+            let (dir, reason) = rest
+                .split_once(" it ")
+                .map(|(dir, reason)| (dir, format!("it {reason}")))
+                .or_else(|| rest.split_once(" others ").map(|(dir, reason)| (dir, format!("others {reason}"))))?;
+            Report::Refused { dir: dir.to_owned(), reason }
+        }
+        "failed" => Report::Failed { dir },
+        "short" => Report::Short,
+        "noexec" => Report::NoExec { dir },
+        "placed" => Report::Placed,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scripts_survive_every_login_shell() {
+        let agents = Agents { carried: vec![Agent::pack("x86_64", b"abc").unwrap()], local: None };
+        for command in [start(&agents, None), place(&agents.carried[0], Some("~/tmp"))] {
+            let script = command.strip_prefix("exec sh -c '").unwrap();
+            let (script, _) = script.split_once("' trueup '").unwrap();
+            assert!(!script.contains(['\'', '\\', '\n', '!']), "{script}");
+        }
+    }
+
+    #[test]
+    fn reports() {
+        let dir = || "/var/tmp/trueup-0".to_owned();
+        for (output, expected) in [
+            ("hello\nTRUEUP-BOOT:missing Linux riscv64\n", Some(Report::Missing { system: "Linux riscv64".into() })),
+            ("no newline TRUEUP-BOOT:started /var/tmp/trueup-0\n", Some(Report::Started { dir: dir() })),
+            ("TRUEUP-BOOT:started /var/tmp/trueup-0", None),
+            (
+                "TRUEUP-BOOT:refused /var/tmp/trueup-0 it belongs to user 7\r\n",
+                Some(Report::Refused { dir: dir(), reason: "it belongs to user 7".into() }),
+            ),
+            (
+                "TRUEUP-BOOT:refused /var/tmp/trueup-0 others may write to it\n",
+                Some(Report::Refused { dir: dir(), reason: "others may write to it".into() }),
+            ),
+            ("TRUEUP-BOOT:placed /var/tmp/trueup-0\nbye\n", Some(Report::Placed)),
+            ("Last login: today\n", None),
+        ] {
+            assert_eq!(last_report(output.as_bytes()), expected, "{output}");
+        }
+    }
+
+    #[test]
+    fn directories_that_can_be_quoted() {
+        for (directory, expected) in
+            [("/srv/my tmp", true), ("~/x", true), ("/it's", false), ("/a\\b", false), ("/a\nb", false), ("/a!", false)]
+        {
+            assert_eq!(is_quotable(directory), expected, "{directory:?}");
+        }
+    }
+}

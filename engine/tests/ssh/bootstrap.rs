@@ -1,0 +1,251 @@
+//! Finding, uploading and starting the agent. The agents here are shell scripts, which any target can run.
+
+use std::borrow::Cow;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use trueup::connect::{Agent, Agents, ConnectError, Session, Way, open, start_agent};
+
+use crate::login::{reach, target};
+use crate::server::{Answer, Nature, Server, serve};
+
+const PREAMBLE: &[u8] = b"\0HELLO1\0";
+
+/// An agent that greets and then says back what it is told.
+const ECHO: &str = "#!/bin/sh\nprintf '\\0HELLO1\\0'\nexec cat\n";
+
+fn agents(text: &str) -> Agents {
+    Agents { carried: vec![Agent::pack(std::env::consts::ARCH, text.as_bytes()).unwrap()], local: None }
+}
+
+/// The agent's directory below `tmp`, where the server runs its commands as we do.
+fn agent_dir(tmp: &Path) -> PathBuf {
+    tmp.join(format!("trueup-{}", rustix::process::getuid().as_raw()))
+}
+
+async fn start(server: &Server, agents: &Agents, tmp: Option<&Path>) -> Result<Session, ConnectError> {
+    let connection = reach(target(server)).await.unwrap();
+    start_agent(&connection, agents, PREAMBLE, tmp.map(|tmp| tmp.to_str().unwrap())).await
+}
+
+async fn echo(mut session: Session) -> Vec<u8> {
+    session.stdin.write_all(b"frame").await.unwrap();
+    session.stdin.shutdown().await.unwrap();
+    let mut heard = Vec::new();
+    session.stdout.read_to_end(&mut heard).await.unwrap();
+    heard
+}
+
+#[tokio::test]
+async fn the_first_contact_uploads_and_the_next_costs_one_command() {
+    let tmp = tempfile::tempdir().unwrap();
+    let deep = tmp.path().join("not yet/there");
+    let server = serve(Nature::shell(tmp.path(), "echo Welcome; printf 'no newline'")).await;
+    let agents = agents(ECHO);
+    let session = start(&server, &agents, Some(&deep)).await.unwrap();
+    assert_eq!(echo(session).await, b"frame");
+    assert_eq!(server.commands.lock().unwrap().len(), 3);
+
+    let session = start(&server, &agents, Some(&deep)).await.unwrap();
+    assert_eq!(echo(session).await, b"frame");
+    assert_eq!(server.commands.lock().unwrap().len(), 4);
+
+    let dir = agent_dir(&deep);
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+    let files: Vec<_> = fs::read_dir(&dir).unwrap().map(|file| file.unwrap().path()).collect();
+    assert_eq!(files, [dir.join(format!("agent-{}", &agents.carried[0].sha256[..16]))]);
+    assert_eq!((mode(&dir), mode(&files[0])), (0o755, 0o755));
+}
+
+#[tokio::test]
+async fn home_is_a_directory_too_and_the_agent_may_be_large() {
+    let home = tempfile::tempdir().unwrap();
+    let server = serve(Nature::shell(home.path(), "")).await;
+    let padding = "# padding, so that it takes many packets\n".repeat(100_000);
+    let session = start(&server, &agents(&format!("{ECHO}{padding}")), Some(Path::new("~/tmp"))).await.unwrap();
+    assert_eq!(echo(session).await, b"frame");
+    assert!(agent_dir(&home.path().join("tmp")).is_dir());
+}
+
+#[tokio::test]
+async fn two_first_contacts_at_once() {
+    let tmp = tempfile::tempdir().unwrap();
+    let server = serve(Nature::shell(tmp.path(), "")).await;
+    let agents = agents(ECHO);
+    let (one, two) = tokio::join!(start(&server, &agents, Some(tmp.path())), start(&server, &agents, Some(tmp.path())));
+    assert_eq!(echo(one.unwrap()).await, b"frame");
+    assert_eq!(echo(two.unwrap()).await, b"frame");
+}
+
+#[tokio::test]
+async fn directories_that_others_could_write_to_are_refused() {
+    type Prepare = fn(&Path);
+    let cases: [(&str, Prepare); 4] = [
+        ("it is a symbolic link", |dir| symlink("/", dir).unwrap()),
+        ("others may write to it", |dir| make_dir(dir, 0o777)),
+        ("others may write to it", |dir| make_dir(dir, 0o775)),
+        ("it is not a directory", |dir| fs::write(dir, "").unwrap()),
+    ];
+    for (reason, prepare) in cases {
+        let tmp = tempfile::tempdir().unwrap();
+        let dir = agent_dir(tmp.path());
+        prepare(&dir);
+        let server = serve(Nature::shell(tmp.path(), "")).await;
+        let error = start(&server, &agents(ECHO), Some(tmp.path())).await.err().unwrap();
+        let expected = format!(
+            "start the agent on 127.0.0.1:{}: {} is not safe to run programs from: {reason}",
+            server.port,
+            dir.display()
+        );
+        assert_eq!(error.to_string(), expected);
+    }
+}
+
+fn make_dir(path: &Path, mode: u32) {
+    fs::create_dir(path).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[tokio::test]
+async fn an_agent_that_ends_at_once_is_quoted() {
+    let tmp = tempfile::tempdir().unwrap();
+    let server = serve(Nature::shell(tmp.path(), "")).await;
+    let dying = agents("#!/bin/sh\necho out of luck >&2\necho and time >&2\nexit 7\n");
+    let error = start(&server, &dying, Some(tmp.path())).await.err().unwrap();
+    let text = error.to_string();
+    assert!(text.ends_with("it ended at once: exit status 7: out of luck; and time"), "{text}");
+}
+
+#[tokio::test]
+async fn an_interrupted_upload_leaves_nothing() {
+    let tmp = tempfile::tempdir().unwrap();
+    // The server's shell cannot write files this large: as good as a full disk.
+    let server = serve(Nature::shell(tmp.path(), "ulimit -f 1")).await;
+    let large = agents(&format!("{ECHO}{}", "#\n".repeat(1_000_000)));
+    let error = start(&server, &large, Some(tmp.path())).await.err().unwrap();
+    let dir = agent_dir(tmp.path());
+    assert!(error.to_string().contains(&format!("write the agent to {}", dir.display())), "{error}");
+    assert_eq!(fs::read_dir(dir).unwrap().count(), 0);
+}
+
+/// What a host says, by script: there is no other way to be a full disk or another machine here.
+#[tokio::test]
+async fn hosts_that_cannot_run_it() {
+    const MISSING: &str = concat!("TRUEUP-BOOT:missing Linux ", "x86_64", "\n");
+    let answer = |stdout: &'static str, stderr, exit| Answer { stdout: Cow::Borrowed(stdout.as_bytes()), stderr, exit };
+    let noise = Answer { stdout: Cow::Owned(b"motd ".repeat(20_000)), stderr: "", exit: 0 };
+    let cases = [
+        ("another architecture", vec![answer("TRUEUP-BOOT:missing Linux riscv64\n", "", 3)]),
+        ("another system", vec![answer("TRUEUP-BOOT:missing FreeBSD amd64\n", "", 3)]),
+        ("an agent that is not carried", vec![answer("TRUEUP-BOOT:missing Linux aarch64\n", "", 3)]),
+        (
+            "a full disk",
+            vec![
+                answer(MISSING, "", 0),
+                answer("TRUEUP-BOOT:failed /tmp/trueup-7\n", "cat: write error: No space left on device\n", 3),
+            ],
+        ),
+        (
+            "a disk that cannot be written to",
+            vec![
+                answer(MISSING, "", 0),
+                answer("TRUEUP-BOOT:failed /tmp/trueup-7\n", "mkdir: /tmp/trueup-7: Read-only file system\n", 3),
+            ],
+        ),
+        ("a damaged upload", vec![answer(MISSING, "", 0), answer("TRUEUP-BOOT:short 17\n", "", 3)]),
+        ("noexec, found by test -x", vec![answer(MISSING, "", 0), answer("TRUEUP-BOOT:noexec /tmp/trueup-7\n", "", 3)]),
+        (
+            "noexec, found by exec",
+            vec![answer(
+                "TRUEUP-BOOT:started /tmp/trueup-7\n",
+                "sh: 1: exec: /tmp/trueup-7/agent-0: Permission denied\n",
+                126,
+            )],
+        ),
+        ("another user's directory", vec![answer("TRUEUP-BOOT:refused /tmp/trueup-7 it belongs to user 9\n", "", 3)]),
+        ("no shell", vec![answer("This account is currently not available.\n", "", 1)]),
+        ("a talkative shell", vec![noise]),
+    ];
+    let mut told = String::new();
+    for (case, answers) in cases {
+        let server = serve(Nature::script(answers)).await;
+        let agents = Agents { carried: vec![Agent::pack("x86_64", b"abc").unwrap()], local: None };
+        let error = start(&server, &agents, None).await.err().unwrap();
+        let text = error.to_string().replace(&format!("127.0.0.1:{}", server.port), "HOST");
+        told += &format!("{case}:\n  {text}\n");
+        for hint in error.hints() {
+            told += &format!("  hint: {hint}\n");
+        }
+    }
+    insta::assert_snapshot!(told, @r#"
+    another architecture:
+      start the agent on HOST: it runs Linux riscv64; Trueup supports Linux on x86_64 and aarch64
+    another system:
+      start the agent on HOST: it runs FreeBSD amd64; Trueup supports Linux on x86_64 and aarch64
+    an agent that is not carried:
+      start the agent on HOST: this build of Trueup carries no agent for Linux aarch64
+      hint: build with both targets installed (rustup target add x86_64-unknown-linux-musl aarch64-unknown-linux-musl) and without TRUEUP_AGENT=none
+    a full disk:
+      start the agent on HOST: no space left in /tmp/trueup-7: cat: write error: No space left on device
+      hint: set ansible_remote_tmp to a directory of the host that has space, allows programs, and that others cannot write to
+    a disk that cannot be written to:
+      start the agent on HOST: write the agent to /tmp/trueup-7: mkdir: /tmp/trueup-7: Read-only file system
+      hint: set ansible_remote_tmp to a directory of the host that has space, allows programs, and that others cannot write to
+    a damaged upload:
+      start the agent on HOST: the agent arrived damaged
+    noexec, found by test -x:
+      start the agent on HOST: programs in /tmp/trueup-7 cannot be executed (is it mounted noexec?)
+      hint: set ansible_remote_tmp to a directory of the host that has space, allows programs, and that others cannot write to
+    noexec, found by exec:
+      start the agent on HOST: programs in /tmp/trueup-7 cannot be executed (is it mounted noexec?): sh: 1: exec: /tmp/trueup-7/agent-0: Permission denied
+      hint: set ansible_remote_tmp to a directory of the host that has space, allows programs, and that others cannot write to
+    another user's directory:
+      start the agent on HOST: /tmp/trueup-7 is not safe to run programs from: it belongs to user 9
+      hint: set ansible_remote_tmp to a directory of the host that has space, allows programs, and that others cannot write to
+    no shell:
+      start the agent on HOST: the login shell ran no commands: exit status 1: This account is currently not available.
+      hint: the user needs a login shell: see getent passwd on the host
+    a talkative shell:
+      start the agent on HOST: the login shell printed more than 65536 bytes before anything useful; it begins with "motd motd motd motd motd motd motd motd motd motd motd motd "
+      hint: rc files should print only to terminals: [ -t 1 ] || return
+    "#);
+}
+
+#[tokio::test]
+async fn a_build_without_agents_says_so() {
+    let server = serve(Nature::script(vec![Answer {
+        stdout: Cow::Borrowed(b"TRUEUP-BOOT:missing Linux x86_64\n"),
+        stderr: "",
+        exit: 3,
+    }]))
+    .await;
+    let error = start(&server, &Agents::default(), None).await.err().unwrap();
+    assert!(error.to_string().ends_with("this build of Trueup carries no agent for Linux x86_64"), "{error}");
+}
+
+#[tokio::test]
+async fn a_directory_that_shells_stumble_over() {
+    let server = serve(Nature::new()).await;
+    let error = start(&server, &agents(ECHO), Some(Path::new("/it's"))).await.err().unwrap();
+    assert!(error.to_string().contains("has a quote"), "{error}");
+    assert!(server.commands.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn on_this_machine_it_is_a_child() {
+    let tmp = tempfile::tempdir().unwrap();
+    let program = tmp.path().join("agent");
+    let local = |text: &str| {
+        fs::write(&program, text).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        Agents { carried: Vec::new(), local: Some(program.clone()) }
+    };
+    let connection = open(&Way::Local).await.unwrap();
+    let session = start_agent(&connection, &local(ECHO), PREAMBLE, None).await.unwrap();
+    assert_eq!(echo(session).await, b"frame");
+
+    let error = start_agent(&connection, &local("#!/bin/sh\nkill -9 $$\n"), PREAMBLE, None).await.err().unwrap();
+    assert_eq!(error.to_string(), "start the agent on this machine: it ended at once: signal KILL");
+}
