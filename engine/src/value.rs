@@ -1,7 +1,9 @@
 //! The values that variables hold and templates yield.
 
+use std::fmt;
+
 use indexmap::IndexMap;
-use trueup_modules::secret::Secret;
+use trueup_modules::secret::{REDACTED, Secret};
 
 use crate::source::Span;
 
@@ -37,7 +39,7 @@ pub enum Value {
 }
 
 /// A text with template syntax, and where it stands.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Template {
     /// The text as written.
     pub text: String,
@@ -45,6 +47,14 @@ pub struct Template {
     pub span: Span,
     /// It was read from a vault: what it yields is a [`Value::Secret`].
     pub secret: bool,
+}
+
+/// Without the text of a secret.
+impl fmt::Debug for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = if self.secret { REDACTED } else { &self.text };
+        f.debug_struct("Template").field("text", &text).field("span", &self.span).finish()
+    }
 }
 
 pub use trueup_modules::host::Why;

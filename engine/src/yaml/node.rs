@@ -1,6 +1,9 @@
 //! The tree that a YAML document is read into.
 
+use std::fmt;
+
 use indexmap::IndexMap;
+use trueup_modules::secret::REDACTED;
 
 use super::scalar::{self, Plain};
 use crate::source::Span;
@@ -41,7 +44,7 @@ pub struct Entry {
 }
 
 /// A scalar as it was written: what it means depends on who reads it (`mode: 0644`).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Scalar {
     /// The text, unquoted and unescaped; of a `!vault` value the decrypted text.
     pub text: String,
@@ -58,6 +61,14 @@ pub enum Style {
     Plain,
     /// Quoted, a block, or tagged `!!str`: always a string.
     Text,
+}
+
+/// Without the text of a secret.
+impl fmt::Debug for Scalar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = if self.secret { REDACTED } else { &self.text };
+        f.debug_struct("Scalar").field("text", &text).field("style", &self.style).finish()
+    }
 }
 
 impl Scalar {

@@ -138,7 +138,9 @@ fn vaulted(text: &str, password: &str) -> (Option<Node>, String) {
 fn a_vault_file_is_secret_throughout() {
     let (node, said) = vaulted(include_str!("../../fixtures/vault/vars_1.1.yml"), "correct horse");
     assert_eq!(said, "");
-    let value = node.expect("a node").to_value();
+    let node = node.expect("a node");
+    assert!(!format!("{node:?}").contains("s3cret"));
+    let value = node.to_value();
     let Value::Map(map) = &value else { panic!("a dictionary") };
     assert_eq!(map["db_password"], Value::Secret(Secret::new("s3cret")));
     assert_eq!(map["port"], Value::Secret(Secret::new("5432")));
@@ -146,6 +148,7 @@ fn a_vault_file_is_secret_throughout() {
 
     let (node, _) = vaulted(include_str!("../../fixtures/vault/vars_1.2.yml"), "correct horse");
     let Some(Value::Map(map)) = node.map(|node| node.to_value()) else { panic!("a dictionary") };
+    assert!(!format!("{map:?}").contains("pg://"));
     assert!(matches!(&map["url"], Value::Template(t) if t.secret && t.span.to_string() == "f.yml:1:1"));
 }
 
