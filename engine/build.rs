@@ -82,6 +82,9 @@ fn build(arch: &str, out: &Path, needed: bool) -> Option<PathBuf> {
     // Rust brings a linker and musl's start files; no cross compiler is needed.
     cargo.env(format!("CARGO_TARGET_{screaming}_LINKER"), "rust-lld");
     cargo.env(format!("CARGO_TARGET_{screaming}_RUSTFLAGS"), "-Clink-self-contained=yes -Ctarget-feature=+crt-static");
+    if let Some(compiler) = c_compiler(arch) {
+        cargo.env(format!("CC_{}", triple.replace('-', "_")), compiler);
+    }
     match cargo.output() {
         Ok(output) if output.status.success() => Some(target.join(&triple).join(profile).join("trueup-agent")),
         Ok(output) => {
@@ -93,6 +96,18 @@ fn build(arch: &str, out: &Path, needed: bool) -> Option<PathBuf> {
         }
         Err(error) => give_up(error.to_string()),
     }
+}
+
+/// A compiler for the C that some dependencies have in them (ring), where the usual one, `ARCH-linux-musl-gcc`, is
+/// missing. They need no libc from it, so that one for glibc will do.
+fn c_compiler(arch: &str) -> Option<String> {
+    let here = arch == env::consts::ARCH;
+    let compilers = [format!("{arch}-linux-musl-gcc"), format!("{arch}-linux-gnu-gcc")];
+    let native = ["musl-gcc".to_owned(), "cc".to_owned()].into_iter().filter(|_| here);
+    native
+        .chain(compilers)
+        .chain(["clang".to_owned()])
+        .find(|name| Command::new(name).arg("--version").output().is_ok())
 }
 
 fn has_std(triple: &str) -> bool {

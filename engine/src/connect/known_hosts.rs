@@ -202,8 +202,170 @@ fn append(path: &Path, line: &str) -> io::Result<()> {
     let mut file = fs::OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
     let mut last = [b'\n'];
     if file.seek(SeekFrom::End(-1)).is_ok() {
-        file.read_exact(&mut last)?;
+        // Nothing is read from a device such as /dev/null, which is what forgetful users give.
+        let _ = file.read(&mut last)?;
     }
     let text = if last == [b'\n'] { line.to_owned() } else { format!("\n{line}") };
     file.write_all(text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+    use std::time::{SystemTime, UNIX_EPOCH};
+
+    use russh::keys::PrivateKey;
+    use russh::keys::key::safe_rng;
+    use russh::keys::ssh_key::certificate::{Builder, CertType};
+
+    use super::*;
+
+    fn key() -> PrivateKey {
+        PrivateKey::random(&mut safe_rng(), Algorithm::Ed25519).unwrap()
+    }
+
+    fn line(key: &PrivateKey) -> String {
+        key.public_key().to_openssh().unwrap()
+    }
+
+    fn known(host: &str, port: u16, files: &[&str]) -> KnownHosts {
+        let dir = tempfile::tempdir().unwrap();
+        let known_hosts = files
+            .iter()
+            .enumerate()
+            .map(|(n, text)| {
+                let path = dir.path().join(n.to_string());
+                fs::write(&path, text).unwrap();
+                path
+            })
+            .chain([dir.path().join("missing")])
+            .collect();
+        KnownHosts::of(&Target { port, known_hosts, ..Target::new(host, "ada") }).unwrap()
+    }
+
+    fn hashed(name: &str) -> String {
+        use base64::prelude::{BASE64_STANDARD, Engine};
+        let salt = [7; 20];
+        let hash = Hmac::<Sha1>::new_from_slice(&salt).unwrap().chain_update(name).finalize().into_bytes();
+        format!("|1|{}|{}", BASE64_STANDARD.encode(salt), BASE64_STANDARD.encode(hash))
+    }
+
+    #[test]
+    fn which_lines_count() {
+        let (mine, other) = (key(), key());
+        let (hash, hash_port) = (hashed("db1"), hashed("[db1]:2222"));
+        let cases = [
+            // host, port, hosts of the line, whether it is known
+            ("db1", 22, "db1", true),
+            ("DB1", 22, "db1", true),
+            ("db1", 22, "web1,db1", true),
+            ("db1", 22, "db?", true),
+            ("db1", 22, "db*,!db1", false),
+            ("db1", 22, "web1", false),
+            ("db1", 22, hash.as_str(), true),
+            ("db2", 22, hash.as_str(), false),
+            ("db1", 2222, "[db1]:2222", true),
+            ("db1", 2222, "[db*]:2222", true),
+            ("db1", 2222, "[db1]:2223", false),
+            ("db1", 2222, hash_port.as_str(), true),
+            // OpenSSH too takes a line without a port for any port.
+            ("db1", 2222, "db1", true),
+            ("10.0.0.7", 22, "10.0.0.*", true),
+            ("fe80::1", 2222, "[fe80::1]:2222", true),
+        ];
+        for (host, port, hosts, expected) in cases {
+            let noise = format!("# {hosts} {}\n\nnonsense\n{hosts} ssh-ed25519 AAAA\n", line(&other));
+            let entry = format!("  {hosts}\t{}  a comment\n", line(&mine));
+            let verdict = known(host, port, &["", &noise, &entry]).check(mine.public_key());
+            assert_eq!(verdict == Verdict::Known, expected, "{host}:{port} in {hosts}: {verdict:?}");
+        }
+    }
+
+    #[test]
+    fn another_key_is_a_change_that_names_its_line() {
+        let (old, new) = (key(), key());
+        let text = format!("# comment\nweb1 {}\ndb1 {}\n", line(&new), line(&old));
+        let Verdict::Refused(HostKeyError::Changed { line: number, old: shown, entry, .. }) =
+            known("db1", 22, &[&text]).check(new.public_key())
+        else {
+            panic!("not changed")
+        };
+        assert_eq!((number, shown, entry.as_str()), (3, describe(old.public_key()).1, "db1"));
+        // A line for the host on another port says nothing against a key.
+        let verdict = known("db1", 2222, &[&text]).check(new.public_key());
+        assert!(matches!(verdict, Verdict::Unknown(_)), "{verdict:?}");
+    }
+
+    #[test]
+    fn a_second_line_may_know_the_key() {
+        let (old, new) = (key(), key());
+        let text = format!("db1 {}\ndb1 {}\n", line(&old), line(&new));
+        assert_eq!(known("db1", 22, &[&text]).check(new.public_key()), Verdict::Known);
+    }
+
+    #[test]
+    fn a_revoked_key_is_refused_though_it_is_known() {
+        let bad = key();
+        let text = format!("db1 {0}\n@revoked * {0}\n", line(&bad));
+        let verdict = known("db1", 22, &[&text]).check(bad.public_key());
+        assert!(matches!(verdict, Verdict::Refused(HostKeyError::Revoked { line: 2, .. })), "{verdict:?}");
+    }
+
+    #[test]
+    fn algorithms_that_are_known_come_first() {
+        let rsa = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQDJEjfOMhKcGlQRJhNkzCbMbGHTpeQBZmtYFbYsJJgAzRcHSJBqaTuvgJqVYTUTqDyRkpL1lHUyEr2LWEb7aBRdiZ7D8eLJMNEn0JBvYqT5PrTkdTpFyMOlLWHHVHcEZvmcsQ6Q2OVYvDYNzXxG9gqVUfBbyhGX6vTfVeyVJYPjRw==";
+        let all = [
+            Algorithm::Ed25519,
+            Algorithm::Rsa { hash: Some(HashAlg::Sha512) },
+            Algorithm::Rsa { hash: Some(HashAlg::Sha256) },
+        ];
+        let names = |known: KnownHosts| known.algorithms(&all).iter().map(Algorithm::to_string).collect::<Vec<_>>();
+        assert_eq!(names(known("db1", 22, &[])), ["ssh-ed25519", "rsa-sha2-512", "rsa-sha2-256"]);
+        let text = format!("db1 {rsa}\n");
+        assert_eq!(names(known("db1", 22, &[&text])), ["rsa-sha2-512", "rsa-sha2-256", "ssh-ed25519"]);
+    }
+
+    #[test]
+    fn certificates() {
+        let (authority, stranger, host) = (key(), key(), key());
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let certificate = |signer: &PrivateKey, kind: CertType, principal: &str, until: u64| {
+            let subject = host.public_key().clone();
+            let mut builder = Builder::new_with_random_nonce(&mut safe_rng(), subject, now - 60, until).unwrap();
+            builder.cert_type(kind).unwrap();
+            builder.valid_principal(principal).unwrap();
+            builder.sign(signer).unwrap()
+        };
+        let known = known("db1.lan", 22, &[&format!("@cert-authority *.lan {}\n", line(&authority))]);
+        assert!(known.has_authority());
+        for (name, shown, expected) in [
+            ("good", certificate(&authority, CertType::Host, "db1.lan", now + 60), true),
+            ("good for many", certificate(&authority, CertType::Host, "*.lan", now + 60), true),
+            ("another host", certificate(&authority, CertType::Host, "db2.lan", now + 60), false),
+            ("a user", certificate(&authority, CertType::User, "db1.lan", now + 60), false),
+            ("expired", certificate(&authority, CertType::Host, "db1.lan", now - 30), false),
+            ("a stranger's", certificate(&stranger, CertType::Host, "db1.lan", now + 60), false),
+        ] {
+            let verdict = known.check_certificate(&shown);
+            assert_eq!(verdict == Verdict::Known, expected, "{name}: {verdict:?}");
+        }
+        // An authority's key is no host's key.
+        assert!(matches!(known.check(authority.public_key()), Verdict::Unknown(_)));
+    }
+
+    #[test]
+    fn new_keys_are_appended_on_a_line_of_their_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ssh/known_hosts");
+        let (one, two) = (key(), key());
+        known("db1", 22, &[]).learn(&path, one.public_key()).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(path.parent().unwrap()), mode(&path)), (0o700, 0o600));
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.trim_end()).unwrap();
+        known("db2", 2222, &[]).learn(&path, two.public_key()).unwrap();
+        let expected = format!("db1 {}\n[db2]:2222 {}\n", line(&one), line(&two));
+        assert_eq!(fs::read_to_string(&path).unwrap(), expected);
+        known("db3", 22, &[]).learn(Path::new("/dev/null"), one.public_key()).unwrap();
+    }
 }

@@ -11,10 +11,12 @@ mod error;
 mod known_hosts;
 mod local;
 mod pattern;
+mod resolve;
 mod retry;
 mod script;
 mod session;
 mod ssh;
+mod ssh_config;
 mod upload;
 
 use std::path::PathBuf;
@@ -25,7 +27,9 @@ use trueup_modules::secret::Secret;
 pub use agent_error::AgentError;
 pub use agents::{Agent, Agents};
 pub use error::{Attempt, ConnectError, HostKeyError};
+pub use resolve::{Surroundings, Wanted};
 pub use session::{Ending, Exit, Output, Session};
+pub use ssh_config::{Place, SshConfig, SshConfigError};
 pub use upload::start_agent;
 
 /// How to reach a host: what the inventory's connection variables and `~/.ssh/config` say, merged.

@@ -15,8 +15,13 @@ pub(super) fn list_matches<'a>(patterns: impl IntoIterator<Item = &'a str>, text
 
 /// Whether one pattern matches the whole of `text`, whatever the case.
 pub(super) fn matches(pattern: &str, text: &str) -> bool {
-    let pattern: Vec<char> = pattern.to_lowercase().chars().collect();
-    let text: Vec<char> = text.to_lowercase().chars().collect();
+    matches_exactly(&pattern.to_lowercase(), &text.to_lowercase())
+}
+
+/// Whether one pattern matches the whole of `text`, to the letter.
+pub(super) fn matches_exactly(pattern: &str, text: &str) -> bool {
+    let pattern: Vec<char> = pattern.chars().collect();
+    let text: Vec<char> = text.chars().collect();
     let (mut p, mut t) = (0, 0);
     // Where to go on when what follows the last `*` does not match: let that `*` swallow one character more.
     let mut retry = None;
