@@ -3,7 +3,6 @@
 //! - `TRUEUP_AGENT=none` embeds nothing: for checks and lints, and while working on the engine.
 //! - `TRUEUP_AGENT_DIR=dir` takes the files `trueup-agent-ARCH` from there.
 //! - Otherwise a release build carries agents for x86_64 and aarch64, any other one for this machine's architecture.
-#![expect(clippy::print_stdout, reason = "a build script talks to cargo on stdout")]
 
 use std::env;
 use std::fmt::Write as _;

@@ -80,7 +80,8 @@ impl Carrier {
         while let Some(message) = self.reads.wait().await {
             match message {
                 ChannelMsg::Data { data } => {
-                    if self.out.write_all(&data).await.is_err() && self.tell.is_closed() {
+                    let unread = self.out.write_all(&data).await.is_err();
+                    if unread && self.tell.is_closed() {
                         break;
                     }
                 }

@@ -79,7 +79,7 @@ impl Target {
     pub fn resolve(wanted: &Wanted, config: &SshConfig, around: &Surroundings) -> Result<Self, SshConfigError> {
         let alias = wanted.host.as_ref().unwrap_or(&wanted.name);
         let mut target = direct(wanted, config, around)?;
-        target.jumps = jumps(alias, wanted, config, around, &[alias.clone()])?;
+        target.jumps = jumps(alias, wanted, config, around, std::slice::from_ref(alias))?;
         Ok(target)
     }
 }
@@ -157,7 +157,7 @@ fn jumps(
         }
         let hop = Wanted { host_keys: wanted.host_keys, connect_timeout: wanted.connect_timeout, ..hop };
         if index == 0 {
-            chain = jumps(&hop.name, wanted, config, around, &[path, &[hop.name.clone()]].concat())?;
+            chain = jumps(&hop.name, wanted, config, around, &[path, std::slice::from_ref(&hop.name)].concat())?;
         }
         chain.push(direct(&hop, config, around)?);
     }

@@ -131,12 +131,11 @@ async fn an_interrupted_upload_leaves_nothing() {
 }
 
 /// What a host says, by script: there is no other way to be a full disk or another machine here.
-#[tokio::test]
-async fn hosts_that_cannot_run_it() {
+fn hosts_that_cannot() -> Vec<(&'static str, Vec<Answer>)> {
     const MISSING: &str = concat!("TRUEUP-BOOT:missing Linux ", "x86_64", "\n");
     let answer = |stdout: &'static str, stderr, exit| Answer { stdout: Cow::Borrowed(stdout.as_bytes()), stderr, exit };
     let noise = Answer { stdout: Cow::Owned(b"motd ".repeat(20_000)), stderr: "", exit: 0 };
-    let cases = [
+    vec![
         ("another architecture", vec![answer("TRUEUP-BOOT:missing Linux riscv64\n", "", 3)]),
         ("another system", vec![answer("TRUEUP-BOOT:missing FreeBSD amd64\n", "", 3)]),
         ("an agent that is not carried", vec![answer("TRUEUP-BOOT:missing Linux aarch64\n", "", 3)]),
@@ -167,9 +166,13 @@ async fn hosts_that_cannot_run_it() {
         ("another user's directory", vec![answer("TRUEUP-BOOT:refused /tmp/trueup-7 it belongs to user 9\n", "", 3)]),
         ("no shell", vec![answer("This account is currently not available.\n", "", 1)]),
         ("a talkative shell", vec![noise]),
-    ];
+    ]
+}
+
+#[tokio::test]
+async fn hosts_that_cannot_run_it() {
     let mut told = String::new();
-    for (case, answers) in cases {
+    for (case, answers) in hosts_that_cannot() {
         let server = serve(Nature::script(answers)).await;
         let agents = Agents { carried: vec![Agent::pack("x86_64", b"abc").unwrap()], local: None };
         let error = start(&server, &agents, None).await.err().unwrap();
