@@ -1,8 +1,74 @@
 //! Looking at a host.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+
+pub use crate::error::Error;
+use crate::facts::{self, Group, Package, Unit, User};
+use crate::secret::Secret;
+use crate::sql::{PgConn, Rows, SqlArg};
+
+/// What a look answers. In a preview the error may be [`Error::Unknown`]; `?` passes that on, [`known`] takes it apart.
+pub type Look<T> = Result<T, Error>;
+
+/// What a module may do: look. Nothing behind these methods changes the host.
+pub trait Host {
+    /// What is at `path`, of a symbolic link the link itself; `None` if there is nothing.
+    fn stat(&self, path: &Path) -> Look<Option<Stat>>;
+    /// The content of the file at `path`, at most [`MAX_READ`] bytes; `None` if there is nothing.
+    fn read(&self, path: &Path) -> Look<Option<Vec<u8>>>;
+    /// The SHA-256 of the file at `path` in hexadecimal, of any size; `None` if there is nothing.
+    fn sha256(&self, path: &Path) -> Look<Option<String>>;
+    /// The names in a directory, sorted, as whole paths. An absent directory is an error.
+    fn list(&self, path: &Path) -> Look<Vec<PathBuf>>;
+    /// The output of a command that only asks. A status other than 0 is an answer, not an error.
+    fn query(&self, command: &Command) -> Look<Output>;
+    /// The rows of a query, run in a read-only transaction.
+    fn sql(&self, at: &PgConn, query: &str, args: &[SqlArg]) -> Look<Rows>;
+    /// The content that the controller announced by its SHA-256, fetched when it is asked for.
+    fn blob(&self, sha256: &str) -> Look<Vec<u8>>;
+
+    /// The account of that name, by `getent`.
+    fn user(&self, name: &str) -> Look<Option<User>> {
+        facts::user(self, name)
+    }
+    /// The group of that name, by `getent`.
+    fn group(&self, name: &str) -> Look<Option<Group>> {
+        facts::group(self, name)
+    }
+    /// An installed Debian package.
+    fn package(&self, name: &str) -> Look<Option<Package>> {
+        facts::package(self, name)
+    }
+    /// A systemd unit; one that does not exist has `load: "not-found"`.
+    fn unit(&self, name: &str) -> Look<Unit> {
+        facts::unit(self, name)
+    }
+}
+
+/// The most that [`Host::read`] returns: 64 MiB. A larger file is an error that says so.
+pub const MAX_READ: u64 = 64 << 20;
+
+/// An answer in a preview that may have to wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Known<T> {
+    /// It is known.
+    Yes(T),
+    /// It will be known once an earlier task has run.
+    No(Why),
+}
+
+/// Takes "not known yet" out of a look's errors, for a module that can say more than that.
+pub fn known<T>(look: Look<T>) -> Result<Known<T>, Error> {
+    match look {
+        Ok(answer) => Ok(Known::Yes(answer)),
+        Err(Error::Unknown(why)) => Ok(Known::No(why)),
+        Err(error) => Err(error),
+    }
+}
 
 /// Why something can't be known in a preview: the name of the task that has to run first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,5 +81,145 @@ pub struct Why {
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "known after {}", self.after)
+    }
+}
+
+/// What kind of thing a path names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Dir,
+    /// A symbolic link, and where it points, as written.
+    Link(PathBuf),
+    /// A device, a socket, a pipe.
+    Other,
+}
+
+/// What `lstat` says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stat {
+    /// What it is.
+    pub kind: Kind,
+    /// Permission bits, `0o7777` at the most.
+    pub mode: u32,
+    /// The owner; `None` in a preview, for an account that does not exist yet.
+    pub uid: Option<u32>,
+    /// The group; `None` as for `uid`.
+    pub gid: Option<u32>,
+    /// Bytes.
+    pub size: u64,
+    /// Modification time, seconds since 1970.
+    pub mtime: i64,
+    /// Device and inode, which tell one file from another; zeros in a preview.
+    pub id: (u64, u64),
+    /// Hard links.
+    pub nlink: u64,
+}
+
+impl Stat {
+    /// A regular file?
+    pub fn is_file(&self) -> bool {
+        self.kind == Kind::File
+    }
+    /// A directory?
+    pub fn is_dir(&self) -> bool {
+        self.kind == Kind::Dir
+    }
+    /// A symbolic link?
+    pub fn is_link(&self) -> bool {
+        matches!(self.kind, Kind::Link(_))
+    }
+}
+
+/// A program and its arguments. Never a shell line; secrets go by `stdin` or `env`, never by `args`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Command {
+    /// A path, or a name that is looked up in the usual directories (`/usr/local/sbin` to `/bin`).
+    pub program: String,
+    /// Arguments.
+    pub args: Vec<String>,
+    /// What it reads; nothing by default.
+    pub stdin: Option<Input>,
+    /// Added to the environment, which is otherwise that of the agent with `LC_ALL=C.UTF-8`.
+    pub env: BTreeMap<String, Input>,
+    /// Where it runs; `/` by default.
+    pub cwd: Option<PathBuf>,
+}
+
+/// Text that is given to a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// Text that may be shown.
+    Plain(String),
+    /// Text that may not; what the program prints is then withheld too.
+    Secret(Secret),
+}
+
+impl Input {
+    /// The text, to hand it to the program.
+    pub fn expose(&self) -> &str {
+        match self {
+            Self::Plain(text) => text,
+            Self::Secret(secret) => secret.expose(),
+        }
+    }
+}
+
+impl Command {
+    /// `program` with `args`.
+    pub fn new<A: Into<String>>(program: impl Into<String>, args: impl IntoIterator<Item = A>) -> Self {
+        Self { program: program.into(), args: args.into_iter().map(Into::into).collect(), ..Self::default() }
+    }
+
+    /// With a variable in its environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.env.insert(name.into(), Input::Plain(value.into()));
+        self
+    }
+
+    /// Whether it is given a secret, so that its output must be withheld.
+    pub fn holds_secret(&self) -> bool {
+        self.stdin.iter().chain(self.env.values()).any(|input| matches!(input, Input::Secret(_)))
+    }
+}
+
+/// As one would type it, for reading only: words that need it are quoted.
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.program)?;
+        for arg in &self.args {
+            let safe = !arg.is_empty() && arg.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./=:,@%+".contains(&b));
+            if safe { write!(f, " {arg}")? } else { write!(f, " '{}'", arg.replace('\'', "'\\''"))? }
+        }
+        Ok(())
+    }
+}
+
+/// What a program left behind.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Output {
+    /// Its exit status; 128 + n if signal n ended it.
+    pub status: i32,
+    /// What it printed, invalid UTF-8 replaced.
+    pub stdout: String,
+    /// What it complained about.
+    pub stderr: String,
+}
+
+impl Output {
+    /// Status 0?
+    pub fn success(&self) -> bool {
+        self.status == 0
+    }
+
+    /// `: ` and the last lines of what it complained about, or printed; for an error message.
+    pub fn last_words(&self) -> String {
+        let text = if self.stderr.trim().is_empty() { &self.stdout } else { &self.stderr };
+        let lines: Vec<&str> = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+        let tail = lines[lines.len().saturating_sub(8)..].join("\n  ");
+        if tail.is_empty() { tail } else { format!(": {tail}") }
     }
 }

@@ -1,5 +1,35 @@
 //! What Trueup can do to a host.
-#![allow(missing_docs, reason = "being laid out")]
+//!
+//! A module looks at a host and returns a plan: the edits that would bring the host to the desired state. It cannot
+//! change anything itself; one interpreter performs edits, so a preview is the same code with the interpreter left out.
+//! In reading order:
+//!
+//! - [`module`]: what a module is, and the registry's entry for one; [`builtin`]: the modules.
+//! - [`host`]: what a module may do: look. [`facts`]: the users, packages and units it can ask for.
+//! - [`plan`] and [`edit`]: what it returns. [`param`]: types for parameters; [`secret`]: text that is never shown.
+//! - [`system`]: what the interpreter may do: touch. [`interpret`]: the interpreter.
+//! - [`preview`]: a host as it would be after edits that were not made.
+//! - [`local`]: this machine; [`fake`]: a host in memory; [`proxy`]: this machine as another user.
+//! - [`wire`]: frames and messages between controller and agent; [`agent`]: the loop that serves them.
+//!
+//! Invariants of absence: nothing here names tokio; nothing but [`local`] touches the machine; no module holds a
+//! [`system::System`]; no file under `builtin` contains the word "check mode".
 
+pub mod agent;
+pub mod builtin;
+pub mod edit;
+pub mod error;
+pub mod facts;
+pub mod fake;
 pub mod host;
+pub mod interpret;
+pub mod local;
+pub mod module;
+pub mod param;
+pub mod plan;
+pub mod preview;
+pub mod proxy;
 pub mod secret;
+pub mod sql;
+pub mod system;
+pub mod wire;

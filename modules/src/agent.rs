@@ -1,0 +1,426 @@
+//! The agent's loop: batches of tasks in, outcomes out.
+//!
+//! One agent serves a host. Tasks that run as another user reach the machine through a [`Proxy`]; plans, and the overlay of
+//! a preview, stay here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use sha2::{Digest, Sha256};
+
+use crate::builtin;
+use crate::edit::Edit;
+use crate::host::{Command, Error, Host, Input, Look, Output, Stat, Why};
+use crate::interpret::{self, Applied, Failure, Happening};
+use crate::local::{Cancel, Local};
+use crate::module::{Entry, Planner};
+use crate::param::SECRET_KEY;
+use crate::plan::Plan;
+use crate::preview::{Preview, hex};
+use crate::proxy::Proxy;
+use crate::secret::{REDACTED, Secret};
+use crate::sql::{PgConn, Rows, SqlArg};
+use crate::system::System;
+use crate::wire::{self, Answer, Batch, Become, Frame, Mode, Outcome, PREAMBLE, Reply, Request, Task, WireError};
+
+/// What runs on this side of the wire: the machine, or another one for tests.
+pub trait Machine {
+    /// The host as that user; `None` is the user that the agent runs as.
+    fn system(&mut self, become_: Option<&Become>) -> Result<&mut dyn System, Error>;
+}
+
+/// This machine, with a child for each other user that tasks run as.
+pub struct Real {
+    local: Local,
+    program: PathBuf,
+    others: BTreeMap<String, Proxy>,
+}
+
+impl Machine for Real {
+    fn system(&mut self, become_: Option<&Become>) -> Result<&mut dyn System, Error> {
+        let Some(become_) = become_ else { return Ok(&mut self.local) };
+        if !self.others.contains_key(&become_.user) {
+            let proxy = Proxy::start(&self.program, become_)?;
+            self.others.insert(become_.user.clone(), proxy);
+        }
+        match self.others.get_mut(&become_.user) {
+            Some(proxy) => Ok(proxy),
+            None => Ok(&mut self.local),
+        }
+    }
+}
+
+/// Serves this machine on standard input and output. `program` is what `sudo` starts for other users.
+pub fn run(program: &Path) -> Result<(), WireError> {
+    let local = Local::default();
+    let cancel = local.cancel.clone();
+    let machine = Real { local, program: program.into(), others: BTreeMap::new() };
+    serve(machine, &cancel, std::io::stdin(), std::io::stdout())
+}
+
+/// Serves a machine until the input ends; whatever runs then is ended.
+pub fn serve(
+    machine: impl Machine,
+    cancel: &Cancel,
+    input: impl Read + Send + 'static,
+    mut output: impl Write,
+) -> Result<(), WireError> {
+    output.write_all(PREAMBLE)?;
+    wire::send(&mut output, &Reply::Hello { version: env!("CARGO_PKG_VERSION").into() })?;
+    let frames = listen(input, cancel.clone());
+    let link = Arc::new(Mutex::new(Link { output, frames }));
+    let mut agent = Agent { machine, cancel: cancel.clone(), link: Arc::clone(&link), preview: Preview::default() };
+    loop {
+        let next = lock(&link).frames.recv();
+        match next {
+            Ok(Frame::Message(Request::Batch(batch))) => agent.batch(batch)?,
+            // Cancel has done its work when it was read; what else comes now answers nothing that was asked.
+            Ok(_) => {}
+            Err(mpsc::RecvError) => return Ok(()),
+        }
+    }
+}
+
+/// Reads frames as they come, so that a cancellation is seen while a task runs.
+fn listen(mut input: impl Read + Send + 'static, cancel: Cancel) -> Receiver<Frame<Request>> {
+    let (sender, frames) = mpsc::channel();
+    thread::spawn(move || {
+        while let Ok(Some(frame)) = wire::receive(&mut input) {
+            if matches!(frame, Frame::Message(Request::Cancel)) {
+                cancel.cancel();
+            }
+            if sender.send(frame).is_err() {
+                break;
+            }
+        }
+        cancel.cancel();
+    });
+    frames
+}
+
+/// The two directions of the wire.
+struct Link<W> {
+    output: W,
+    frames: Receiver<Frame<Request>>,
+}
+
+fn lock<W>(link: &Mutex<Link<W>>) -> std::sync::MutexGuard<'_, Link<W>> {
+    link.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct Agent<M, W> {
+    machine: M,
+    cancel: Cancel,
+    link: Arc<Mutex<Link<W>>>,
+    preview: Preview,
+}
+
+impl<M: Machine, W: Write> Agent<M, W> {
+    fn batch(&mut self, batch: Batch) -> Result<(), WireError> {
+        self.cancel.reset();
+        let mut cancelled = false;
+        for (at, task) in batch.tasks.iter().enumerate() {
+            let secrets = secrets(task);
+            let outcome = match cancelled {
+                true => Outcome::Failed(Error::Cancelled, Answer::default()),
+                false => self.task(task, batch.mode, at == 0),
+            };
+            cancelled |= matches!(outcome, Outcome::Failed(Error::Cancelled, _));
+            let stop = match &outcome {
+                Outcome::Failed(..) => batch.mode != Mode::Preview,
+                Outcome::Would(_) => batch.mode != Mode::Preview,
+                _ => false,
+            };
+            let outcome = scrub(outcome, &secrets);
+            wire::send(&mut lock(&self.link).output, &Reply::Task { batch: batch.id, id: task.id, outcome })?;
+            if stop || cancelled {
+                break;
+            }
+        }
+        wire::send(&mut lock(&self.link).output, &Reply::Done { batch: batch.id })?;
+        Ok(())
+    }
+
+    fn task(&mut self, task: &Task, mode: Mode, first: bool) -> Outcome {
+        let planner = match load(task) {
+            Ok(loaded) => loaded,
+            Err(error) => return Outcome::Failed(error, Answer::default()),
+        };
+        let (entry, module) = (planner.0, planner.1.as_ref());
+        let pending = self.preview.why().filter(|_| mode == Mode::Preview);
+        let system = match (self.machine.system(task.become_.as_ref()), pending) {
+            (Ok(system), _) => system,
+            // The account, or sudo itself, may come with an earlier task.
+            (Err(_), Some(why)) => {
+                self.preview.record_unknown(&task.name);
+                return Outcome::Unknown(why, Answer { diffs: module.intent(), ..Answer::default() });
+            }
+            (Err(error), None) => return Outcome::Failed(error, Answer::default()),
+        };
+        let mut system = Linked { system, link: &self.link, environment: &task.environment };
+        match mode {
+            Mode::Preview => preview(&mut self.preview, &task.name, module, &system),
+            Mode::Apply if first => apply(entry, task.id, module, &mut system),
+            Mode::Apply | Mode::Ask => match module.plan(&system) {
+                Ok(plan) if plan.is_empty() => Outcome::Ok(answer(&plan)),
+                Ok(plan) => Outcome::Would(answer(&plan)),
+                Err(error) => Outcome::Failed(error, Answer::default()),
+            },
+        }
+    }
+}
+
+fn load(task: &Task) -> Result<(&'static Entry, Box<dyn Planner>), Error> {
+    let entry = builtin::find(&task.module)
+        .ok_or_else(|| Error::Unsupported(format!("the agent has no module `{}`", task.module)))?;
+    let module = entry.load(task.params.clone()).map_err(|problem| Error::Param {
+        name: problem.param,
+        reason: problem.hint.map_or(problem.reason.clone(), |hint| format!("{} ({hint})", problem.reason)),
+    })?;
+    Ok((entry, module))
+}
+
+fn answer(plan: &Plan) -> Answer {
+    Answer { data: plan.data.clone(), diffs: plan.diffs(), warnings: plan.warnings.clone(), ..Answer::default() }
+}
+
+/// A failure while something is pending, and "not known yet", are the same: only the earlier task's run will tell.
+fn preview(pending: &mut Preview, name: &str, module: &dyn Planner, host: &dyn Host) -> Outcome {
+    let view = pending.over(host);
+    let planned = module.plan(&view);
+    let conditional = view.conditional();
+    let unknown = |why: Why| Outcome::Unknown(why, Answer { diffs: module.intent(), ..Answer::default() });
+    let (outcome, plan) = match (planned, pending.why()) {
+        (Ok(plan), _) => {
+            let answer = Answer { conditional, ..answer(&plan) };
+            (if plan.is_empty() { Outcome::Ok(answer) } else { Outcome::Would(answer) }, Some(plan))
+        }
+        (Err(Error::Unknown(why)), _) | (Err(_), Some(why)) => (unknown(why), None),
+        (Err(error), None) => (Outcome::Failed(error, Answer::default()), None),
+    };
+    match plan {
+        Some(plan) => pending.record(name, &plan),
+        None if matches!(outcome, Outcome::Unknown(..)) => pending.record_unknown(name),
+        None => {}
+    }
+    outcome
+}
+
+/// Plans, applies, and plans again: what is left to do then is an error.
+fn apply<W: Write>(entry: &Entry, id: u64, module: &dyn Planner, system: &mut Linked<'_, W>) -> Outcome {
+    let plan = match module.plan(system) {
+        Ok(plan) if plan.is_empty() => return Outcome::Ok(answer(&plan)),
+        Ok(plan) => plan,
+        Err(error) => return Outcome::Failed(error, Answer::default()),
+    };
+    let link = system.link;
+    let mut tell = |happening: Happening| {
+        let reply = match happening {
+            Happening::Line(stream, text) => Reply::Line { id, stream, text: text.into() },
+            Happening::Progress(progress) => Reply::Progress { id, progress },
+        };
+        // If the controller is gone, the next reply says so.
+        let _ = wire::send(&mut lock(link).output, &reply);
+    };
+    let mut result = answer(&plan);
+    match interpret::apply(&with_environment(plan, system.environment), system, &mut tell) {
+        Ok(applied) => {
+            result.data.extend(module.report(&applied));
+            match converged(entry, module, system) {
+                Ok(()) => Outcome::Changed(result),
+                Err(error) => Outcome::Failed(error, result),
+            }
+        }
+        Err(Failure { applied, error }) => failed(module, system, &applied, error, result),
+    }
+}
+
+fn failed(module: &dyn Planner, host: &dyn Host, applied: &Applied, error: Error, mut result: Answer) -> Outcome {
+    result.diffs.clone_from(&applied.diffs);
+    result.data.extend(module.report(applied));
+    result.explanation = module.explain(host, &error);
+    Outcome::Failed(error, result)
+}
+
+fn converged(entry: &Entry, module: &dyn Planner, host: &dyn Host) -> Result<(), Error> {
+    if !entry.converges {
+        return Ok(());
+    }
+    let again = module.plan(host)?;
+    if again.is_empty() {
+        return Ok(());
+    }
+    let subjects: BTreeSet<String> =
+        again.diffs().into_iter().map(|diff| format!("{} ({})", diff.subject, diff.aspect)).collect();
+    Err(Error::NotConverged { remaining: subjects.into_iter().collect::<Vec<_>>().join(", ") })
+}
+
+fn with_environment(mut plan: Plan, environment: &BTreeMap<String, serde_json::Value>) -> Plan {
+    for edit in &mut plan.edits {
+        if let Edit::Run { command, .. } = edit {
+            add_environment(command, environment);
+        }
+    }
+    plan
+}
+
+fn add_environment(command: &mut Command, environment: &BTreeMap<String, serde_json::Value>) {
+    for (name, value) in environment {
+        let input = match (value.get(SECRET_KEY).and_then(|text| text.as_str()), value.as_str()) {
+            (Some(secret), _) => Input::Secret(Secret::new(secret)),
+            (None, Some(text)) => Input::Plain(text.into()),
+            (None, None) => Input::Plain(value.to_string()),
+        };
+        command.env.entry(name.clone()).or_insert(input);
+    }
+}
+
+/// A system whose announced content comes over the wire, and whose queries see the task's environment.
+struct Linked<'a, W> {
+    system: &'a mut dyn System,
+    link: &'a Mutex<Link<W>>,
+    environment: &'a BTreeMap<String, serde_json::Value>,
+}
+
+impl<W: Write> Linked<'_, W> {
+    fn fetch(&self, sha256: &str) -> Look<Vec<u8>> {
+        let failed = |reason: String| Error::Failed(format!("cannot fetch content {sha256}: {reason}"));
+        let mut link = lock(self.link);
+        wire::send(&mut link.output, &Reply::Fetch { sha256: sha256.into() })
+            .map_err(|error| failed(error.to_string()))?;
+        let mut content = Vec::new();
+        loop {
+            match link.frames.recv() {
+                Ok(Frame::Blob { bytes, .. }) if bytes.is_empty() => break,
+                Ok(Frame::Blob { bytes, .. }) if content.len() + bytes.len() > MAX_BLOB => {
+                    return Err(failed(format!("it is larger than {} MiB", MAX_BLOB >> 20)));
+                }
+                Ok(Frame::Blob { bytes, .. }) => content.extend(bytes),
+                Ok(Frame::Message(Request::NoBlob { reason, .. })) => return Err(failed(reason)),
+                Ok(Frame::Message(Request::Cancel)) | Err(mpsc::RecvError) => return Err(Error::Cancelled),
+                Ok(Frame::Message(Request::Batch(_))) => return Err(failed("a batch came instead".into())),
+            }
+        }
+        match hex(&Sha256::digest(&content)) == sha256 {
+            true => Ok(content),
+            false => Err(failed("what came has another hash".into())),
+        }
+    }
+}
+
+/// The largest content that is held in memory: 1 GiB.
+const MAX_BLOB: usize = 1 << 30;
+
+impl<W: Write> Host for Linked<'_, W> {
+    fn stat(&self, path: &Path) -> Look<Option<Stat>> {
+        self.system.stat(path)
+    }
+    fn read(&self, path: &Path) -> Look<Option<Vec<u8>>> {
+        self.system.read(path)
+    }
+    fn sha256(&self, path: &Path) -> Look<Option<String>> {
+        self.system.sha256(path)
+    }
+    fn list(&self, path: &Path) -> Look<Vec<PathBuf>> {
+        self.system.list(path)
+    }
+    fn query(&self, command: &Command) -> Look<Output> {
+        let mut command = command.clone();
+        add_environment(&mut command, self.environment);
+        self.system.query(&command)
+    }
+    fn sql(&self, at: &PgConn, query: &str, args: &[SqlArg]) -> Look<Rows> {
+        self.system.sql(at, query, args)
+    }
+    fn blob(&self, sha256: &str) -> Look<Vec<u8>> {
+        self.fetch(sha256)
+    }
+}
+
+impl<W: Write> System for Linked<'_, W> {
+    fn write(
+        &mut self,
+        path: &Path,
+        content: &crate::edit::Text,
+        mode: Option<u32>,
+        owner: &crate::edit::Owner,
+    ) -> Look<()> {
+        self.system.write(path, content, mode, owner)
+    }
+    fn set_mode(&mut self, path: &Path, mode: u32) -> Look<()> {
+        self.system.set_mode(path, mode)
+    }
+    fn set_owner(&mut self, path: &Path, owner: &crate::edit::Owner) -> Look<()> {
+        self.system.set_owner(path, owner)
+    }
+    fn make_dir(&mut self, path: &Path, mode: u32) -> Look<()> {
+        self.system.make_dir(path, mode)
+    }
+    fn link(&mut self, path: &Path, target: &Path) -> Look<()> {
+        self.system.link(path, target)
+    }
+    fn remove(&mut self, path: &Path) -> Look<()> {
+        self.system.remove(path)
+    }
+    fn rename(&mut self, from: &Path, to: &Path) -> Look<()> {
+        self.system.rename(from, to)
+    }
+    fn run(&mut self, command: &Command, line: &mut dyn FnMut(crate::system::Stream, &str)) -> Look<Output> {
+        self.system.run(command, line)
+    }
+    fn execute_sql(&mut self, at: &PgConn, statement: &str, args: &[SqlArg], autocommit: bool) -> Look<Rows> {
+        self.system.execute_sql(at, statement, args, autocommit)
+    }
+}
+
+/// The secrets that a task was given, longest first.
+fn secrets(task: &Task) -> Vec<String> {
+    fn collect(value: &serde_json::Value, into: &mut BTreeSet<String>) {
+        match value {
+            serde_json::Value::Object(map) => match map.get(SECRET_KEY).and_then(|secret| secret.as_str()) {
+                Some(secret) => drop(into.insert(secret.to_owned())),
+                None => map.values().for_each(|value| collect(value, into)),
+            },
+            serde_json::Value::Array(values) => values.iter().for_each(|value| collect(value, into)),
+            _ => {}
+        }
+    }
+    let mut found = BTreeSet::new();
+    collect(&task.params, &mut found);
+    task.environment.values().for_each(|value| collect(value, &mut found));
+    found.extend(task.become_.iter().filter_map(|become_| become_.password.clone()));
+    // What is shorter could be a part of anything.
+    let mut found: Vec<String> = found.into_iter().filter(|secret| secret.len() >= 3).collect();
+    found.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    found
+}
+
+/// The last door: a module keeps secrets by type, but a program or a server may repeat one in what it says.
+fn scrub(outcome: Outcome, secrets: &[String]) -> Outcome {
+    fn clean(value: &mut serde_json::Value, secrets: &[String]) {
+        match value {
+            serde_json::Value::String(text) => {
+                for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
+                    if text.contains(secret.as_str()) {
+                        *text = text.replace(secret.as_str(), REDACTED);
+                    }
+                }
+            }
+            serde_json::Value::Array(values) => values.iter_mut().for_each(|value| clean(value, secrets)),
+            serde_json::Value::Object(map) => map.values_mut().for_each(|value| clean(value, secrets)),
+            _ => {}
+        }
+    }
+    if secrets.is_empty() {
+        return outcome;
+    }
+    let mut value = serde_json::to_value(&outcome).expect("outcomes have only text keys");
+    clean(&mut value, secrets);
+    // A secret that equals a word of the protocol can't be cleaned away without breaking it; then nothing is shown.
+    serde_json::from_value(value)
+        .unwrap_or_else(|_| Outcome::Failed(Error::Failed("the answer is withheld".into()), Answer::default()))
+}

@@ -1,0 +1,42 @@
+//! The modules. Each file is one: a struct that is the desired state, one pure `plan`, a doc comment that is its manual.
+
+use crate::module::Entry;
+
+mod stat;
+
+/// Every module, sorted by name.
+pub static REGISTRY: &[Entry] = &[Entry::of::<stat::StatModule>()];
+
+/// The module of that name or alias. FQCNs are the caller's to shorten.
+pub fn find(name: &str) -> Option<&'static Entry> {
+    REGISTRY.iter().find(|entry| entry.name == name || entry.aliases.contains(&name))
+}
+
+/// Every name and alias, for "did you mean".
+pub fn names() -> impl Iterator<Item = &'static str> {
+    REGISTRY.iter().flat_map(|entry| std::iter::once(entry.name).chain(entry.aliases.iter().copied()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_registry_is_sorted_and_unique() {
+        let listed: Vec<_> = REGISTRY.iter().map(|entry| entry.name).collect();
+        assert!(listed.is_sorted(), "{listed:?}");
+        assert_eq!(names().collect::<BTreeSet<_>>().len(), names().count());
+    }
+
+    #[test]
+    fn every_module_and_parameter_is_documented() {
+        for entry in REGISTRY {
+            let schema = entry.schema();
+            assert!(schema["description"].is_string(), "{} has no manual", entry.name);
+            for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+                assert!(property["description"].is_string(), "{}.{name} has no manual", entry.name);
+            }
+        }
+    }
+}

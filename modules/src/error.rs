@@ -1,0 +1,138 @@
+//! What can go wrong on a host.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::host::{Output, Why};
+
+/// Why a look, a plan or an edit did not succeed. Travels from the agent to the controller.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Error {
+    /// Only in a preview: an earlier task has to run first.
+    #[error("{0}")]
+    Unknown(Why),
+    /// A file or directory could not be looked at or changed.
+    #[error("cannot {action} {}: {reason}", path.display())]
+    Path {
+        /// What was tried, as an infinitive: `read`, `write`.
+        action: String,
+        /// On what.
+        path: PathBuf,
+        /// The system's words, or ours.
+        reason: String,
+    },
+    /// A program could not be started.
+    #[error("cannot run {program}: {reason}")]
+    Program {
+        /// Its name or path.
+        program: String,
+        /// The system's words.
+        reason: String,
+    },
+    /// A program ended with another status than 0.
+    #[error("{command} failed with status {}{}", output.status, output.last_words())]
+    Command {
+        /// The command line, for reading only.
+        command: String,
+        /// What it left behind.
+        output: Box<Output>,
+    },
+    /// A statement was refused by a database server, or the server could not be reached.
+    #[error(transparent)]
+    Sql(Box<SqlError>),
+    /// A parameter has a value that cannot be meant.
+    #[error("parameter `{name}`: {reason}")]
+    Param {
+        /// The parameter.
+        name: String,
+        /// What is wrong, and what was expected.
+        reason: String,
+    },
+    /// The module won't touch this: it is not ours, or not what it seems.
+    #[error("{subject}: {reason}")]
+    Refused {
+        /// What is not touched.
+        subject: String,
+        /// Why.
+        reason: String,
+        /// What the user can do.
+        hint: Option<String>,
+    },
+    /// What an edit was planned on has changed before it could be made.
+    #[error("{subject} changed between planning and applying")]
+    Raced {
+        /// A path, usually.
+        subject: String,
+    },
+    /// Planning again after applying found something left to do.
+    #[error("still not in the desired state after applying: {remaining}")]
+    NotConverged {
+        /// The subjects of the edits that remain.
+        remaining: String,
+    },
+    /// The host lacks something that the module needs.
+    #[error("{0}")]
+    Unsupported(String),
+    /// The module says that the task fails (`fail`, `assert`, an expectation).
+    #[error("{0}")]
+    Failed(String),
+    /// The run was cancelled while the task ran.
+    #[error("cancelled")]
+    Cancelled,
+    /// The other user's agent could not be started or has ended.
+    #[error("cannot become {user}: {reason}")]
+    Become {
+        /// The user.
+        user: String,
+        /// Why not.
+        reason: String,
+    },
+}
+
+/// What a PostgreSQL server or the connection to it said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}{}{}", sqlstate.as_ref().map(|s| format!(" (SQLSTATE {s})")).unwrap_or_default(),
+        place.as_ref().map(|p| format!(" at {p}")).unwrap_or_default())]
+pub struct SqlError {
+    /// The primary message.
+    pub message: String,
+    /// Five characters; absent if the server was not reached.
+    pub sqlstate: Option<String>,
+    /// `line:col` in the statement, both from 1.
+    pub place: Option<String>,
+    /// The server's detail line.
+    pub detail: Option<String>,
+    /// The server's hint line.
+    pub hint: Option<String>,
+}
+
+impl Error {
+    /// An [`Error::Path`] from an I/O error.
+    pub fn path(action: &str, path: impl Into<PathBuf>, reason: impl std::fmt::Display) -> Self {
+        Self::Path { action: action.into(), path: path.into(), reason: reason.to_string() }
+    }
+
+    /// An [`Error::Refused`].
+    pub fn refused(subject: impl Into<String>, reason: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Refused { subject: subject.into(), reason: reason.into(), hint: Some(hint.into()) }
+    }
+
+    /// An [`Error::Param`].
+    pub fn param(name: &str, reason: impl Into<String>) -> Self {
+        Self::Param { name: name.into(), reason: reason.into() }
+    }
+
+    /// What the user can do about it, where we know.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Refused { hint, .. } => hint.clone(),
+            Self::Sql(error) => error.hint.clone(),
+            Self::NotConverged { .. } => {
+                Some("another task or program may be changing it back; run with --diff to see what differs".into())
+            }
+            Self::Raced { .. } => Some("something else changes it at the same time; run again".into()),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Users, groups, packages and units: what modules ask a host for by name, and what edits can claim to make.
+
+use serde::{Deserialize, Serialize};
+
+use crate::host::{Command, Error, Host, Look};
+
+/// Something that an edit will have made true. In a preview, looks are answered from these.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// The account exists, like this.
+    User(User),
+    /// There is no account of that name.
+    NoUser(String),
+    /// The group exists, like this.
+    Group(Group),
+    /// There is no group of that name.
+    NoGroup(String),
+    /// The package is installed; the version is not always known beforehand.
+    Package(Package),
+    /// The package is not installed.
+    NoPackage(String),
+    /// The unit is in this state.
+    Unit(Unit),
+}
+
+/// A line of passwd(5).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    /// Login name.
+    pub name: String,
+    /// `None` in a preview: chosen when the account is made.
+    pub uid: Option<u32>,
+    /// The primary group's number; `None` likewise.
+    pub gid: Option<u32>,
+    /// The comment field.
+    pub gecos: String,
+    /// Home directory.
+    pub home: String,
+    /// Login shell.
+    pub shell: String,
+}
+
+/// A line of group(5).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    /// Its name.
+    pub name: String,
+    /// `None` in a preview: chosen when the group is made.
+    pub gid: Option<u32>,
+    /// Login names listed as members.
+    pub members: Vec<String>,
+}
+
+/// An installed package.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Package {
+    /// Its name.
+    pub name: String,
+    /// `None` in a preview where the package manager did not say.
+    pub version: Option<String>,
+}
+
+/// What `systemctl show` says of a unit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unit {
+    /// Its name with suffix.
+    pub name: String,
+    /// `loaded`, `not-found`, `masked`.
+    pub load: String,
+    /// `active`, `inactive`, `failed`, `activating`.
+    pub active: String,
+    /// `enabled`, `disabled`, `static`, `masked`, or empty.
+    pub enabled: String,
+    /// Its file was changed since systemd read it.
+    pub needs_reload: bool,
+}
+
+pub(crate) fn user<H: Host + ?Sized>(host: &H, name: &str) -> Look<Option<User>> {
+    let Some(line) = entry(host, "passwd", name)? else { return Ok(None) };
+    let field: Vec<&str> = line.split(':').collect();
+    let [name, _, uid, gid, gecos, home, shell] = field[..] else {
+        return Err(Error::Failed(format!("getent printed no passwd line: {line}")));
+    };
+    Ok(Some(User {
+        name: name.into(),
+        uid: uid.parse().ok(),
+        gid: gid.parse().ok(),
+        gecos: gecos.into(),
+        home: home.into(),
+        shell: shell.into(),
+    }))
+}
+
+pub(crate) fn group<H: Host + ?Sized>(host: &H, name: &str) -> Look<Option<Group>> {
+    let Some(line) = entry(host, "group", name)? else { return Ok(None) };
+    let field: Vec<&str> = line.split(':').collect();
+    let [name, _, gid, members] = field[..] else {
+        return Err(Error::Failed(format!("getent printed no group line: {line}")));
+    };
+    let members = members.split(',').filter(|m| !m.is_empty()).map(Into::into).collect();
+    Ok(Some(Group { name: name.into(), gid: gid.parse().ok(), members }))
+}
+
+/// A static binary has no NSS plugins, so `getent` is asked; its status 2 means "no such key" (getent(1)).
+fn entry<H: Host + ?Sized>(host: &H, database: &str, key: &str) -> Look<Option<String>> {
+    let output = host.query(&Command::new("getent", [database, "--", key]))?;
+    match output.status {
+        0 => Ok(Some(output.stdout.trim_end().to_owned())),
+        2 => Ok(None),
+        _ => Err(Error::Command { command: format!("getent {database} {key}"), output: Box::new(output) }),
+    }
+}
+
+pub(crate) fn package<H: Host + ?Sized>(host: &H, name: &str) -> Look<Option<Package>> {
+    let format = "${db:Status-Status}\\t${Version}\\n";
+    let output = host.query(&Command::new("dpkg-query", ["--show", "--showformat", format, "--", name]))?;
+    // Status 1: nothing known of that name (dpkg-query(1)).
+    let installed = output.stdout.lines().find_map(|line| line.strip_prefix("installed\t"));
+    Ok(installed.map(|version| Package { name: name.into(), version: Some(version.into()) }))
+}
+
+pub(crate) fn unit<H: Host + ?Sized>(host: &H, name: &str) -> Look<Unit> {
+    let properties = "--property=LoadState,ActiveState,UnitFileState,NeedDaemonReload";
+    let command = Command::new("systemctl", ["show", properties, "--", name]);
+    let output = host.query(&command)?;
+    if !output.success() {
+        return Err(Error::Command { command: command.to_string(), output: Box::new(output) });
+    }
+    let get = |key: &str| {
+        let line = output.stdout.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+        line.unwrap_or_default().to_owned()
+    };
+    Ok(Unit {
+        name: name.into(),
+        load: get("LoadState"),
+        active: get("ActiveState"),
+        enabled: get("UnitFileState"),
+        needs_reload: get("NeedDaemonReload") == "yes",
+    })
+}

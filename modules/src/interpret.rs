@@ -1,0 +1,135 @@
+//! The interpreter: the one place where plans become changes.
+
+use std::path::Path;
+
+use crate::edit::{Diff, Edit, Meter, Progress, Text};
+use crate::host::{Command, Error, Kind, Look, Output};
+use crate::plan::Plan;
+use crate::sql::Rows;
+use crate::system::{Stream, System};
+
+/// What was done.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Applied {
+    /// What changed, as it may be shown.
+    pub diffs: Vec<Diff>,
+    /// What the programs left behind, one for each [`Edit::Run`], in order.
+    pub outputs: Vec<Output>,
+    /// What the statements returned, one for each [`Edit::Sql`], in order.
+    pub rows: Vec<Rows>,
+}
+
+/// An edit failed; those before it were made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failure {
+    /// What was done before.
+    pub applied: Applied,
+    /// What went wrong then.
+    pub error: Error,
+}
+
+/// What happens while a program runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Happening<'a> {
+    /// It printed a line.
+    Line(Stream, &'a str),
+    /// It said how far it is.
+    Progress(Progress),
+}
+
+/// Performs a plan's edits in order. Each is preceded by another look: [`Error::Raced`] if what it was planned on has
+/// changed. Stops at the first that fails.
+pub fn apply(plan: &Plan, system: &mut dyn System, on: &mut dyn FnMut(Happening)) -> Result<Applied, Failure> {
+    let mut applied = Applied::default();
+    for edit in &plan.edits {
+        match unchanged(edit, system).and_then(|()| perform(edit, system, &mut applied, on)) {
+            Ok(()) => applied.diffs.extend(edit.diffs()),
+            Err(error) => return Err(Failure { applied, error }),
+        }
+    }
+    Ok(applied)
+}
+
+/// Looks again at what an edit was planned on.
+fn unchanged(edit: &Edit, system: &dyn System) -> Look<()> {
+    let kind = |path: &Path| Ok::<_, Error>(system.stat(path)?.map(|stat| stat.kind));
+    let (path, same) = match edit {
+        Edit::Write { path, before, .. } => {
+            (path, &system.read(path)? == &before.as_ref().map(|text| text.bytes.clone()))
+        }
+        Edit::Mode { path, before, .. } => (path, system.stat(path)?.is_some_and(|stat| stat.mode == *before)),
+        Edit::Owner { path, .. } => (path, kind(path)?.is_some()),
+        Edit::Dir { path, .. } => (path, kind(path)?.is_none()),
+        Edit::Link { path, before, .. } => (path, kind(path)? == before.clone().map(Kind::Link)),
+        Edit::Rename { from, to } => (from, kind(from)?.is_some() && kind(to)?.is_none()),
+        Edit::Remove { path, before } => (path, kind(path)?.as_ref() == Some(before)),
+        Edit::Run { .. } | Edit::Sql { .. } => return Ok(()),
+    };
+    if same { Ok(()) } else { Err(Error::Raced { subject: path.display().to_string() }) }
+}
+
+fn perform(edit: &Edit, system: &mut dyn System, applied: &mut Applied, on: &mut dyn FnMut(Happening)) -> Look<()> {
+    match edit {
+        Edit::Write { path, after, mode, owner, before } => {
+            system.write(path, after, mode.or_else(|| default_mode(before.as_ref(), after)), owner)
+        }
+        Edit::Mode { path, after, .. } => system.set_mode(path, *after),
+        Edit::Owner { path, after, .. } => system.set_owner(path, after),
+        Edit::Dir { path, mode, owner } => {
+            system.make_dir(path, mode.unwrap_or(0o755))?;
+            if owner.user.is_some() || owner.group.is_some() { system.set_owner(path, owner) } else { Ok(()) }
+        }
+        Edit::Link { path, after, .. } => system.link(path, after),
+        Edit::Rename { from, to } => system.rename(from, to),
+        Edit::Remove { path, .. } => system.remove(path),
+        Edit::Run { command, progress, .. } => {
+            let output = run(command, *progress, system, on)?;
+            let success = output.success();
+            applied.outputs.push(output.clone());
+            if success {
+                Ok(())
+            } else {
+                Err(Error::Command { command: command.to_string(), output: Box::new(output) })
+            }
+        }
+        Edit::Sql { at, statement, args, autocommit, .. } => {
+            applied.rows.push(system.execute_sql(at, statement, args, *autocommit)?);
+            Ok(())
+        }
+    }
+}
+
+/// A new file is for everybody to read, unless it is secret.
+fn default_mode(before: Option<&Text>, after: &Text) -> Option<u32> {
+    match before {
+        Some(_) => None,
+        None if after.secret => Some(0o600),
+        None => Some(0o644),
+    }
+}
+
+fn run(
+    command: &Command,
+    progress: Option<Meter>,
+    system: &mut dyn System,
+    on: &mut dyn FnMut(Happening),
+) -> Look<Output> {
+    let withhold = command.holds_secret();
+    let mut output = system.run(command, &mut |stream, line| {
+        if let Some(step) = progress.and_then(|meter| meter.read(line)) {
+            on(Happening::Progress(step));
+        } else if !withhold {
+            on(Happening::Line(stream, line));
+        }
+    })?;
+    if withhold {
+        let withheld = |text: &mut String| {
+            if !text.is_empty() {
+                *text = "(withheld: the command was given a secret)".into();
+            }
+        };
+        withheld(&mut output.stdout);
+        withheld(&mut output.stderr);
+    }
+    Ok(output)
+}

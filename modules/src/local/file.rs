@@ -1,0 +1,189 @@
+//! Files of this machine.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, Gid, RenameFlags, Uid, XattrFlags};
+use sha2::{Digest, Sha256};
+
+use crate::host::{Error, Kind, Look, MAX_READ, Stat};
+use crate::preview::hex;
+
+/// Nothing there is an answer, not an error; nor is a path below something that is no directory.
+fn absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+fn found<T>(action: &str, path: &Path, result: io::Result<T>) -> Look<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if absent(&error) => Ok(None),
+        Err(error) => Err(Error::path(action, path, reason(&error))),
+    }
+}
+
+/// The system's words without Rust's ` (os error 2)`.
+fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
+}
+
+fn done<T, E: Into<io::Error>>(action: &str, path: &Path, result: Result<T, E>) -> Look<T> {
+    result.map_err(|error| Error::path(action, path, reason(&error.into())))
+}
+
+pub(super) fn stat(path: &Path) -> Look<Option<Stat>> {
+    let Some(meta) = found("look at", path, fs::symlink_metadata(path))? else { return Ok(None) };
+    let kind = match meta.file_type() {
+        kind if kind.is_file() => Kind::File,
+        kind if kind.is_dir() => Kind::Dir,
+        kind if kind.is_symlink() => Kind::Link(done("read", path, fs::read_link(path))?),
+        _ => Kind::Other,
+    };
+    Ok(Some(Stat {
+        kind,
+        mode: meta.mode() & 0o7777,
+        uid: Some(meta.uid()),
+        gid: Some(meta.gid()),
+        size: meta.size(),
+        mtime: meta.mtime(),
+        id: (meta.dev(), meta.ino()),
+        nlink: meta.nlink(),
+    }))
+}
+
+pub(super) fn read(path: &Path) -> Look<Option<Vec<u8>>> {
+    let Some(file) = found("read", path, fs::File::open(path))? else { return Ok(None) };
+    let mut content = Vec::new();
+    done("read", path, file.take(MAX_READ + 1).read_to_end(&mut content))?;
+    if content.len() as u64 > MAX_READ {
+        return Err(Error::path("read", path, format!("it is larger than {} MiB", MAX_READ >> 20)));
+    }
+    Ok(Some(content))
+}
+
+pub(super) fn sha256(path: &Path) -> Look<Option<String>> {
+    let Some(mut file) = found("read", path, fs::File::open(path))? else { return Ok(None) };
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 17];
+    loop {
+        match done("read", path, file.read(&mut buffer))? {
+            0 => return Ok(Some(hex(&hash.finalize()))),
+            n => hash.update(&buffer[..n]),
+        }
+    }
+}
+
+pub(super) fn list(path: &Path) -> Look<Vec<PathBuf>> {
+    let entries = done("list", path, fs::read_dir(path))?;
+    let mut names = done("list", path, entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>())?;
+    names.sort();
+    Ok(names)
+}
+
+/// A temporary file beside the target, then a rename: readers see the old content or the new, never a part.
+pub(super) fn write(path: &Path, content: &[u8], mode: Option<u32>, owner: (Option<u32>, Option<u32>)) -> Look<()> {
+    let old = stat(path)?.filter(Stat::is_file);
+    let mode = mode.or(old.as_ref().map(|old| old.mode)).unwrap_or(0o644);
+    let uid = owner.0.or(old.as_ref().and_then(|old| old.uid));
+    let gid = owner.1.or(old.as_ref().and_then(|old| old.gid));
+    let temporary = Temporary::beside(path)?;
+    let mut file = done(
+        "write",
+        path,
+        // 0600 until it has its owner: no moment at which others can read it.
+        fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary.path),
+    )?;
+    done("write", path, file.write_all(content))?;
+    chown(path, &temporary.path, uid, gid)?;
+    done("write", path, file.set_permissions(fs::Permissions::from_mode(mode)))?;
+    if old.is_some() {
+        copy_label(path, &temporary.path);
+    }
+    done("write", path, file.sync_all())?;
+    done("write", path, fs::rename(&temporary.path, path))?;
+    temporary.keep();
+    Ok(())
+}
+
+/// SELinux keeps a file's context in this attribute; a system without it has none to copy.
+fn copy_label(from: &Path, to: &Path) {
+    const LABEL: &str = "security.selinux";
+    let mut label = [0_u8; 256];
+    if let Ok(length) = rustix::fs::getxattr(from, LABEL, &mut label[..]) {
+        // A kernel that refuses has a policy that sets the right context by itself.
+        let _ = rustix::fs::setxattr(to, LABEL, &label[..length], XattrFlags::empty());
+    }
+}
+
+/// A path that is removed again unless it is kept.
+struct Temporary {
+    path: PathBuf,
+}
+
+impl Temporary {
+    fn beside(path: &Path) -> Look<Self> {
+        let name = path.file_name().ok_or_else(|| Error::path("write", path, "it has no name"))?;
+        let nanos =
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().subsec_nanos();
+        let unique = format!(".{}.trueup-{}-{nanos}", name.to_string_lossy(), std::process::id());
+        Ok(Self { path: path.with_file_name(unique) })
+    }
+    fn keep(mut self) {
+        self.path = PathBuf::new();
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if !self.path.as_os_str().is_empty() {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn chown(shown: &Path, path: &Path, uid: Option<u32>, gid: Option<u32>) -> Look<()> {
+    let now = done("look at", shown, fs::symlink_metadata(path))?;
+    if uid.is_none_or(|uid| uid == now.uid()) && gid.is_none_or(|gid| gid == now.gid()) {
+        return Ok(());
+    }
+    let uid = uid.map(Uid::from_raw);
+    let gid = gid.map(Gid::from_raw);
+    done("change the owner of", shown, rustix::fs::chownat(CWD, path, uid, gid, AtFlags::SYMLINK_NOFOLLOW))
+}
+
+pub(super) fn set_mode(path: &Path, mode: u32) -> Look<()> {
+    match stat(path)? {
+        Some(stat) if stat.is_link() => Err(Error::path("change the mode of", path, "it is a symbolic link")),
+        _ => done("change the mode of", path, fs::set_permissions(path, fs::Permissions::from_mode(mode))),
+    }
+}
+
+pub(super) fn set_owner(path: &Path, owner: (Option<u32>, Option<u32>)) -> Look<()> {
+    chown(path, path, owner.0, owner.1)
+}
+
+pub(super) fn make_dir(path: &Path, mode: u32) -> Look<()> {
+    done("make", path, fs::create_dir(path))?;
+    set_mode(path, mode)
+}
+
+pub(super) fn link(path: &Path, target: &Path) -> Look<()> {
+    let temporary = Temporary::beside(path)?;
+    done("link", path, std::os::unix::fs::symlink(target, &temporary.path))?;
+    done("link", path, fs::rename(&temporary.path, path))?;
+    temporary.keep();
+    Ok(())
+}
+
+pub(super) fn remove(path: &Path) -> Look<()> {
+    let is_dir = stat(path)?.is_some_and(|stat| stat.is_dir());
+    done("remove", path, if is_dir { fs::remove_dir_all(path) } else { fs::remove_file(path) })
+}
+
+/// `RENAME_NOREPLACE`: what is at `to` is never lost.
+pub(super) fn rename(from: &Path, to: &Path) -> Look<()> {
+    done("rename", from, rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE))
+}

@@ -1,0 +1,119 @@
+//! This machine. The one place that touches it.
+
+mod command;
+mod file;
+mod pg;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::edit::{Owner, Text};
+use crate::host::{Command, Error, Host, Look, Output, Stat};
+use crate::sql::{PgConn, Rows, SqlArg};
+use crate::system::{Stream, System};
+
+/// Set from another thread to end what runs.
+#[derive(Clone, Debug, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// Asks what runs to end.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+    /// Whether that was asked.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+    /// Forgets it, for the next batch.
+    pub fn reset(&self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+/// This machine, as the user that the process runs as.
+#[derive(Debug, Default)]
+pub struct Local {
+    /// Ends a running command and its whole process group.
+    pub cancel: Cancel,
+}
+
+impl Host for Local {
+    fn stat(&self, path: &Path) -> Look<Option<Stat>> {
+        file::stat(path)
+    }
+    fn read(&self, path: &Path) -> Look<Option<Vec<u8>>> {
+        file::read(path)
+    }
+    fn sha256(&self, path: &Path) -> Look<Option<String>> {
+        file::sha256(path)
+    }
+    fn list(&self, path: &Path) -> Look<Vec<PathBuf>> {
+        file::list(path)
+    }
+    fn query(&self, command: &Command) -> Look<Output> {
+        command::run(command, &self.cancel, &mut |_, _| {})
+    }
+    fn sql(&self, at: &PgConn, query: &str, args: &[SqlArg]) -> Look<Rows> {
+        pg::query(at, query, args)
+    }
+    fn blob(&self, sha256: &str) -> Look<Vec<u8>> {
+        Err(Error::Failed(format!("no content was announced as {sha256}")))
+    }
+}
+
+impl System for Local {
+    fn write(&mut self, path: &Path, content: &Text, mode: Option<u32>, owner: &Owner) -> Look<()> {
+        let owner = self.ids(owner)?;
+        file::write(path, &content.bytes, mode, owner)
+    }
+    fn set_mode(&mut self, path: &Path, mode: u32) -> Look<()> {
+        file::set_mode(path, mode)
+    }
+    fn set_owner(&mut self, path: &Path, owner: &Owner) -> Look<()> {
+        let owner = self.ids(owner)?;
+        file::set_owner(path, owner)
+    }
+    fn make_dir(&mut self, path: &Path, mode: u32) -> Look<()> {
+        file::make_dir(path, mode)
+    }
+    fn link(&mut self, path: &Path, target: &Path) -> Look<()> {
+        file::link(path, target)
+    }
+    fn remove(&mut self, path: &Path) -> Look<()> {
+        file::remove(path)
+    }
+    fn rename(&mut self, from: &Path, to: &Path) -> Look<()> {
+        file::rename(from, to)
+    }
+    fn run(&mut self, command: &Command, line: &mut dyn FnMut(Stream, &str)) -> Look<Output> {
+        command::run(command, &self.cancel, line)
+    }
+    fn execute_sql(&mut self, at: &PgConn, statement: &str, args: &[SqlArg], autocommit: bool) -> Look<Rows> {
+        pg::execute(at, statement, args, autocommit)
+    }
+}
+
+impl Local {
+    /// The numbers of an owner given by names or numbers.
+    fn ids(&self, owner: &Owner) -> Look<(Option<u32>, Option<u32>)> {
+        let uid = |name: &String| match name.parse() {
+            Ok(uid) => Ok(Some(uid)),
+            Err(_) => match self.user(name)? {
+                Some(user) => Ok(user.uid),
+                None => Err(Error::param("owner", format!("there is no user `{name}`"))),
+            },
+        };
+        let gid = |name: &String| match name.parse() {
+            Ok(gid) => Ok(Some(gid)),
+            Err(_) => match self.group(name)? {
+                Some(group) => Ok(group.gid),
+                None => Err(Error::param("group", format!("there is no group `{name}`"))),
+            },
+        };
+        let uid = owner.user.as_ref().map(uid).transpose()?.flatten();
+        let gid = owner.group.as_ref().map(gid).transpose()?.flatten();
+        Ok((uid, gid))
+    }
+}

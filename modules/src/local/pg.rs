@@ -1,0 +1,207 @@
+//! PostgreSQL servers, by the native protocol.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
+use postgres::{Client, Config, NoTls, Row};
+use serde_json::Value;
+
+use crate::host::{Error, Look};
+use crate::sql::{PgConn, Rows, SqlArg};
+
+/// How long a server may take to accept a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Rows of a query, in a read-only transaction that is rolled back.
+pub(super) fn query(at: &PgConn, query: &str, args: &[SqlArg]) -> Look<Rows> {
+    let mut client = connect(at)?;
+    let failed = |error| refused(query, &error);
+    let mut transaction = client.build_transaction().read_only(true).start().map_err(failed)?;
+    rows(query, args, |statement, args| {
+        let prepared = transaction.prepare(statement)?;
+        transaction.query(&prepared, args).map(|rows| (prepared, rows))
+    })
+}
+
+/// Executes a statement: in a transaction of its own, or outside one.
+pub(super) fn execute(at: &PgConn, statement: &str, args: &[SqlArg], autocommit: bool) -> Look<Rows> {
+    let mut client = connect(at)?;
+    let failed = |error| refused(statement, &error);
+    if args.is_empty() {
+        // The simple protocol takes several statements, and those that can't be prepared.
+        return match autocommit {
+            true => client.batch_execute(statement).map_err(failed).map(|()| Rows::default()),
+            false => {
+                let mut transaction = client.transaction().map_err(failed)?;
+                transaction.batch_execute(statement).map_err(failed)?;
+                transaction.commit().map_err(failed).map(|()| Rows::default())
+            }
+        };
+    }
+    let mut transaction = client.transaction().map_err(failed)?;
+    let rows = rows(statement, args, |statement, args| {
+        let prepared = transaction.prepare(statement)?;
+        transaction.query(&prepared, args).map(|rows| (prepared, rows))
+    })?;
+    transaction.commit().map_err(failed)?;
+    Ok(rows)
+}
+
+fn connect(at: &PgConn) -> Look<Client> {
+    if !matches!(at.sslmode.as_str(), "disable" | "allow" | "prefer") {
+        return Err(Error::Unsupported(format!(
+            "sslmode {} is not supported by this build; use a unix socket, or sslmode prefer",
+            at.sslmode
+        )));
+    }
+    let mut config = Config::new();
+    config.host(&at.host).port(at.port).dbname(&at.database).connect_timeout(CONNECT_TIMEOUT);
+    config.application_name("trueup");
+    // As libpq does: the operating system's user is the default.
+    let own = || rustix::process::geteuid().as_raw();
+    match &at.user {
+        Some(user) => config.user(user),
+        None => config.user(&own_name(own()).unwrap_or_else(|| own().to_string())),
+    };
+    if let Some(password) = &at.password {
+        config.password(password.expose());
+    }
+    config.connect(NoTls).map_err(|error| match error.as_db_error() {
+        Some(_) => refused("", &error),
+        None => Error::Sql(Box::new(crate::error::SqlError {
+            message: format!("cannot connect to {at}: {}", root(&error)),
+            sqlstate: None,
+            place: None,
+            detail: None,
+            hint: None,
+        })),
+    })
+}
+
+/// The login name of a number, from the file that a static binary can read.
+fn own_name(uid: u32) -> Option<String> {
+    let passwd = std::fs::read_to_string("/etc/passwd").ok()?;
+    let entry = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let uid = uid.to_string();
+    entry.filter(|field| field.get(2) == Some(&uid.as_str())).find_map(|field| field.first().map(ToString::to_string))
+}
+
+type Answer = Result<(postgres::Statement, Vec<Row>), postgres::Error>;
+
+fn rows(statement: &str, args: &[SqlArg], run: impl FnOnce(&str, &[&(dyn ToSql + Sync)]) -> Answer) -> Look<Rows> {
+    let args: Vec<&(dyn ToSql + Sync)> = args.iter().map(|arg| arg as &(dyn ToSql + Sync)).collect();
+    let (prepared, found) = run(statement, &args).map_err(|error| refused(statement, &error))?;
+    let columns = prepared.columns().iter().map(|column| column.name().to_owned()).collect();
+    let cells = |row: &Row| {
+        let cell = |at| row.try_get::<_, Option<Cell>>(at).map(|cell| cell.map_or(Value::Null, |cell| cell.0));
+        (0..row.len()).map(cell).collect::<Result<Vec<_>, _>>()
+    };
+    let rows: Result<Vec<_>, _> = found.iter().map(cells).collect();
+    let rows = rows.map_err(|error| refused(statement, &error))?;
+    Ok(Rows { columns, affected: rows.len() as u64, rows })
+}
+
+fn root(error: &dyn std::error::Error) -> String {
+    let mut deepest = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    deepest.to_string()
+}
+
+fn refused(statement: &str, error: &postgres::Error) -> Error {
+    use postgres::error::ErrorPosition;
+    let plain = |message| crate::error::SqlError { message, sqlstate: None, place: None, detail: None, hint: None };
+    let Some(db) = error.as_db_error() else {
+        return Error::Sql(Box::new(plain(error.source().map_or_else(|| error.to_string(), |_| root(error)))));
+    };
+    let place = match db.position() {
+        Some(ErrorPosition::Original(at)) => Some(line_col(statement, *at as usize)),
+        _ => None,
+    };
+    Error::Sql(Box::new(crate::error::SqlError {
+        message: db.message().into(),
+        sqlstate: Some(db.code().code().into()),
+        place,
+        detail: db.detail().map(Into::into),
+        hint: db.hint().map(Into::into),
+    }))
+}
+
+/// The server counts characters from 1.
+fn line_col(statement: &str, at: usize) -> String {
+    let before: String = statement.chars().take(at.saturating_sub(1)).collect();
+    let line = before.matches('\n').count() + 1;
+    let col = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    format!("{line}:{col}")
+}
+
+/// A value of any type that we know, as JSON.
+struct Cell(Value);
+
+impl<'a> FromSql<'a> for Cell {
+    fn from_sql(kind: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(Self(match *kind {
+            Type::BOOL => bool::from_sql(kind, raw)?.into(),
+            Type::INT2 => i16::from_sql(kind, raw)?.into(),
+            Type::INT4 => i32::from_sql(kind, raw)?.into(),
+            Type::INT8 => i64::from_sql(kind, raw)?.into(),
+            Type::OID => u32::from_sql(kind, raw)?.into(),
+            Type::FLOAT4 => f32::from_sql(kind, raw)?.into(),
+            Type::FLOAT8 => f64::from_sql(kind, raw)?.into(),
+            Type::JSON | Type::JSONB => Value::from_sql(kind, raw)?,
+            Type::VOID => "".into(),
+            Type::CHAR => String::from_utf8_lossy(raw).into(),
+            Type::PG_LSN => {
+                let lsn = u64::from_be_bytes(raw.try_into()?);
+                format!("{:X}/{:X}", lsn >> 32, lsn & 0xffff_ffff).into()
+            }
+            Type::TEXT_ARRAY | Type::NAME_ARRAY | Type::VARCHAR_ARRAY => {
+                Vec::<Option<String>>::from_sql(kind, raw)?.into()
+            }
+            Type::INT4_ARRAY => Vec::<i32>::from_sql(kind, raw)?.into(),
+            _ if <String as FromSql>::accepts(kind) => String::from_sql(kind, raw)?.into(),
+            _ => return Err(format!("a column has the type {kind}: cast it in the query, such as column::text").into()),
+        }))
+    }
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+}
+
+/// Parameters travel as text; the server converts them.
+impl ToSql for SqlArg {
+    fn to_sql(
+        &self,
+        kind: &Type,
+        out: &mut postgres::types::private::BytesMut,
+    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        let _ = kind;
+        match self {
+            Self::Null => return Ok(IsNull::Yes),
+            Self::Text(text) => out.extend_from_slice(text.as_bytes()),
+            Self::Secret(secret) => out.extend_from_slice(secret.expose().as_bytes()),
+        }
+        Ok(IsNull::No)
+    }
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+    fn encode_format(&self, _: &Type) -> postgres::types::Format {
+        postgres::types::Format::Text
+    }
+    to_sql_checked!();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_lines_and_columns() {
+        for (at, wanted) in [(1, "1:1"), (8, "1:8"), (10, "2:1"), (12, "2:3")] {
+            assert_eq!(line_col("select 1\nfrom", at), wanted);
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! What a module is, and how it is found and given its parameters.
+
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::edit::Diff;
+use crate::error::Error;
+use crate::host::Host;
+use crate::interpret::Applied;
+use crate::param::{self, Problem};
+use crate::plan::{Data, Plan};
+
+/// A kind of state that a host can be in. The struct *is* the desired state: fields are parameters, doc comments the
+/// manual. Adding one is a file in [`crate::builtin`], a line in [`crate::builtin::REGISTRY`], and fixtures.
+pub trait Module: DeserializeOwned + JsonSchema + Send + 'static {
+    /// The name in a playbook.
+    const NAME: &'static str;
+    /// Other names: Ansible's, where it does what that module does.
+    const ALIASES: &'static [&'static str] = &[];
+    /// The parameter that takes what is written without a name (`command: ls -l`).
+    const FREE_FORM: Option<&'static str> = None;
+    /// Whether planning again after applying must find nothing to do. False only for `command` and its like.
+    const CONVERGES: bool = true;
+    /// Where it is planned. On the controller no host is asked and nothing may be edited.
+    const PLACE: Place = Place::Host;
+
+    /// Looks, and returns what has to be done. Must not have any effect.
+    fn plan(&self, host: &dyn Host) -> Result<Plan, Error>;
+
+    /// What a preview shows where the host can't be asked yet: the wanted side of what [`Module::plan`] would show.
+    fn intent(&self) -> Vec<Diff> {
+        Vec::new()
+    }
+
+    /// Return values that are known only after applying.
+    fn report(&self, _applied: &Applied) -> Data {
+        Data::new()
+    }
+
+    /// Looks for the reason after an edit failed, such as a unit's log.
+    fn explain(&self, _host: &dyn Host, _error: &Error) -> Option<String> {
+        None
+    }
+}
+
+/// Where a module is planned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// On the host, by the agent.
+    Host,
+    /// On the controller: it only computes (`debug`, `assert`, `set_fact`).
+    Controller,
+}
+
+/// A module with its parameters, as the agent sees it. Implemented for every [`Module`].
+pub trait Planner: Send {
+    /// See [`Module::plan`].
+    fn plan(&self, host: &dyn Host) -> Result<Plan, Error>;
+    /// See [`Module::intent`].
+    fn intent(&self) -> Vec<Diff>;
+    /// See [`Module::report`].
+    fn report(&self, applied: &Applied) -> Data;
+    /// See [`Module::explain`].
+    fn explain(&self, host: &dyn Host, error: &Error) -> Option<String>;
+}
+
+impl<M: Module> Planner for M {
+    fn plan(&self, host: &dyn Host) -> Result<Plan, Error> {
+        Module::plan(self, host)
+    }
+    fn intent(&self) -> Vec<Diff> {
+        Module::intent(self)
+    }
+    fn report(&self, applied: &Applied) -> Data {
+        Module::report(self, applied)
+    }
+    fn explain(&self, host: &dyn Host, error: &Error) -> Option<String> {
+        Module::explain(self, host, error)
+    }
+}
+
+/// A module in the registry.
+#[derive(Debug)]
+pub struct Entry {
+    /// [`Module::NAME`].
+    pub name: &'static str,
+    /// [`Module::ALIASES`].
+    pub aliases: &'static [&'static str],
+    /// [`Module::FREE_FORM`].
+    pub free_form: Option<&'static str>,
+    /// [`Module::CONVERGES`].
+    pub converges: bool,
+    /// [`Module::PLACE`].
+    pub place: Place,
+    schema: fn() -> Value,
+    read: fn(Value) -> Result<Box<dyn Planner>, Problem>,
+}
+
+impl Entry {
+    /// The registry's entry for a module.
+    pub const fn of<M: Module>() -> Self {
+        Self {
+            name: M::NAME,
+            aliases: M::ALIASES,
+            free_form: M::FREE_FORM,
+            converges: M::CONVERGES,
+            place: M::PLACE,
+            schema: schema::<M>,
+            read: read::<M>,
+        }
+    }
+
+    /// The JSON Schema of its parameters; descriptions are the manual.
+    pub fn schema(&self) -> Value {
+        (self.schema)()
+    }
+
+    /// What is wrong with the *names* of parameters: unknown ones, with the nearest, and missing ones. Values may
+    /// still be templates then.
+    pub fn check_names<'a>(&self, given: impl IntoIterator<Item = &'a str>) -> Vec<Problem> {
+        param::check_names(&self.schema(), self.name, given)
+    }
+
+    /// Takes rendered parameters. Secrets are `{"$secret": "text"}`; see [`param`].
+    pub fn load(&self, params: Value) -> Result<Box<dyn Planner>, Problem> {
+        (self.read)(param::fit(&self.schema(), self.name, params)?)
+    }
+}
+
+fn schema<M: Module>() -> Value {
+    schemars::schema_for!(M).to_value()
+}
+
+fn read<M: Module>(params: Value) -> Result<Box<dyn Planner>, Problem> {
+    let module: M = serde_path_to_error::deserialize(params).map_err(|error| Problem {
+        param: error.path().to_string(),
+        reason: error.inner().to_string(),
+        hint: None,
+    })?;
+    Ok(Box::new(module))
+}

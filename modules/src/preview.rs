@@ -1,0 +1,299 @@
+//! A host as it will be after edits that were planned but not made.
+//!
+//! In a preview, [`Preview`] remembers what the tasks so far would do, and a [`View`] answers a module's looks as if it
+//! were done. Three rules decide what is not certain:
+//!
+//! 1. a look that *fails* while edits are pending is unknown ("known after …"), not a failure;
+//! 2. a look that succeeds while a command that may change anything is pending is *conditional*;
+//! 3. an account or a unit that is not there while such a command is pending is unknown: packages make them.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::edit::{Edit, Reach, Text};
+use crate::facts::{self, Fact, Group, Package, Unit, User};
+use crate::host::{Command, Error, Host, Kind, Look, Output, Stat, Why};
+use crate::plan::Plan;
+use crate::sql::{PgConn, Rows, SqlArg};
+
+/// What is pending on one host.
+#[derive(Debug, Default)]
+pub struct Preview {
+    paths: BTreeMap<PathBuf, Entry>,
+    facts: Vec<Fact>,
+    /// The first task with pending edits.
+    first: Option<Why>,
+    /// The first task with a command whose effects are not all stated.
+    opaque: Option<Why>,
+}
+
+/// What a path will be.
+#[derive(Clone, Debug)]
+enum Entry {
+    Absent,
+    /// `None`: as the file is now, whatever that is; only the attributes differ.
+    Present {
+        kind: Kind,
+        content: Option<Text>,
+        mode: Option<u32>,
+    },
+}
+
+impl Preview {
+    /// The host as it will be.
+    pub fn over<'a>(&'a self, host: &'a dyn Host) -> View<'a> {
+        View { preview: self, host, conditional: RefCell::new(None) }
+    }
+
+    /// Whether nothing is pending.
+    pub fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    /// After which task things will be known that are not known now.
+    pub fn why(&self) -> Option<Why> {
+        self.opaque.clone().or_else(|| self.first.clone())
+    }
+
+    /// Adds what the task `name` would do.
+    pub fn record(&mut self, name: &str, plan: &Plan) {
+        let why = Why { after: name.into() };
+        for edit in &plan.edits {
+            self.first.get_or_insert_with(|| why.clone());
+            self.record_edit(edit, &why);
+        }
+    }
+
+    /// Adds a task of which it is not known what it will do.
+    pub fn record_unknown(&mut self, name: &str) {
+        let why = Why { after: name.into() };
+        self.first.get_or_insert_with(|| why.clone());
+        self.opaque.get_or_insert(why);
+    }
+
+    fn record_edit(&mut self, edit: &Edit, why: &Why) {
+        match edit {
+            Edit::Write { path, after, mode, .. } => {
+                let mode = mode.or_else(|| self.mode_of(path));
+                self.put(path, Kind::File, Some(after.clone()), mode);
+            }
+            Edit::Mode { path, after, .. } => {
+                let (kind, content) = match self.paths.remove(path) {
+                    Some(Entry::Present { kind, content, .. }) => (kind, content),
+                    _ => (Kind::Other, None),
+                };
+                self.put(path, kind, content, Some(*after));
+            }
+            Edit::Dir { path, mode, .. } => self.put(path, Kind::Dir, None, Some(mode.unwrap_or(0o755))),
+            Edit::Link { path, after, .. } => self.put(path, Kind::Link(after.clone()), None, Some(0o777)),
+            Edit::Rename { from, to } => self.rename(from, to),
+            Edit::Remove { path, .. } => {
+                self.paths.retain(|known, _| !known.starts_with(path));
+                self.paths.insert(path.clone(), Entry::Absent);
+            }
+            Edit::Run { makes, reach, .. } => {
+                self.facts.extend(makes.iter().cloned());
+                if *reach == Reach::Anything {
+                    self.opaque.get_or_insert_with(|| why.clone());
+                }
+            }
+            Edit::Sql { .. } => {
+                self.opaque.get_or_insert_with(|| why.clone());
+            }
+            Edit::Owner { .. } => {}
+        }
+    }
+
+    fn put(&mut self, path: &Path, kind: Kind, content: Option<Text>, mode: Option<u32>) {
+        self.paths.insert(path.into(), Entry::Present { kind, content, mode });
+    }
+
+    fn mode_of(&self, path: &Path) -> Option<u32> {
+        match self.paths.get(path) {
+            Some(Entry::Present { mode, .. }) => *mode,
+            _ => None,
+        }
+    }
+
+    fn rename(&mut self, from: &Path, to: &Path) {
+        let moved: Vec<_> = self.paths.keys().filter(|path| path.starts_with(from)).cloned().collect();
+        for path in moved {
+            if let (Some(entry), Ok(rest)) = (self.paths.remove(&path), path.strip_prefix(from)) {
+                self.paths.insert(if rest.as_os_str().is_empty() { to.into() } else { to.join(rest) }, entry);
+            }
+        }
+        self.paths.entry(to.into()).or_insert(Entry::Present { kind: Kind::Other, content: None, mode: None });
+        self.paths.insert(from.into(), Entry::Absent);
+    }
+
+    /// The entry that decides about a path: its own, or that of an ancestor which will be absent or new.
+    fn entry(&self, path: &Path) -> Option<&Entry> {
+        static ABSENT: Entry = Entry::Absent;
+        if let Some(entry) = self.paths.get(path) {
+            return Some(entry);
+        }
+        let gone = path.ancestors().skip(1).any(|above| matches!(self.paths.get(above), Some(Entry::Absent)));
+        gone.then_some(&ABSENT)
+    }
+}
+
+/// A [`Host`] that answers as if what is pending were done.
+pub struct View<'a> {
+    preview: &'a Preview,
+    host: &'a dyn Host,
+    conditional: RefCell<Option<Why>>,
+}
+
+impl View<'_> {
+    /// Whether an answer given so far may turn out differently, and after which task that is known.
+    pub fn conditional(&self) -> Option<Why> {
+        self.conditional.borrow().clone()
+    }
+
+    /// An answer of the host itself.
+    fn from_host<T>(&self, answer: Look<T>) -> Look<T> {
+        match answer {
+            Ok(answer) => {
+                if let Some(why) = &self.preview.opaque {
+                    self.conditional.borrow_mut().get_or_insert_with(|| why.clone());
+                }
+                Ok(answer)
+            }
+            Err(error) => Err(self.preview.why().map_or(error, Error::Unknown)),
+        }
+    }
+
+    /// What is asked of the host when an account or unit is not there.
+    fn or_unknown<T>(&self, answer: T, missing: impl Fn(&T) -> bool) -> Look<T> {
+        match &self.preview.opaque {
+            Some(why) if missing(&answer) => Err(Error::Unknown(why.clone())),
+            _ => Ok(answer),
+        }
+    }
+
+    /// The newest pending fact that answers.
+    fn fact<T>(&self, answer: impl Fn(&Fact) -> Option<T>) -> Option<T> {
+        self.preview.facts.iter().rev().find_map(answer)
+    }
+}
+
+impl Host for View<'_> {
+    fn stat(&self, path: &Path) -> Look<Option<Stat>> {
+        match self.preview.entry(path) {
+            None => self.from_host(self.host.stat(path)),
+            Some(Entry::Absent) => Ok(None),
+            Some(Entry::Present { kind, content, mode }) => {
+                let now = self.host.stat(path).ok().flatten();
+                let same_kind = now.as_ref().is_some_and(|now| now.kind == *kind || *kind == Kind::Other);
+                let base = now.filter(|_| same_kind).unwrap_or(Stat {
+                    kind: kind.clone(),
+                    mode: if content.as_ref().is_some_and(|text| text.secret) { 0o600 } else { 0o644 },
+                    uid: None,
+                    gid: None,
+                    size: 0,
+                    mtime: 0,
+                    id: (0, 0),
+                    nlink: 1,
+                });
+                let size = content.as_ref().map_or(base.size, |text| text.bytes.len() as u64);
+                Ok(Some(Stat { mode: mode.unwrap_or(base.mode), size, ..base }))
+            }
+        }
+    }
+
+    fn read(&self, path: &Path) -> Look<Option<Vec<u8>>> {
+        match self.preview.entry(path) {
+            Some(Entry::Absent) => Ok(None),
+            Some(Entry::Present { content: Some(text), .. }) => Ok(Some(text.bytes.clone())),
+            Some(Entry::Present { .. }) | None => self.from_host(self.host.read(path)),
+        }
+    }
+
+    fn sha256(&self, path: &Path) -> Look<Option<String>> {
+        match self.preview.entry(path) {
+            Some(Entry::Absent) => Ok(None),
+            Some(Entry::Present { content: Some(text), .. }) => Ok(Some(hex(&Sha256::digest(&text.bytes)))),
+            Some(Entry::Present { .. }) | None => self.from_host(self.host.sha256(path)),
+        }
+    }
+
+    fn list(&self, path: &Path) -> Look<Vec<PathBuf>> {
+        let pending_dir = matches!(self.preview.entry(path), Some(Entry::Present { kind: Kind::Dir, .. }));
+        let mut names: BTreeSet<PathBuf> = match self.host.list(path) {
+            Ok(names) => self.from_host(Ok(names))?.into_iter().collect(),
+            Err(_) if pending_dir => BTreeSet::new(),
+            Err(error) => return self.from_host(Err(error)),
+        };
+        for (known, entry) in self.preview.paths.iter().filter(|(known, _)| known.parent() == Some(path)) {
+            match entry {
+                Entry::Absent => names.remove(known),
+                Entry::Present { .. } => names.insert(known.clone()),
+            };
+        }
+        Ok(names.into_iter().collect())
+    }
+
+    fn query(&self, command: &Command) -> Look<Output> {
+        self.from_host(self.host.query(command))
+    }
+
+    fn sql(&self, at: &PgConn, query: &str, args: &[SqlArg]) -> Look<Rows> {
+        self.from_host(self.host.sql(at, query, args))
+    }
+
+    fn blob(&self, sha256: &str) -> Look<Vec<u8>> {
+        self.host.blob(sha256)
+    }
+
+    fn user(&self, name: &str) -> Look<Option<User>> {
+        let pending = self.fact(|fact| match fact {
+            Fact::User(user) if user.name == name => Some(Some(user.clone())),
+            Fact::NoUser(gone) if gone == name => Some(None),
+            _ => None,
+        });
+        match pending {
+            Some(answer) => Ok(answer),
+            None => self.or_unknown(facts::user(self, name)?, Option::is_none),
+        }
+    }
+
+    fn group(&self, name: &str) -> Look<Option<Group>> {
+        let pending = self.fact(|fact| match fact {
+            Fact::Group(group) if group.name == name => Some(Some(group.clone())),
+            Fact::NoGroup(gone) if gone == name => Some(None),
+            _ => None,
+        });
+        match pending {
+            Some(answer) => Ok(answer),
+            None => self.or_unknown(facts::group(self, name)?, Option::is_none),
+        }
+    }
+
+    fn package(&self, name: &str) -> Look<Option<Package>> {
+        let pending = self.fact(|fact| match fact {
+            Fact::Package(package) if package.name == name => Some(Some(package.clone())),
+            Fact::NoPackage(gone) if gone == name => Some(None),
+            _ => None,
+        });
+        pending.map_or_else(|| facts::package(self, name), Ok)
+    }
+
+    fn unit(&self, name: &str) -> Look<Unit> {
+        let pending = self.fact(|fact| match fact {
+            Fact::Unit(unit) if unit.name == name => Some(unit.clone()),
+            _ => None,
+        });
+        match pending {
+            Some(unit) => Ok(unit),
+            None => self.or_unknown(facts::unit(self, name)?, |unit| unit.load == "not-found"),
+        }
+    }
+}
+
+/// Bytes in lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

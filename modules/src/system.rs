@@ -1,0 +1,39 @@
+//! Touching a host. Only the interpreter calls these; no module ever holds a [`System`].
+
+use std::path::Path;
+
+use crate::edit::{Owner, Text};
+use crate::host::{Command, Host, Look, Output};
+use crate::sql::{PgConn, Rows, SqlArg};
+
+/// What the interpreter may do.
+pub trait System: Host {
+    /// Puts a file in place atomically: a temporary file beside it, permissions, owner, security label, sync, rename.
+    /// What is not given is taken from the file that is replaced.
+    fn write(&mut self, path: &Path, content: &Text, mode: Option<u32>, owner: &Owner) -> Look<()>;
+    /// Sets permission bits; of a link's target never.
+    fn set_mode(&mut self, path: &Path, mode: u32) -> Look<()>;
+    /// Sets owner and group, of a link the link's own.
+    fn set_owner(&mut self, path: &Path, owner: &Owner) -> Look<()>;
+    /// Makes one directory.
+    fn make_dir(&mut self, path: &Path, mode: u32) -> Look<()>;
+    /// Makes a symbolic link, atomically in the place of another.
+    fn link(&mut self, path: &Path, target: &Path) -> Look<()>;
+    /// Removes a file, a link, or a whole directory.
+    fn remove(&mut self, path: &Path) -> Look<()>;
+    /// Renames; fails if there is something at `to`.
+    fn rename(&mut self, from: &Path, to: &Path) -> Look<()>;
+    /// Runs a program in a process group of its own, handing on each line that it prints (ended by `\n` or `\r`).
+    fn run(&mut self, command: &Command, line: &mut dyn FnMut(Stream, &str)) -> Look<Output>;
+    /// Executes a statement, in a transaction unless `autocommit`.
+    fn execute_sql(&mut self, at: &PgConn, statement: &str, args: &[SqlArg], autocommit: bool) -> Look<Rows>;
+}
+
+/// Where a line was printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Stream {
+    /// Standard output.
+    Out,
+    /// Standard error.
+    Err,
+}

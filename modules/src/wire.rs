@@ -1,0 +1,292 @@
+//! What controller and agent say to each other, and how it is framed.
+//!
+//! A frame is a length (4 bytes, big-endian, of what follows), a kind (1 byte) and a body: JSON for messages, a SHA-256 in
+//! hexadecimal and raw bytes for file content. The length is checked against [`MAX_FRAME`] before anything is allocated.
+//! Before its first frame the agent prints [`PREAMBLE`]; what a shell's startup files print before that is skipped.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::edit::{Diff, Progress};
+use crate::error::Error;
+use crate::host::Why;
+use crate::plan::Data;
+use crate::system::Stream;
+
+/// Precedes the agent's first frame.
+pub const PREAMBLE: &[u8] = b"\0TRUEUP1\0";
+
+/// The longest frame: 32 MiB.
+pub const MAX_FRAME: usize = 32 << 20;
+
+/// The most content that one blob frame carries: 1 MiB.
+pub const BLOB_CHUNK: usize = 1 << 20;
+
+const MESSAGE: u8 = b'M';
+const BLOB: u8 = b'B';
+
+/// From the controller.
+#[derive(Serialize, Deserialize)]
+pub enum Request {
+    /// Plan these tasks in order, until one would change something.
+    Batch(Batch),
+    /// End what is running.
+    Cancel,
+    /// The controller cannot give the content asked for.
+    NoBlob {
+        /// Its hash.
+        sha256: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Tasks for one host.
+#[derive(Serialize, Deserialize)]
+pub struct Batch {
+    /// Comes back in every reply.
+    pub id: u64,
+    /// What to do with plans.
+    pub mode: Mode,
+    /// In order.
+    pub tasks: Vec<Task>,
+}
+
+/// What becomes of a plan that is not empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Mode {
+    /// Stop before it, unless it is the first task's: that one is due and is applied.
+    Apply,
+    /// Stop before it, also if it is the first.
+    Ask,
+    /// Remember it in the overlay and go on.
+    Preview,
+}
+
+/// One task with rendered parameters. Has no `Debug`: parameters may hold secrets.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Task {
+    /// The controller's number for it.
+    pub id: u64,
+    /// Its name, for "known after".
+    pub name: String,
+    /// The module, by its own name.
+    pub module: String,
+    /// Parameters; a secret is `{"$secret": "text"}`.
+    pub params: Value,
+    /// As whom.
+    #[serde(rename = "become")]
+    pub become_: Option<Become>,
+    /// Added to the environment of commands; values as in `params`.
+    pub environment: BTreeMap<String, Value>,
+}
+
+/// Another user, and how to become that user.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Become {
+    /// Login name.
+    pub user: String,
+    /// sudo's password, exposed: this struct goes nowhere but over the wire.
+    pub password: Option<String>,
+}
+
+/// From the agent.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Reply {
+    /// The first message.
+    Hello {
+        /// Must equal the controller's.
+        version: String,
+    },
+    /// A task came to an end.
+    Task {
+        /// Its batch.
+        batch: u64,
+        /// Its number.
+        id: u64,
+        /// How.
+        outcome: Outcome,
+    },
+    /// No more is to come of a batch.
+    Done {
+        /// Which.
+        batch: u64,
+    },
+    /// A running command printed a line.
+    Line {
+        /// The task.
+        id: u64,
+        /// Where.
+        stream: Stream,
+        /// Without its end.
+        text: String,
+    },
+    /// A running command said how far it is.
+    Progress {
+        /// The task.
+        id: u64,
+        /// How far.
+        progress: Progress,
+    },
+    /// Content is needed.
+    Fetch {
+        /// Its hash.
+        sha256: String,
+    },
+}
+
+/// How a task ended on a host.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// Nothing to do.
+    Ok(Answer),
+    /// There is something to do, and it was not done: it is not due, or this is a preview.
+    Would(Answer),
+    /// It was done.
+    Changed(Answer),
+    /// In a preview: it can't be known. The answer's diffs are what the task intends.
+    Unknown(Why, Answer),
+    /// It failed, perhaps after changing something (the answer's diffs).
+    Failed(Error, Answer),
+}
+
+/// What a task has to say.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// What it registers.
+    pub data: Data,
+    /// What changed, or would.
+    pub diffs: Vec<Diff>,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+    /// In a preview: it may turn out differently.
+    pub conditional: Option<Why>,
+    /// After a failure: what the module found out about the reason.
+    pub explanation: Option<String>,
+}
+
+/// A frame that was received.
+#[derive(Debug)]
+pub enum Frame<T> {
+    /// A message.
+    Message(T),
+    /// A piece of a file's content; an empty one ends it.
+    Blob {
+        /// Of which content.
+        sha256: String,
+        /// The piece.
+        bytes: Vec<u8>,
+    },
+}
+
+/// What is wrong with bytes that should be frames.
+#[derive(Debug, thiserror::Error)]
+pub enum WireError {
+    /// The peer announces more than it may.
+    #[error("a frame of {0} bytes exceeds the maximum of {MAX_FRAME}")]
+    TooLong(usize),
+    /// The bytes are no frame.
+    #[error("malformed frame: {0}")]
+    Malformed(String),
+    /// The stream failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// A message as a frame.
+pub fn encode<T: Serialize>(message: &T) -> Vec<u8> {
+    let body = serde_json::to_vec(message).expect("messages have only text keys");
+    frame(MESSAGE, &[&body])
+}
+
+/// A piece of content as a frame.
+pub fn encode_blob(sha256: &str, bytes: &[u8]) -> Vec<u8> {
+    frame(BLOB, &[sha256.as_bytes(), bytes])
+}
+
+fn frame(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let length = 1 + parts.iter().map(|part| part.len()).sum::<usize>();
+    let length = u32::try_from(length).expect("no message is longer than 4 GiB");
+    let mut frame = Vec::with_capacity(4 + length as usize);
+    frame.extend(length.to_be_bytes());
+    frame.push(kind);
+    parts.iter().for_each(|part| frame.extend_from_slice(part));
+    frame
+}
+
+/// The length that a frame's first four bytes announce, if it may be that long.
+pub fn frame_length(head: [u8; 4]) -> Result<usize, WireError> {
+    match u32::from_be_bytes(head) as usize {
+        0 => Err(WireError::Malformed("empty".into())),
+        length if length > MAX_FRAME => Err(WireError::TooLong(length)),
+        length => Ok(length),
+    }
+}
+
+/// A frame from what follows the length.
+pub fn decode<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<Frame<T>, WireError> {
+    const SHA256: usize = 64;
+    match body.split_first() {
+        Some((&MESSAGE, json)) => {
+            serde_json::from_slice(json).map(Frame::Message).map_err(|error| WireError::Malformed(error.to_string()))
+        }
+        Some((&BLOB, rest)) if rest.len() >= SHA256 => {
+            let (sha256, bytes) = rest.split_at(SHA256);
+            Ok(Frame::Blob { sha256: String::from_utf8_lossy(sha256).into_owned(), bytes: bytes.to_vec() })
+        }
+        _ => Err(WireError::Malformed("unknown kind".into())),
+    }
+}
+
+/// Reads one frame; `None` at the end of the stream between frames.
+pub fn receive<T: for<'de> Deserialize<'de>>(from: &mut impl Read) -> Result<Option<Frame<T>>, WireError> {
+    let mut head = [0; 4];
+    match from.read_exact(&mut head) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        Err(error) => return Err(error.into()),
+    }
+    let mut body = vec![0; frame_length(head)?];
+    from.read_exact(&mut body)?;
+    decode(&body).map(Some)
+}
+
+/// Writes one message.
+pub fn send<T: Serialize>(to: &mut impl Write, message: &T) -> io::Result<()> {
+    to.write_all(&encode(message))?;
+    to.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_frame_that_is_too_long_is_refused_before_it_is_read() {
+        let head = u32::try_from(MAX_FRAME + 1).unwrap().to_be_bytes();
+        let error = receive::<Reply>(&mut &head[..]).unwrap_err();
+        assert_eq!(error.to_string(), "a frame of 33554433 bytes exceeds the maximum of 33554432");
+    }
+
+    #[test]
+    fn messages_and_blobs_come_back() {
+        let mut bytes = encode(&Reply::Done { batch: 7 });
+        bytes.extend(encode_blob(&"a".repeat(64), b"\0content"));
+        let mut from = &bytes[..];
+        assert!(matches!(receive(&mut from), Ok(Some(Frame::Message(Reply::Done { batch: 7 })))));
+        let Ok(Some(Frame::<Reply>::Blob { bytes, .. })) = receive(&mut from) else { panic!("no blob") };
+        assert_eq!(bytes, b"\0content");
+        assert!(matches!(receive::<Reply>(&mut from), Ok(None)));
+    }
+
+    proptest! {
+        #[test]
+        fn garbage_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = receive::<Request>(&mut &bytes[..]);
+        }
+    }
+}
