@@ -3,6 +3,7 @@
 
 pub mod connect;
 pub mod diagnostic;
+pub mod event;
 pub mod inventory;
 pub mod playbook;
 pub mod source;

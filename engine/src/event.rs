@@ -1,0 +1,182 @@
+//! What happens during a run, as owned values that every reporter folds over.
+
+use serde::{Deserialize, Serialize};
+use trueup_modules::edit::{Diff, Progress};
+use trueup_modules::host::Why;
+use trueup_modules::plan::Data;
+use trueup_modules::system::Stream;
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Event {
+    /// A run begins.
+    RunStarted {
+        /// Nothing will be changed.
+        preview: bool,
+        /// How many tasks there are, handlers included.
+        tasks: usize,
+        /// The hosts that any play addresses.
+        hosts: Vec<String>,
+    },
+    /// The first result of a play is about to come.
+    PlayStarted {
+        /// Its name, or its host pattern.
+        play: String,
+    },
+    /// The first result of a task is about to come.
+    TaskStarted {
+        /// What it is.
+        task: TaskInfo,
+    },
+    /// A host's agent answers.
+    Connected {
+        /// The host.
+        host: String,
+        /// Where it is, and what was agreed on.
+        via: String,
+    },
+    /// A task is being applied on a host.
+    Running {
+        /// The host.
+        host: String,
+        /// The task's name.
+        task: String,
+    },
+    /// A running command printed a line.
+    Line {
+        /// The host.
+        host: String,
+        /// Where.
+        stream: Stream,
+        /// The line.
+        text: String,
+    },
+    /// A running command said how far it is.
+    Progress {
+        /// The host.
+        host: String,
+        /// How far.
+        progress: Progress,
+    },
+    /// An attempt failed and another is to come.
+    Retrying {
+        /// The host.
+        host: String,
+        /// The task's name.
+        task: String,
+        /// Attempts left.
+        left: u64,
+    },
+    /// A task came to its end on a host.
+    Result(Box<TaskResult>),
+    /// A host could not be reached, or was lost.
+    Unreachable {
+        /// The host.
+        host: String,
+        /// Why.
+        reason: String,
+        /// What the user can do.
+        hints: Vec<String>,
+    },
+    /// Something the user should know.
+    Warning(String),
+    /// The run is over.
+    RunFinished {
+        /// Per host, sorted by name.
+        recap: Vec<(String, Recap)>,
+        /// It was ended from outside.
+        cancelled: bool,
+        /// Round trips, for those who measure: batches sent to all hosts.
+        batches: u64,
+    },
+}
+
+/// What a task is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskInfo {
+    /// Its name, or its module.
+    pub name: String,
+    /// The module.
+    pub module: String,
+    /// `file:line:col`.
+    pub place: String,
+    /// It runs because it was notified.
+    pub handler: bool,
+    /// Its position in the run, from 0.
+    pub step: usize,
+}
+
+/// How a task ended on a host.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskResult {
+    /// The host that it was for.
+    pub host: String,
+    /// The host that acted, if another.
+    pub delegated_to: Option<String>,
+    /// The task.
+    pub task: TaskInfo,
+    /// The loop's label for the item.
+    pub item: Option<String>,
+    /// How it ended.
+    pub status: Status,
+    /// What changed, or would; empty with `no_log`.
+    pub diffs: Vec<Diff>,
+    /// What it registers; empty with `no_log`.
+    pub data: Data,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+    /// In a preview: it may turn out differently.
+    pub conditional: Option<Why>,
+    /// Seconds since it was begun.
+    pub seconds: f64,
+}
+
+/// The end of a task.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Status {
+    /// Nothing to do.
+    Ok,
+    /// It changed something.
+    Changed,
+    /// In a preview: it would change something.
+    Would,
+    /// In a preview: it can't be known.
+    Unknown(Why),
+    /// It was not run.
+    Skipped {
+        /// The condition that did not hold, or another reason.
+        because: String,
+    },
+    /// It failed.
+    Failed {
+        /// What went wrong.
+        error: String,
+        /// What the user can do.
+        hint: Option<String>,
+        /// What the module found out about the reason, such as a unit's log.
+        explanation: Option<String>,
+        /// `ignore_errors`.
+        ignored: bool,
+    },
+}
+
+/// A host's line at the end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recap {
+    /// Tasks that ended well, changed ones among them.
+    pub ok: u64,
+    /// Tasks that changed something, or would.
+    pub changed: u64,
+    /// The host could not be reached.
+    pub unreachable: u64,
+    /// Tasks that failed.
+    pub failed: u64,
+    /// Tasks that were not run.
+    pub skipped: u64,
+    /// Failures that a `rescue` made good.
+    pub rescued: u64,
+    /// Failures that were ignored.
+    pub ignored: u64,
+    /// In a preview: tasks of which it can't be known.
+    pub unknown: u64,
+}
