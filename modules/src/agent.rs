@@ -17,7 +17,7 @@ use crate::edit::Edit;
 use crate::host::{Command, Error, Host, Input, Look, Output, Stat, Why};
 use crate::interpret::{self, Applied, Failure, Happening};
 use crate::local::{Cancel, Local};
-use crate::module::{Entry, Planner};
+use crate::module::Planner;
 use crate::param::SECRET_KEY;
 use crate::plan::Plan;
 use crate::preview::{Preview, hex};
@@ -147,10 +147,10 @@ impl<M: Machine, W: Write> Agent<M, W> {
 
     fn task(&mut self, task: &Task, mode: Mode, first: bool) -> Outcome {
         let planner = match load(task) {
-            Ok(loaded) => loaded,
+            Ok(planner) => planner,
             Err(error) => return Outcome::Failed(error, Answer::default()),
         };
-        let (entry, module) = (planner.0, planner.1.as_ref());
+        let module = planner.as_ref();
         let pending = self.preview.why().filter(|_| mode == Mode::Preview);
         let system = match (self.machine.system(task.become_.as_ref()), pending) {
             (Ok(system), _) => system,
@@ -164,7 +164,7 @@ impl<M: Machine, W: Write> Agent<M, W> {
         let mut system = Linked { system, link: &self.link, environment: &task.environment };
         match mode {
             Mode::Preview => preview(&mut self.preview, &task.name, module, &system),
-            Mode::Apply if first => apply(entry, task.id, module, &mut system),
+            Mode::Apply if first => apply(task.id, module, &mut system),
             Mode::Apply | Mode::Ask => match module.plan(&system) {
                 Ok(plan) if plan.is_empty() => Outcome::Ok(answer(&plan)),
                 Ok(plan) => Outcome::Would(answer(&plan)),
@@ -174,14 +174,13 @@ impl<M: Machine, W: Write> Agent<M, W> {
     }
 }
 
-fn load(task: &Task) -> Result<(&'static Entry, Box<dyn Planner>), Error> {
+fn load(task: &Task) -> Result<Box<dyn Planner>, Error> {
     let entry = builtin::find(&task.module)
         .ok_or_else(|| Error::Unsupported(format!("the agent has no module `{}`", task.module)))?;
-    let module = entry.load(task.params.clone()).map_err(|problem| Error::Param {
+    entry.load(task.params.clone()).map_err(|problem| Error::Param {
         name: problem.param,
         reason: problem.hint.map_or(problem.reason.clone(), |hint| format!("{} ({hint})", problem.reason)),
-    })?;
-    Ok((entry, module))
+    })
 }
 
 fn answer(plan: &Plan) -> Answer {
@@ -211,7 +210,7 @@ fn preview(pending: &mut Preview, name: &str, module: &dyn Planner, host: &dyn H
 }
 
 /// Plans, applies, and plans again: what is left to do then is an error.
-fn apply<W: Write>(entry: &Entry, id: u64, module: &dyn Planner, system: &mut Linked<'_, W>) -> Outcome {
+fn apply<W: Write>(id: u64, module: &dyn Planner, system: &mut Linked<'_, W>) -> Outcome {
     let plan = match module.plan(system) {
         Ok(plan) if plan.is_empty() => return Outcome::Ok(answer(&plan)),
         Ok(plan) => plan,
@@ -230,7 +229,7 @@ fn apply<W: Write>(entry: &Entry, id: u64, module: &dyn Planner, system: &mut Li
     match interpret::apply(&with_environment(plan, system.environment), system, &mut tell) {
         Ok(applied) => {
             result.data.extend(module.report(&applied));
-            match converged(entry, module, system) {
+            match converged(module, system) {
                 Ok(()) => Outcome::Changed(result),
                 Err(error) => Outcome::Failed(error, result),
             }
@@ -246,8 +245,8 @@ fn failed(module: &dyn Planner, host: &dyn Host, applied: &Applied, error: Error
     Outcome::Failed(error, result)
 }
 
-fn converged(entry: &Entry, module: &dyn Planner, host: &dyn Host) -> Result<(), Error> {
-    if !entry.converges {
+fn converged(module: &dyn Planner, host: &dyn Host) -> Result<(), Error> {
+    if !module.converges() {
         return Ok(());
     }
     let again = module.plan(host)?;

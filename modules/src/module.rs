@@ -28,6 +28,11 @@ pub trait Module: DeserializeOwned + JsonSchema + Send + 'static {
     /// Looks, and returns what has to be done. Must not have any effect.
     fn plan(&self, host: &dyn Host) -> Result<Plan, Error>;
 
+    /// [`Module::CONVERGES`], for a module where that depends on its parameters.
+    fn converges(&self) -> bool {
+        Self::CONVERGES
+    }
+
     /// What a preview shows where the host can't be asked yet: the wanted side of what [`Module::plan`] would show.
     fn intent(&self) -> Vec<Diff> {
         Vec::new()
@@ -57,6 +62,8 @@ pub enum Place {
 pub trait Planner: Send {
     /// See [`Module::plan`].
     fn plan(&self, host: &dyn Host) -> Result<Plan, Error>;
+    /// See [`Module::converges`].
+    fn converges(&self) -> bool;
     /// See [`Module::intent`].
     fn intent(&self) -> Vec<Diff>;
     /// See [`Module::report`].
@@ -68,6 +75,9 @@ pub trait Planner: Send {
 impl<M: Module> Planner for M {
     fn plan(&self, host: &dyn Host) -> Result<Plan, Error> {
         Module::plan(self, host)
+    }
+    fn converges(&self) -> bool {
+        Module::converges(self)
     }
     fn intent(&self) -> Vec<Diff> {
         Module::intent(self)
