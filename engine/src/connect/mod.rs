@@ -11,6 +11,7 @@ mod error;
 mod known_hosts;
 mod local;
 mod pattern;
+mod quickack;
 mod resolve;
 mod retry;
 mod script;

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use super::error::ConnectError;
 use super::known_hosts::{KnownHosts, Verdict};
+use super::quickack::QuickAck;
 use super::session::Session;
 use super::{HostKeys, Target, auth, channel, retry};
 
@@ -23,16 +24,21 @@ const LOGIN_LIMIT: Duration = Duration::from_secs(120);
 
 /// An authenticated connection. The jump hosts' connections carry it and end with it.
 pub(super) struct Link {
-    handle: Handle<Gate>,
-    hosts_before: Vec<Handle<Gate>>,
-    seen: Seen,
+    host: Host,
+    before: Vec<Host>,
     at: String,
+}
+
+/// One host on the way, or its end.
+struct Host {
+    handle: Handle<Gate>,
+    seen: Seen,
 }
 
 impl Link {
     /// Starts a command on a channel of its own.
     pub(super) async fn exec(&self, command: &str) -> Result<Session, ConnectError> {
-        channel::exec(&self.handle, command, &self.at).await
+        channel::exec(&self.host.handle, command, &self.at).await
     }
 
     /// Host and port.
@@ -42,8 +48,8 @@ impl Link {
 
     /// What the two sides agreed on, and through how many hosts.
     pub(super) fn negotiated(&self) -> String {
-        let names = self.seen.lock().names.clone().unwrap_or_default();
-        match self.hosts_before.len() {
+        let names = self.host.seen.lock().names.clone().unwrap_or_default();
+        match self.before.len() {
             0 => names,
             hosts => format!("{names}, through {hosts} jump host(s)"),
         }
@@ -52,40 +58,40 @@ impl Link {
 
 /// Opens the connection, host by host.
 pub(super) async fn open(target: &Target) -> Result<Link, ConnectError> {
-    let mut hosts_before: Vec<Handle<Gate>> = Vec::new();
+    let mut before: Vec<Host> = Vec::new();
     for jump in &target.jumps {
-        let next = reach(jump, hosts_before.last()).await;
-        let (handle, _) = next.map_err(|source| ConnectError::Jump { via: jump.at(), source: Box::new(source) })?;
-        hosts_before.push(handle);
+        let next = reach(jump, before.last()).await;
+        before.push(next.map_err(|source| ConnectError::Jump { via: jump.at(), source: Box::new(source) })?);
     }
-    let (handle, seen) = reach(target, hosts_before.last()).await?;
-    Ok(Link { handle, hosts_before, seen, at: target.at() })
+    let host = reach(target, before.last()).await?;
+    Ok(Link { host, before, at: target.at() })
 }
 
 /// One host: connected, verified, logged in.
-async fn reach(target: &Target, through: Option<&Handle<Gate>>) -> Result<(Handle<Gate>, Seen), ConnectError> {
-    let (mut handle, seen) = retry::while_dropped(target, || handshake(target, through)).await?;
+async fn reach(target: &Target, through: Option<&Host>) -> Result<Host, ConnectError> {
+    let mut host = retry::while_dropped(target, || handshake(target, through)).await?;
+    let seen = host.seen.clone();
     let parting = || seen.lock().parting.clone();
-    let login = auth::log_in(&mut handle, target, parting);
+    let login = auth::log_in(&mut host.handle, target, parting);
     timeout(LOGIN_LIMIT, login).await.map_err(|_| ConnectError::TimedOut {
         doing: "log in to",
         at: target.at(),
         after: LOGIN_LIMIT,
     })??;
-    Ok((handle, seen))
+    Ok(host)
 }
 
 /// The connection and the key exchange.
-async fn handshake(target: &Target, through: Option<&Handle<Gate>>) -> Result<(Handle<Gate>, Seen), ConnectError> {
+async fn handshake(target: &Target, through: Option<&Host>) -> Result<Host, ConnectError> {
     let known = KnownHosts::of(target)?;
     let config = Arc::new(config(&known));
     let seen = Seen::default();
     let gate = Gate { known, target: target.clone(), seen: seen.clone() };
     let handle = match through {
         None => exchange(config, connect(target).await?, gate, target).await?,
-        Some(jump) => exchange(config, tunnel(jump, target).await?, gate, target).await?,
+        Some(jump) => exchange(config, tunnel(&jump.handle, target).await?, gate, target).await?,
     };
-    Ok((handle, seen))
+    Ok(Host { handle, seen })
 }
 
 async fn exchange<S>(
@@ -120,14 +126,14 @@ fn is_drop(error: &russh::Error) -> bool {
 }
 
 /// Tries the addresses of the name in turn.
-async fn connect(target: &Target) -> Result<TcpStream, ConnectError> {
+async fn connect(target: &Target) -> Result<QuickAck, ConnectError> {
     let mut last = None;
     for address in resolve(target).await? {
         match timeout(target.connect_timeout, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
                 // Without this each small frame waits for the acknowledgement of the one before, 40 ms at worst.
                 stream.set_nodelay(true).map_err(|source| ConnectError::Network { at: target.at(), source })?;
-                return Ok(stream);
+                return Ok(QuickAck(stream));
             }
             Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 last = Some(ConnectError::Refused { at: target.at() });

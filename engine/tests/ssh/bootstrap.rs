@@ -92,6 +92,12 @@ async fn directories_that_others_could_write_to_are_refused() {
         let tmp = tempfile::tempdir().unwrap();
         let dir = agent_dir(tmp.path());
         prepare(&dir);
+        // Somebody has put a program there, under the right name.
+        let planted = dir.join(format!("agent-{}", &agents(ECHO).carried[0].sha256[..16]));
+        if reason.starts_with("others") {
+            fs::write(&planted, ECHO).unwrap();
+            fs::set_permissions(&planted, fs::Permissions::from_mode(0o755)).unwrap();
+        }
         let server = serve(Nature::shell(tmp.path(), "")).await;
         let error = start(&server, &agents(ECHO), Some(tmp.path())).await.err().unwrap();
         let expected = format!(

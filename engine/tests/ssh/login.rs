@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use russh::MethodKind;
 use russh::keys::ssh_key::LineEnding;
+use russh::keys::ssh_key::certificate::{Builder, CertType};
 use russh::keys::{HashAlg, PrivateKey, PublicKey};
 use trueup::connect::{ConnectError, Connection, HostKeys, Identity, Target, Way, open};
 use trueup_modules::secret::Secret;
@@ -171,6 +172,31 @@ async fn a_changed_host_key_is_refused_even_when_new_ones_are_accepted() {
 }
 
 #[tokio::test]
+async fn a_host_certificate_of_a_trusted_authority_holds() {
+    let dir = tempfile::tempdir().unwrap();
+    let (authority, host_key) = (key(), key());
+    let mut builder = Builder::new_with_random_nonce(
+        &mut russh::keys::key::safe_rng(),
+        host_key.public_key().clone(),
+        0,
+        u64::from(u32::MAX),
+    )
+    .unwrap();
+    builder.cert_type(CertType::Host).unwrap();
+    builder.valid_principal("127.0.0.1").unwrap();
+    let certificate = Some(builder.sign(&authority).unwrap());
+    let server = serve(Nature { host_key, certificate, ..Nature::new() }).await;
+    for (trusted, expected) in [(&authority, true), (&key(), false)] {
+        let path = dir.path().join("known_hosts");
+        let line = trusted.public_key().to_openssh().unwrap();
+        fs::write(&path, format!("@cert-authority [127.0.0.1]:{} {line}\n", server.port)).unwrap();
+        let strict = Target { host_keys: HostKeys::Strict, known_hosts: vec![path], ..target(&server) };
+        let outcome = reach(strict).await.map(|_| ()).map_err(|error| error.to_string());
+        assert_eq!(outcome.is_ok(), expected, "{outcome:?}");
+    }
+}
+
+#[tokio::test]
 async fn dropped_connections_are_tried_again() {
     let server = serve(Nature { drops: 2, ..Nature::new() }).await;
     reach(target(&server)).await.unwrap();
@@ -251,4 +277,43 @@ async fn a_server_may_refuse_commands() {
     let connection = reach(target(&server)).await.unwrap();
     let error = connection.exec("true").await.unwrap().output(b"", 100).await.err().unwrap();
     assert!(error.to_string().ends_with("the server does not allow commands"), "{error}");
+}
+
+#[tokio::test]
+async fn keys_are_exchanged_again_in_the_middle_of_a_transfer() {
+    let home = tempfile::tempdir().unwrap();
+    let server = serve(Nature { rekey_after: 1 << 20, ..Nature::shell(home.path(), "") }).await;
+    let connection = reach(target(&server)).await.unwrap();
+    let content: Vec<u8> = (0..8_000_000_u32).map(|n| u8::try_from(n % 251).unwrap()).collect();
+    let up = connection.exec("cat >file; wc -c <file").await.unwrap().output(&content, 100).await.unwrap();
+    assert_eq!(String::from_utf8_lossy(&up.stdout).trim(), "8000000");
+    let down = connection.exec("cat file").await.unwrap().output(b"", 1 << 30).await.unwrap();
+    assert!(down.stdout == content);
+}
+
+#[tokio::test]
+async fn a_lost_connection_ends_the_streams() {
+    let home = tempfile::tempdir().unwrap();
+    let server = serve(Nature::shell(home.path(), "")).await;
+    let cable = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = cable.local_addr().unwrap().port();
+    let (cut, mut is_cut) = tokio::sync::oneshot::channel::<()>();
+    let far = server.port;
+    tokio::spawn(async move {
+        let (mut near, _) = cable.accept().await.unwrap();
+        let mut far = tokio::net::TcpStream::connect(("127.0.0.1", far)).await.unwrap();
+        tokio::select! {
+            _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+            _ = &mut is_cut => {}
+        }
+    });
+    let connection = reach(Target { port, ..target(&server) }).await.unwrap();
+    let mut session = connection.exec("echo started; exec cat").await.unwrap();
+    let mut started = [0; 8];
+    tokio::io::AsyncReadExt::read_exact(&mut session.stdout, &mut started).await.unwrap();
+    cut.send(()).unwrap();
+    let error = session.output(b"", 100).await.err().unwrap();
+    assert_eq!(error.to_string(), format!("hear from 127.0.0.1:{port}: the connection was lost"));
+    let error = connection.exec("true").await.err().unwrap();
+    assert!(matches!(error, ConnectError::Lost { .. }), "{error}");
 }

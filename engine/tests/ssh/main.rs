@@ -1,5 +1,6 @@
 //! The connection layer against an SSH server inside the test.
 
+mod agent;
 mod bootstrap;
 mod login;
 mod server;

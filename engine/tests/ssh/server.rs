@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use russh::keys::{Algorithm, Certificate, PrivateKey, PublicKey};
 use russh::server::{Auth, ChannelOpenHandle, Config, Handle, Handler, Msg, Response, Session, VerifiedPublicKey};
-use russh::{Channel, ChannelId, MethodKind, MethodSet};
+use russh::{Channel, ChannelId, Limits, MethodKind, MethodSet};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{ChildStdin, Command};
@@ -26,6 +26,8 @@ pub(crate) struct Nature {
     /// How many connections it hangs up on before it says a word.
     pub drops: usize,
     pub max_attempts: usize,
+    /// After how many bytes it exchanges keys again.
+    pub rekey_after: usize,
     pub run: Run,
 }
 
@@ -59,6 +61,7 @@ impl Nature {
             password: Some("open sesame"),
             drops: 0,
             max_attempts: 6,
+            rekey_after: 1 << 30,
             run: Run::Refuse,
         }
     }
@@ -100,6 +103,7 @@ pub(crate) async fn serve(nature: Nature) -> Server {
         methods: MethodSet::from(nature.methods.as_slice()),
         auth_rejection_time: Duration::ZERO,
         max_auth_attempts: nature.max_attempts,
+        limits: Limits::new(nature.rekey_after, nature.rekey_after, Duration::from_secs(3600)),
         nodelay: true,
         ..Config::default()
     });
