@@ -176,7 +176,8 @@ const BLUE: &str = "34";
 const BOLD: &str = "1";
 
 impl Paint {
-    fn wrap(self, code: &str, text: &str) -> String {
+    /// The text between the escape sequences of an SGR code such as `1;31`.
+    pub(crate) fn wrap(self, code: &str, text: &str) -> String {
         match self {
             Self::Ansi if !text.is_empty() => format!("\x1b[{code}m{text}\x1b[0m"),
             _ => text.to_owned(),

@@ -6,6 +6,7 @@ pub mod diagnostic;
 pub mod event;
 pub mod inventory;
 pub mod playbook;
+pub mod report;
 pub mod source;
 pub mod value;
 pub mod vault;

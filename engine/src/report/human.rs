@@ -1,0 +1,326 @@
+//! What a person reads: a fold from events to text. Hosts with the same result share its lines.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+use trueup_modules::host::Why;
+
+use super::text::{count, duration, indent, printable};
+use super::{diff, summary};
+use crate::diagnostic::Paint;
+use crate::event::{Event, Status, TaskInfo, TaskResult};
+
+/// How much, and how it looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct View {
+    /// Colours.
+    pub paint: Paint,
+    /// How much.
+    pub detail: Detail,
+    /// Which diffs.
+    pub diffs: Diffs,
+}
+
+/// How much is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// A preview is silent about what is as it should be.
+    Brief,
+    /// Every result with its data, every connection, every line that a command prints.
+    Full,
+}
+
+/// When diffs are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Diffs {
+    /// In a preview only: who applies has seen it.
+    Preview,
+    /// Also of what was changed.
+    Always,
+}
+
+/// Text for the two streams.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// Results.
+    pub out: String,
+    /// What is said on the way.
+    pub err: String,
+}
+
+/// The fold. Results are held back until their task is over, so that hosts can be put together.
+pub struct Human {
+    view: View,
+    preview: bool,
+    /// The order of the hosts in the inventory.
+    order: HashMap<String, usize>,
+    /// A play of which nothing was shown yet.
+    play: Option<String>,
+    held: Vec<TaskResult>,
+}
+
+/// More hosts than this on a line are counted.
+const NAMED: usize = 12;
+/// From here on it is worth telling how long a task took, in seconds.
+const LONG: f64 = 1.0;
+
+const DIM: &str = "2";
+const BOLD: &str = "1";
+const RED: &str = "31";
+const GREEN: &str = "32";
+const YELLOW: &str = "33";
+const CYAN: &str = "36";
+
+impl Human {
+    /// At the beginning.
+    pub fn new(view: View) -> Self {
+        Self { view, preview: false, order: HashMap::new(), play: None, held: Vec::new() }
+    }
+
+    /// What the event adds to the report.
+    pub fn event(&mut self, event: &Event) -> Page {
+        let mut page = Page::default();
+        match event {
+            Event::RunStarted { preview, hosts, .. } => {
+                self.preview = *preview;
+                self.order = hosts.iter().cloned().zip(0..).collect();
+            }
+            Event::PlayStarted { play } => {
+                page.out = self.release();
+                self.play = Some(play.clone());
+            }
+            Event::TaskStarted { task } if self.held.first().is_some_and(|held| held.task.step != task.step) => {
+                page.out = self.release();
+            }
+            Event::Result(result) => {
+                if self.held.first().is_some_and(|held| held.task.step != result.task.step) {
+                    page.out = self.release();
+                }
+                self.held.push((**result).clone());
+            }
+            Event::Unreachable { host, reason, hints } => {
+                page.out = self.release();
+                self.unreachable(&mut page.out, host, reason, hints);
+            }
+            Event::RunFinished { recap, cancelled, .. } => {
+                page.out = self.end();
+                let paint = self.view.paint;
+                let end = if self.preview { summary::plan(recap, paint) } else { summary::recap(recap, paint) };
+                let word = if *cancelled { paint.wrap(RED, "The run was cancelled.\n") } else { String::new() };
+                _ = write!(page.out, "\n{word}{end}");
+            }
+            aside => page.err = self.aside(aside),
+        }
+        page
+    }
+
+    /// What was held back when no more events come.
+    pub fn end(&mut self) -> String {
+        self.release()
+    }
+
+    /// What is said beside the results.
+    fn aside(&self, event: &Event) -> String {
+        let paint = self.view.paint;
+        let full = self.view.detail == Detail::Full;
+        let line = match event {
+            Event::Warning(text) => format!("{}: {text}", paint.wrap("1;33", "warning")),
+            Event::Retrying { host, task, left } => {
+                format!("{host}: {task}: failed, {} left", count(*left, "attempt"))
+            }
+            Event::Connected { host, via } if full => paint.wrap(DIM, &format!("{host}: connected: {via}")),
+            Event::Running { host, task } if full => paint.wrap(DIM, &format!("{host}: {task}")),
+            Event::Line { host, text, .. } if full => {
+                format!("{} {}", paint.wrap(DIM, &format!("{host} |")), printable(text))
+            }
+            _ => return String::new(),
+        };
+        format!("{line}\n")
+    }
+
+    fn unreachable(&mut self, out: &mut String, host: &str, reason: &str, hints: &[String]) {
+        self.play_header(out);
+        let paint = self.view.paint;
+        _ = writeln!(out, "\n{} {host}", paint.wrap("1;31", "UNREACHABLE"));
+        out.push_str(&indent(&printable(reason), "    "));
+        hints.iter().for_each(|hint| self.hint(out, hint));
+    }
+
+    fn hint(&self, out: &mut String, hint: &str) {
+        out.push_str(&indent(&format!("{}: {}", self.view.paint.wrap(CYAN, "hint"), printable(hint)), "    "));
+    }
+
+    /// The results held back, hosts with the same one together.
+    fn release(&mut self) -> String {
+        let held = std::mem::take(&mut self.held);
+        let groups = self.groups(held.iter().filter(|result| self.is_worth_showing(result)));
+        let mut out = String::new();
+        let Some(first) = groups.first() else { return out };
+        self.play_header(&mut out);
+        self.task_header(&mut out, &first.task);
+        for group in &groups {
+            _ = writeln!(out, "  {}", self.head(group));
+            out.push_str(&indent(&group.body, "    "));
+        }
+        out
+    }
+
+    fn play_header(&mut self, out: &mut String) {
+        if let Some(play) = self.play.take() {
+            _ = writeln!(out, "\n{}", self.view.paint.wrap(BOLD, &format!("PLAY {}", printable(&play))));
+        }
+    }
+
+    fn task_header(&self, out: &mut String, task: &TaskInfo) {
+        let paint = self.view.paint;
+        let kind = if task.handler { "HANDLER" } else { "TASK" };
+        let title = paint.wrap(BOLD, &format!("{kind} {}", printable(&task.name)));
+        _ = writeln!(out, "\n{title}  {}", paint.wrap(DIM, &task.place));
+    }
+
+    /// In a preview, what is as it should be is only counted.
+    fn is_worth_showing(&self, result: &TaskResult) -> bool {
+        let quiet = matches!(result.status, Status::Ok | Status::Skipped { .. });
+        let speaks = !result.warnings.is_empty() || is_message(result);
+        !self.preview || !quiet || speaks || self.view.detail == Detail::Full
+    }
+
+    /// Groups in the order of items and then of hosts, whatever the order of arrival.
+    fn groups<'a>(&self, results: impl Iterator<Item = &'a TaskResult>) -> Vec<Group> {
+        let mut groups: Vec<Group> = Vec::new();
+        for result in results {
+            let (label, body) = (self.label(&result.status), self.body(result));
+            let host = (self.order.get(&result.host).copied().unwrap_or(usize::MAX), host_name(result));
+            let same = |group: &&mut Group| group.label == label && group.body == body && group.item == result.item;
+            match groups.iter_mut().find(same) {
+                Some(group) => {
+                    group.hosts.push(host);
+                    group.seconds = group.seconds.max(result.seconds);
+                }
+                None => groups.push(Group {
+                    task: result.task.clone(),
+                    item: result.item.clone(),
+                    label,
+                    body,
+                    hosts: vec![host],
+                    conditional: result.conditional.clone(),
+                    seconds: result.seconds,
+                }),
+            }
+        }
+        groups.iter_mut().for_each(|group| group.hosts.sort());
+        let mut items: Vec<Option<String>> = groups.iter().map(|group| group.item.clone()).collect();
+        items.dedup();
+        let position = |group: &Group| items.iter().position(|item| *item == group.item);
+        groups.sort_by_key(|group| (position(group), group.hosts.first().cloned()));
+        groups
+    }
+
+    /// `would change: h1, h2  (item)  conditional: known after X`.
+    fn head(&self, group: &Group) -> String {
+        let paint = self.view.paint;
+        let mut head = format!("{}: {}", group.label, self.hosts(&group.hosts));
+        if let Some(item) = &group.item {
+            _ = write!(head, "  ({})", printable(item));
+        }
+        if let Some(why) = &group.conditional {
+            _ = write!(head, "  {}", paint.wrap(DIM, &format!("conditional: {why}")));
+        }
+        if !self.preview && group.seconds >= LONG {
+            _ = write!(head, "  {}", paint.wrap(DIM, &duration(group.seconds)));
+        }
+        head
+    }
+
+    fn hosts(&self, hosts: &[(usize, String)]) -> String {
+        let named = if self.view.detail == Detail::Full { usize::MAX } else { NAMED };
+        let names = hosts.iter().take(named).map(|(_, name)| name.as_str()).collect::<Vec<_>>().join(", ");
+        match hosts.len().saturating_sub(named) {
+            0 => names,
+            more => format!("{names} and {more} more"),
+        }
+    }
+
+    fn label(&self, status: &Status) -> String {
+        let paint = self.view.paint;
+        match status {
+            Status::Ok => paint.wrap(GREEN, "ok"),
+            Status::Changed => paint.wrap(YELLOW, "changed"),
+            Status::Would => paint.wrap(YELLOW, "would change"),
+            Status::Unknown(why) => paint.wrap(CYAN, &format!("unknown ({})", printable(&why.to_string()))),
+            Status::Skipped { because } => paint.wrap(DIM, &format!("skipped ({})", printable(because))),
+            Status::Failed { ignored: true, .. } => paint.wrap(YELLOW, "failed (ignored)"),
+            Status::Failed { ignored: false, .. } => paint.wrap("1;31", "FAILED"),
+        }
+    }
+
+    /// All below the line with the hosts.
+    fn body(&self, result: &TaskResult) -> String {
+        let paint = self.view.paint;
+        let mut out = String::new();
+        if let Status::Failed { error, hint, explanation, .. } = &result.status {
+            _ = writeln!(out, "{}", printable(error));
+            if let Some(explanation) = explanation {
+                out.push_str(&indent(&printable(explanation), &paint.wrap(DIM, "| ")));
+            }
+            if let Some(hint) = hint {
+                _ = writeln!(out, "{}: {}", paint.wrap(CYAN, "hint"), printable(hint));
+            }
+        }
+        if self.preview || self.view.diffs == Diffs::Always {
+            out.push_str(&diff::render(&result.diffs, why(result), paint));
+        }
+        for warning in &result.warnings {
+            _ = writeln!(out, "{}: {}", paint.wrap(YELLOW, "warning"), printable(warning));
+        }
+        if is_message(result) || self.view.detail == Detail::Full {
+            result.data.iter().for_each(|(name, value)| datum(&mut out, name, value));
+        }
+        out
+    }
+}
+
+/// Hosts with the same result.
+struct Group {
+    task: TaskInfo,
+    item: Option<String>,
+    label: String,
+    body: String,
+    hosts: Vec<(usize, String)>,
+    conditional: Option<Why>,
+    seconds: f64,
+}
+
+/// `debug` is there to be read.
+fn is_message(result: &TaskResult) -> bool {
+    result.task.module == "debug" && !result.data.is_empty()
+}
+
+fn host_name(result: &TaskResult) -> String {
+    match &result.delegated_to {
+        Some(other) => format!("{} -> {other}", result.host),
+        None => result.host.clone(),
+    }
+}
+
+fn why(result: &TaskResult) -> Option<&Why> {
+    match &result.status {
+        Status::Unknown(why) => Some(why),
+        _ => result.conditional.as_ref(),
+    }
+}
+
+/// `name: value`; a text of several lines below its name.
+fn datum(out: &mut String, name: &str, value: &serde_json::Value) {
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let text = printable(&text);
+    if text.contains('\n') {
+        _ = write!(out, "{name}:\n{}", indent(&text, "  "));
+    } else {
+        _ = writeln!(out, "{name}: {text}");
+    }
+}
+
+#[cfg(test)]
+#[path = "human_tests.rs"]
+mod tests;

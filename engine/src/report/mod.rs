@@ -1,0 +1,50 @@
+//! What is told of a run. A reporter is a fold over [`Event`]s; nothing outside this directory prints.
+//!
+//! In reading order:
+//!
+//! - [`human`]: what a person reads, as text; [`diff`]: what changes; [`summary`]: the end, and the verdict.
+//! - [`plain`]: the same on a pipe; [`live`]: the same on a terminal, with what runs now below it.
+//! - [`json`]: one event a line. [`text`]: foreign text made fit for a terminal.
+//! - [`print`]: what the commands that run nothing have to say.
+//!
+//! Data goes to standard output, all else to standard error. Everything can be read without colour.
+
+pub mod diff;
+pub mod human;
+pub mod json;
+pub mod live;
+pub mod plain;
+pub mod print;
+pub mod summary;
+pub mod text;
+
+use std::io::{self, IsTerminal};
+
+use crate::event::Event;
+use human::View;
+
+/// Tells a run, event by event.
+pub trait Reporter {
+    /// Takes the next event. An error means that nobody reads any longer.
+    fn event(&mut self, event: &Event) -> io::Result<()>;
+    /// The events have ended, though the run may not have.
+    fn end(&mut self) -> io::Result<()>;
+}
+
+/// Which reporter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Text; live where standard error is a terminal.
+    Human(View),
+    /// JSON lines.
+    Json,
+}
+
+/// The reporter on this process's standard output and error.
+pub fn reporter(format: Format) -> Box<dyn Reporter> {
+    match format {
+        Format::Json => Box::new(json::Json::new(io::stdout())),
+        Format::Human(view) if print::is_capable(io::stderr().is_terminal()) => Box::new(live::Live::new(view)),
+        Format::Human(view) => Box::new(plain::Plain::new(view, io::stdout(), io::stderr())),
+    }
+}

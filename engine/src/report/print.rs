@@ -1,0 +1,73 @@
+//! What the commands that run nothing have to say, and whether it may have colours.
+
+use std::env;
+use std::io::{self, IsTerminal, Write};
+
+use crate::diagnostic::{Diagnostics, Paint};
+
+/// When there are colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl Color {
+    /// The paint for standard output.
+    pub fn for_output(self) -> Paint {
+        self.paint(io::stdout().is_terminal())
+    }
+
+    /// The paint for standard error.
+    pub fn for_errors(self) -> Paint {
+        self.paint(io::stderr().is_terminal())
+    }
+
+    fn paint(self, terminal: bool) -> Paint {
+        let wanted = env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        match self {
+            Self::Always => Paint::Ansi,
+            Self::Auto if wanted && is_capable(terminal) => Paint::Ansi,
+            Self::Auto | Self::Never => Paint::Plain,
+        }
+    }
+}
+
+/// Whether a stream is a terminal that knows escape sequences.
+pub fn is_capable(terminal: bool) -> bool {
+    terminal && env::var_os("TERM").is_some_and(|name| name != "dumb")
+}
+
+/// Data, to standard output.
+pub fn data(bytes: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes)?;
+    out.flush()
+}
+
+/// Errors and warnings about what the user wrote, to standard error.
+pub fn diagnostics(diagnostics: &Diagnostics, paint: Paint) {
+    if !diagnostics.is_empty() {
+        say(&diagnostics.render(paint));
+    }
+}
+
+/// An error that has no place in a file, to standard error.
+pub fn error(message: &str, hint: Option<&str>, paint: Paint) {
+    let mut text = format!("{}: {message}\n", paint.wrap("1;31", "error"));
+    if let Some(hint) = hint {
+        text.push_str(&format!("{}: {hint}\n", paint.wrap("36", "hint")));
+    }
+    say(&text);
+}
+
+/// A word to the user, to standard error.
+pub fn say(text: &str) {
+    // If nobody reads standard error, there is nobody to tell.
+    _ = io::stderr().write_all(text.as_bytes());
+}
