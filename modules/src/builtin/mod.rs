@@ -2,10 +2,31 @@
 
 use crate::module::Entry;
 
+mod assert;
+mod command;
+mod common;
+mod copy;
+mod debug;
+mod fail;
+mod file;
+mod set_fact;
+mod shell;
 mod stat;
+mod template;
 
 /// Every module, sorted by name.
-pub static REGISTRY: &[Entry] = &[Entry::of::<stat::StatModule>()];
+pub static REGISTRY: &[Entry] = &[
+    Entry::of::<assert::Assert>(),
+    Entry::of::<command::CommandModule>(),
+    Entry::of::<copy::Copy>(),
+    Entry::of::<debug::Debug>(),
+    Entry::of::<fail::Fail>(),
+    Entry::of::<file::FileModule>(),
+    Entry::of::<set_fact::SetFact>(),
+    Entry::of::<shell::Shell>(),
+    Entry::of::<stat::StatModule>(),
+    Entry::of::<template::Template>(),
+];
 
 /// The module of that name or alias. FQCNs are the caller's to shorten.
 pub fn find(name: &str) -> Option<&'static Entry> {

@@ -1,0 +1,305 @@
+//! What the modules for files share: following links safely, owners and modes, and putting a file in place.
+
+use std::path::{Component, Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::edit::{Diff, Edit, Owner, Reach, Shown, Text};
+use crate::host::{Command, Error, Host, Input, Kind, Known, Look, Stat, known};
+use crate::param::Mode;
+use crate::plan::Plan;
+use crate::preview::hex;
+
+/// As many links as Linux follows (path_resolution(7)).
+const MAX_LINKS: usize = 40;
+
+/// For `#[serde(default = "yes")]`.
+pub(super) fn yes() -> bool {
+    true
+}
+
+/// A path with every symbolic link in it followed, and what is there.
+///
+/// A link is followed only if nobody but root or the owner of what it points to can have put it there: in a directory
+/// that another user can write, a link to `/etc/shadow` would otherwise make us overwrite that.
+pub(super) fn resolve(host: &dyn Host, path: &Path) -> Result<(PathBuf, Option<Stat>), Error> {
+    let parent = follow(host, path, 0)?;
+    let stat = host.stat(&parent)?;
+    Ok((parent, stat))
+}
+
+/// As [`resolve`], but a link that `path` itself names is not followed.
+pub(super) fn resolve_parent(host: &dyn Host, path: &Path) -> Result<(PathBuf, Option<Stat>), Error> {
+    let resolved = match (path.parent(), path.file_name()) {
+        (Some(parent), Some(name)) => follow(host, parent, 0)?.join(name),
+        _ => follow(host, path, 0)?,
+    };
+    let stat = host.stat(&resolved)?;
+    Ok((resolved, stat))
+}
+
+fn follow(host: &dyn Host, path: &Path, links: usize) -> Result<PathBuf, Error> {
+    if !path.is_absolute() {
+        return Err(Error::param("path", format!("`{}` is not absolute: it must start with `/`", path.display())));
+    }
+    let mut at = PathBuf::from("/");
+    let mut rest = path.components();
+    while let Some(part) = rest.next() {
+        match part {
+            Component::ParentDir => drop(at.pop()),
+            Component::Normal(name) => at.push(name),
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
+        }
+        let Some(link) = host.stat(&at)? else { continue };
+        let Kind::Link(target) = &link.kind else { continue };
+        if links >= MAX_LINKS {
+            return Err(Error::path("follow", path, "too many symbolic links"));
+        }
+        let parent = at.parent().unwrap_or(&at);
+        let target = follow(host, &parent.join(target), links + 1)?;
+        trust(host, &at, &link, &target)?;
+        return follow(host, &target.join(rest.as_path()), links + 1);
+    }
+    Ok(at)
+}
+
+/// Refuses a link that somebody else may have put there.
+fn trust(host: &dyn Host, at: &Path, link: &Stat, target: &Path) -> Result<(), Error> {
+    let owner = owner_of(host, target)?;
+    let directory = host.stat(at.parent().unwrap_or(at))?;
+    // An owner that is not known is that of something an earlier task makes.
+    let ours = |uid: Option<u32>| uid.is_none_or(|uid| uid == 0 || Some(uid) == owner);
+    let sound = directory.is_none_or(|directory| {
+        let closed = directory.mode & 0o022 == 0 || directory.mode & 0o1000 != 0;
+        closed && ours(directory.uid) && ours(link.uid)
+    });
+    match sound {
+        true => Ok(()),
+        false => Err(Error::refused(
+            at.display().to_string(),
+            "is a symbolic link that another user may have put there",
+            format!("name what it points to: {}", target.display()),
+        )),
+    }
+}
+
+/// The owner of what is there, or of the nearest directory above it.
+fn owner_of(host: &dyn Host, path: &Path) -> Look<Option<u32>> {
+    for above in path.ancestors() {
+        if let Some(stat) = host.stat(above)? {
+            return Ok(stat.uid);
+        }
+    }
+    Ok(None)
+}
+
+/// The permission bits and owners that a task gives.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Attributes<'a> {
+    /// Permission bits.
+    pub mode: Option<&'a Mode>,
+    /// A login name or a number.
+    pub owner: Option<&'a str>,
+    /// A group's name or a number.
+    pub group: Option<&'a str>,
+}
+
+impl Attributes<'_> {
+    /// The owner to be, for something new. An account that nobody will make is an error.
+    pub fn owner(&self, host: &dyn Host) -> Result<Owner, Error> {
+        user_id(host, self.owner)?;
+        group_id(host, self.group)?;
+        Ok(Owner { user: self.owner.map(Into::into), group: self.group.map(Into::into) })
+    }
+
+    /// What has to be done about something that is there. First the owner: changing it clears the set-id bits.
+    pub fn edits(&self, host: &dyn Host, path: &Path, now: &Stat) -> Result<Vec<Edit>, Error> {
+        let mut edits: Vec<Edit> = self.owner_edit(host, path, now)?.into_iter().collect();
+        let Some(mode) = self.mode.filter(|_| !now.is_link()) else { return Ok(edits) };
+        let before = if !edits.is_empty() && now.is_file() { now.mode & !0o6000 } else { now.mode };
+        let after = mode.over(now.mode, &now.kind);
+        if before != after {
+            edits.push(Edit::Mode { path: path.into(), before, after });
+        }
+        Ok(edits)
+    }
+
+    fn owner_edit(&self, host: &dyn Host, path: &Path, now: &Stat) -> Result<Option<Edit>, Error> {
+        let (uid, gid) = (user_id(host, self.owner)?, group_id(host, self.group)?);
+        let user = self.owner.filter(|_| uid.is_none() || uid != now.uid);
+        let group = self.group.filter(|_| gid.is_none() || gid != now.gid);
+        if user.is_none() && group.is_none() {
+            return Ok(None);
+        }
+        let before = Owner {
+            user: user.and(now.uid).map(|uid| {
+                let found = host.user(&uid.to_string()).ok().flatten();
+                found.map_or(uid.to_string(), |user| user.name)
+            }),
+            group: group.and(now.gid).map(|gid| {
+                let found = host.group(&gid.to_string()).ok().flatten();
+                found.map_or(gid.to_string(), |group| group.name)
+            }),
+        };
+        let after = Owner { user: user.map(Into::into), group: group.map(Into::into) };
+        Ok(Some(Edit::Owner { path: path.into(), before, after }))
+    }
+
+    /// What a preview shows of them where the host can't be asked.
+    pub fn intent(&self, path: &Path) -> Vec<Diff> {
+        let path = path.display().to_string();
+        let show = |aspect, value: Option<&str>| value.map(|value| Diff::new(&path, aspect, Shown::Unknown, value));
+        let mode = match self.mode {
+            Some(Mode::Bits(bits)) => Some(format!("{bits:04o}")),
+            Some(Mode::Symbolic(clauses)) => Some(clauses.clone()),
+            None => None,
+        };
+        [show("mode", mode.as_deref()), show("owner", self.owner), show("group", self.group)]
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+}
+
+/// The number of an account; `None` if none is named, or if an earlier task has yet to make it.
+fn user_id(host: &dyn Host, name: Option<&str>) -> Result<Option<u32>, Error> {
+    let Some(name) = name else { return Ok(None) };
+    if let Ok(number) = name.parse() {
+        return Ok(Some(number));
+    }
+    match known(host.user(name))? {
+        Known::Yes(Some(user)) => Ok(user.uid),
+        Known::Yes(None) => Err(Error::param("owner", format!("there is no user `{name}`"))),
+        Known::No(_) => Ok(None),
+    }
+}
+
+/// The same for a group.
+fn group_id(host: &dyn Host, name: Option<&str>) -> Result<Option<u32>, Error> {
+    let Some(name) = name else { return Ok(None) };
+    if let Ok(number) = name.parse() {
+        return Ok(Some(number));
+    }
+    match known(host.group(name))? {
+        Known::Yes(Some(group)) => Ok(group.gid),
+        Known::Yes(None) => Err(Error::param("group", format!("there is no group `{name}`"))),
+        Known::No(_) => Ok(None),
+    }
+}
+
+/// A file as it shall be: what `copy`, `template` and `file_line` come down to.
+pub(super) struct Wanted<'a> {
+    /// Where, with links followed.
+    pub path: PathBuf,
+    /// What is there.
+    pub now: Option<Stat>,
+    /// The content to be.
+    pub after: Text,
+    /// Permission bits and owners.
+    pub attributes: Attributes<'a>,
+    /// Whether to keep the old content beside the file.
+    pub backup: bool,
+    /// A command that accepts or refuses the content; `%s` stands for a file that holds it.
+    pub validate: Option<&'a str>,
+}
+
+impl Wanted<'_> {
+    /// The edits that put it in place.
+    pub fn plan(self, host: &dyn Host) -> Result<Plan, Error> {
+        match &self.now {
+            None => self.create(host),
+            Some(now) if now.is_file() => self.change(host, now),
+            Some(_) => Err(Error::path("write", self.path, "it is not a regular file")),
+        }
+    }
+
+    fn create(&self, host: &dyn Host) -> Result<Plan, Error> {
+        let parent = self.path.parent().unwrap_or(&self.path);
+        if !host.stat(parent)?.is_some_and(|stat| stat.is_dir()) {
+            return Err(Error::refused(
+                self.path.display().to_string(),
+                format!("the directory {} does not exist", parent.display()),
+                "make it with a `file` task that says `state: directory`",
+            ));
+        }
+        let base = if self.after.secret { 0o600 } else { 0o644 };
+        let mode = self.attributes.mode.map(|mode| mode.over(base, &Kind::File));
+        let owner = self.attributes.owner(host)?;
+        let mut plan = self.warned(mode.unwrap_or(base));
+        plan.edits.extend(self.validation()?);
+        Ok(plan.with(Edit::Write { path: self.path.clone(), before: None, after: self.after.clone(), mode, owner }))
+    }
+
+    fn change(&self, host: &dyn Host, now: &Stat) -> Result<Plan, Error> {
+        let attributes = self.attributes.edits(host, &self.path, now)?;
+        let mode = self.attributes.mode.map_or(now.mode, |mode| mode.over(now.mode, &now.kind));
+        let mut plan = self.warned(mode);
+        let before = host.read(&self.path)?.unwrap_or_default();
+        if before == self.after.bytes {
+            plan.edits = attributes;
+            return Ok(plan);
+        }
+        let before = Text { bytes: before, secret: self.after.secret };
+        plan.edits.extend(self.validation()?);
+        if self.backup {
+            plan = self.backed_up(host, plan, now, &before)?;
+        }
+        // Permissions that go away go before new content comes; those that are added come after old content is gone.
+        let (later, sooner): (Vec<_>, Vec<_>) = attributes
+            .into_iter()
+            .partition(|edit| matches!(edit, Edit::Mode { before, after, .. } if after & !before != 0));
+        plan.edits.extend(sooner);
+        let (path, after) = (self.path.clone(), self.after.clone());
+        plan.edits.push(Edit::Write { path, before: Some(before), after, mode: None, owner: Owner::default() });
+        plan.edits.extend(later);
+        Ok(plan)
+    }
+
+    fn warned(&self, mode: u32) -> Plan {
+        let mut plan = Plan::nothing();
+        if self.after.secret && mode & 0o004 != 0 {
+            let path = self.path.display();
+            plan.warnings.push(format!("{path} holds a secret that every user can read; give `mode: \"0600\"`"));
+        }
+        plan
+    }
+
+    /// The name tells the content, not the time: the same content is never kept twice.
+    fn backed_up(&self, host: &dyn Host, plan: Plan, now: &Stat, before: &Text) -> Result<Plan, Error> {
+        let mut name = self.path.clone().into_os_string();
+        name.push(format!(".{}.bak", &hex(&Sha256::digest(&before.bytes))[..12]));
+        let path = PathBuf::from(name);
+        let plan = plan.returning("backup_file", path.display().to_string());
+        if host.stat(&path)?.is_some() {
+            return Ok(plan);
+        }
+        let owner = Owner { user: now.uid.map(|uid| uid.to_string()), group: now.gid.map(|gid| gid.to_string()) };
+        Ok(plan.with(Edit::Write { path, before: None, after: before.clone(), mode: Some(now.mode), owner }))
+    }
+
+    /// Hands the content to the command in a temporary file that only the agent's user can read.
+    fn validation(&self) -> Result<Option<Edit>, Error> {
+        let Some(validate) = self.validate else { return Ok(None) };
+        if !validate.contains("%s") {
+            return Err(Error::param("validate", "must have `%s` where the file's name belongs"));
+        }
+        let content = String::from_utf8(self.after.bytes.clone())
+            .map_err(|_| Error::param("validate", "the content is not UTF-8 text"))?;
+        let named = ["'%s'", "\"%s\"", "%s"]
+            .iter()
+            .fold(validate.to_owned(), |command, mark| command.replace(mark, "\"$candidate\""));
+        let script = format!(
+            "candidate=$(mktemp) && trap 'rm -f \"$candidate\"' EXIT && cat >\"$candidate\" || exit 1\n{named}"
+        );
+        let input =
+            if self.after.secret { Input::Secret(crate::secret::Secret::new(content)) } else { Input::Plain(content) };
+        let command = Command { stdin: Some(input), ..Command::new("/bin/sh", ["-c", &script]) };
+        Ok(Some(Edit::Run { command, effect: Vec::new(), makes: Vec::new(), reach: Reach::Stated, progress: None }))
+    }
+}
+
+/// What to say when a `validate` command has refused.
+pub(super) fn refused_content(validate: Option<&str>, error: &Error) -> Option<String> {
+    let validate = validate.filter(|_| matches!(error, Error::Command { .. }))?;
+    Some(format!("`{validate}` refused the new content; the file was not changed"))
+}

@@ -1,0 +1,130 @@
+//! `copy`: a file with given content.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::common::{self, Attributes, Wanted};
+use crate::edit::{Diff, Shown, Text};
+use crate::host::{Error, Host};
+use crate::module::Module;
+use crate::param::{Content, Mode};
+use crate::plan::Plan;
+
+/// Puts a file in place, atomically: a file of the controller, or text from the playbook. Its directory must exist.
+/// Owner and permissions of a file that is replaced stay unless they are given.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Copy {
+    /// Where, absolute. If it ends in `/` or is a directory, the file goes into it under its own name.
+    dest: PathBuf,
+    /// The text. May be secret: then neither it nor what it replaces is shown.
+    content: Option<Content>,
+    /// A file of the controller; with `remote_src`, of the host.
+    src: Option<PathBuf>,
+    /// Whether `src` is on the host already.
+    #[serde(default)]
+    remote_src: bool,
+    /// The SHA-256 of the file's content, in hexadecimal; Trueup fills it in from `src`.
+    #[schemars(extend("internal" = true))]
+    sha256: Option<String>,
+    /// Its size in bytes; filled in from `src`.
+    #[schemars(extend("internal" = true))]
+    size: Option<u64>,
+    /// Its name, for a `dest` that is a directory; filled in from `src`.
+    #[schemars(extend("internal" = true))]
+    name: Option<String>,
+    /// Permission bits. Without them a new file has `"0644"`, a secret one `"0600"`.
+    mode: Option<Mode>,
+    /// The owner, by name or number.
+    owner: Option<String>,
+    /// The group, by name or number.
+    group: Option<String>,
+    /// Whether to keep the old content beside the file, as `dest.HASH.bak`.
+    #[serde(default)]
+    backup: bool,
+    /// A command that refuses bad content by its status, such as `visudo -cf %s`; `%s` is a file that holds it.
+    validate: Option<String>,
+    /// Whether a file with other content is replaced.
+    #[serde(default = "common::yes")]
+    force: bool,
+}
+
+/// Where the content comes from.
+enum Source<'a> {
+    Text(&'a Text),
+    Blob(&'a str),
+    Remote(&'a PathBuf),
+}
+
+impl Module for Copy {
+    const NAME: &'static str = "copy";
+
+    fn plan(&self, host: &dyn Host) -> Result<Plan, Error> {
+        let source = self.source()?;
+        let (mut path, mut now) = common::resolve(host, &self.dest)?;
+        if now.as_ref().is_some_and(|now| now.is_dir()) || self.dest.as_os_str().as_encoded_bytes().ends_with(b"/") {
+            (path, now) = common::resolve(host, &path.join(self.file_name()?))?;
+        }
+        let dest = path.display().to_string();
+        if now.is_some() && !self.force {
+            return Ok(Plan::nothing().returning("dest", dest));
+        }
+        let after = match source {
+            Source::Text(text) => text.clone(),
+            Source::Remote(src) => {
+                let bytes = host.read(src)?;
+                Text::plain(bytes.ok_or_else(|| Error::path("read", src, "No such file or directory"))?)
+            }
+            // What is there already need not travel.
+            Source::Blob(sha256) if host.sha256(&path)?.as_deref() == Some(sha256) => {
+                Text::plain(host.read(&path)?.unwrap_or_default())
+            }
+            Source::Blob(sha256) => Text::plain(host.blob(sha256)?),
+        };
+        let size = after.bytes.len();
+        let (attributes, validate) = (self.attributes(), self.validate.as_deref());
+        let plan = Wanted { path, now, after, attributes, backup: self.backup, validate }.plan(host)?;
+        Ok(plan.returning("dest", dest).returning("size", size))
+    }
+
+    fn intent(&self) -> Vec<Diff> {
+        let after = match (&self.content, self.size) {
+            (Some(content), _) => Shown::from(&content.0),
+            (None, Some(bytes)) => Shown::Opaque { bytes },
+            (None, None) => Shown::Unknown,
+        };
+        let content = Diff::new(self.dest.display().to_string(), "content", Shown::Unknown, after);
+        std::iter::once(content).chain(self.attributes().intent(&self.dest)).collect()
+    }
+
+    fn explain(&self, _host: &dyn Host, error: &Error) -> Option<String> {
+        common::refused_content(self.validate.as_deref(), error)
+    }
+}
+
+impl Copy {
+    fn source(&self) -> Result<Source<'_>, Error> {
+        match (&self.content, &self.sha256, &self.src) {
+            (Some(content), None, None) => Ok(Source::Text(&content.0)),
+            (None, Some(sha256), _) => Ok(Source::Blob(sha256)),
+            (None, None, Some(src)) if self.remote_src => Ok(Source::Remote(src)),
+            (Some(_), _, _) => Err(Error::param("content", "there is a `src` too; give one of them")),
+            (None, None, _) => Err(Error::param("content", "is missing; give `content` or `src`")),
+        }
+    }
+
+    fn file_name(&self) -> Result<PathBuf, Error> {
+        let of_src = self.src.as_ref().and_then(|src| src.file_name()).map(PathBuf::from);
+        self.name
+            .as_ref()
+            .map(PathBuf::from)
+            .or(of_src)
+            .ok_or_else(|| Error::param("dest", format!("{} is a directory; name a file in it", self.dest.display())))
+    }
+
+    fn attributes(&self) -> Attributes<'_> {
+        Attributes { mode: self.mode.as_ref(), owner: self.owner.as_deref(), group: self.group.as_deref() }
+    }
+}

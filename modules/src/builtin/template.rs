@@ -1,0 +1,89 @@
+//! `template`: a file whose content the controller renders.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::common::{self, Attributes, Wanted};
+use crate::edit::{Diff, Shown};
+use crate::host::{Error, Host};
+use crate::module::Module;
+use crate::param::{Content, Mode};
+use crate::plan::Plan;
+
+/// Renders a template of the controller with the task's variables and puts the result in place, atomically. Its
+/// directory must exist. A template that reads a secret makes a secret file.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Template {
+    /// Where, absolute. If it ends in `/` or is a directory, the file goes into it under the template's name.
+    dest: PathBuf,
+    /// The template, relative to the `templates` directory beside the playbook or role, or to the playbook.
+    src: Option<PathBuf>,
+    /// The rendered text; Trueup fills it in from `src`.
+    #[schemars(extend("internal" = true))]
+    content: Option<Content>,
+    /// The template's name without `.j2`, for a `dest` that is a directory; filled in from `src`.
+    #[schemars(extend("internal" = true))]
+    name: Option<String>,
+    /// Permission bits. Without them a new file has `"0644"`, a secret one `"0600"`.
+    mode: Option<Mode>,
+    /// The owner, by name or number.
+    owner: Option<String>,
+    /// The group, by name or number.
+    group: Option<String>,
+    /// Whether to keep the old content beside the file, as `dest.HASH.bak`.
+    #[serde(default)]
+    backup: bool,
+    /// A command that refuses bad content by its status, such as `visudo -cf %s`; `%s` is a file that holds it.
+    validate: Option<String>,
+    /// Whether a file with other content is replaced.
+    #[serde(default = "common::yes")]
+    force: bool,
+}
+
+impl Module for Template {
+    const NAME: &'static str = "template";
+
+    fn plan(&self, host: &dyn Host) -> Result<Plan, Error> {
+        let content = self.content.as_ref().ok_or_else(|| Error::param("src", "is missing"))?;
+        let (mut path, mut now) = common::resolve(host, &self.dest)?;
+        if now.as_ref().is_some_and(|now| now.is_dir()) || self.dest.as_os_str().as_encoded_bytes().ends_with(b"/") {
+            (path, now) = common::resolve(host, &path.join(self.file_name()?))?;
+        }
+        let dest = path.display().to_string();
+        if now.is_some() && !self.force {
+            return Ok(Plan::nothing().returning("dest", dest));
+        }
+        let (attributes, validate) = (self.attributes(), self.validate.as_deref());
+        let plan =
+            Wanted { path, now, after: content.0.clone(), attributes, backup: self.backup, validate }.plan(host)?;
+        Ok(plan.returning("dest", dest).returning("size", content.0.bytes.len()))
+    }
+
+    fn intent(&self) -> Vec<Diff> {
+        let after = self.content.as_ref().map_or(Shown::Unknown, |content| Shown::from(&content.0));
+        let content = Diff::new(self.dest.display().to_string(), "content", Shown::Unknown, after);
+        std::iter::once(content).chain(self.attributes().intent(&self.dest)).collect()
+    }
+
+    fn explain(&self, _host: &dyn Host, error: &Error) -> Option<String> {
+        common::refused_content(self.validate.as_deref(), error)
+    }
+}
+
+impl Template {
+    fn file_name(&self) -> Result<PathBuf, Error> {
+        let of_src = self.src.as_ref().and_then(|src| src.file_stem()).map(PathBuf::from);
+        self.name
+            .as_ref()
+            .map(PathBuf::from)
+            .or(of_src)
+            .ok_or_else(|| Error::param("dest", format!("{} is a directory; name a file in it", self.dest.display())))
+    }
+
+    fn attributes(&self) -> Attributes<'_> {
+        Attributes { mode: self.mode.as_ref(), owner: self.owner.as_deref(), group: self.group.as_deref() }
+    }
+}
