@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
@@ -20,13 +21,16 @@ struct Node {
     owner: Owner,
 }
 
+/// What a command does to the host.
+type Effect = Arc<dyn Fn(&mut Fake) + Send + Sync>;
+
 /// A host in memory. Commands and queries are answered from what was scripted; an unknown one is an error. A command may
 /// be given an effect on the host, so that planning again after applying sees it.
 #[derive(Clone, Default)]
 pub struct Fake {
     nodes: BTreeMap<PathBuf, Node>,
     answers: BTreeMap<String, Output>,
-    effects: BTreeMap<String, fn(&mut Fake)>,
+    effects: BTreeMap<String, Effect>,
     rows: BTreeMap<String, Result<Rows, Error>>,
     blobs: BTreeMap<String, Vec<u8>>,
     /// What was run or executed, as it would be typed.
@@ -90,8 +94,8 @@ impl Fake {
 
     /// What running a command (or executing a statement) does to the host; it then succeeds.
     #[must_use]
-    pub fn effect(mut self, command: &str, effect: fn(&mut Self)) -> Self {
-        self.effects.insert(command.into(), effect);
+    pub fn effect(mut self, command: &str, effect: impl Fn(&mut Self) + Send + Sync + 'static) -> Self {
+        self.effects.insert(command.into(), Arc::new(effect));
         self
     }
 
@@ -266,7 +270,7 @@ impl System for Fake {
     fn run(&mut self, command: &Command, line: &mut dyn FnMut(Stream, &str)) -> Look<Output> {
         let typed = command.to_string();
         self.log.push(typed.clone());
-        if let Some(effect) = self.effects.get(&typed).copied() {
+        if let Some(effect) = self.effects.get(&typed).cloned() {
             effect(self);
             return Ok(self.answers.get(&typed).cloned().unwrap_or_default());
         }
@@ -277,7 +281,7 @@ impl System for Fake {
 
     fn execute_sql(&mut self, _: &PgConn, statement: &str, args: &[SqlArg], _: bool) -> Look<Rows> {
         self.log.push(statement.into());
-        if let Some(effect) = self.effects.get(statement).copied() {
+        if let Some(effect) = self.effects.get(statement).cloned() {
             effect(self);
             return Ok(Rows { affected: 1, ..Rows::default() });
         }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::edit::{Edit, Reach, Text};
+use crate::edit::{Edit, Owner, Reach, Text};
 use crate::facts::{self, Fact, Group, Package, Unit, User};
 use crate::host::{Command, Error, Host, Kind, Look, Output, Stat, Why};
 use crate::plan::Plan;
@@ -23,6 +23,8 @@ use crate::sql::{PgConn, Rows, SqlArg};
 #[derive(Debug, Default)]
 pub struct Preview {
     paths: BTreeMap<PathBuf, Entry>,
+    /// The owners given to paths; of one not listed, what it has now or will have from whoever makes it.
+    owners: BTreeMap<PathBuf, Owner>,
     facts: Vec<Fact>,
     /// The first task with pending edits.
     first: Option<Why>,
@@ -76,9 +78,10 @@ impl Preview {
 
     fn record_edit(&mut self, edit: &Edit, why: &Why) {
         match edit {
-            Edit::Write { path, after, mode, .. } => {
+            Edit::Write { path, after, mode, owner, .. } => {
                 let mode = mode.or_else(|| self.mode_of(path));
                 self.put(path, Kind::File, Some(after.clone()), mode);
+                self.own(path, owner);
             }
             Edit::Mode { path, after, .. } => {
                 let (kind, content) = match self.paths.remove(path) {
@@ -87,11 +90,18 @@ impl Preview {
                 };
                 self.put(path, kind, content, Some(*after));
             }
-            Edit::Dir { path, mode, .. } => self.put(path, Kind::Dir, None, Some(mode.unwrap_or(0o755))),
-            Edit::Link { path, after, .. } => self.put(path, Kind::Link(after.clone()), None, Some(0o777)),
+            Edit::Dir { path, mode, owner } => {
+                self.put(path, Kind::Dir, None, Some(mode.unwrap_or(0o755)));
+                self.own(path, owner);
+            }
+            Edit::Link { path, after, .. } => {
+                self.put(path, Kind::Link(after.clone()), None, Some(0o777));
+                self.owners.remove(path);
+            }
             Edit::Rename { from, to } => self.rename(from, to),
             Edit::Remove { path, .. } => {
                 self.paths.retain(|known, _| !known.starts_with(path));
+                self.owners.retain(|known, _| !known.starts_with(path));
                 self.paths.insert(path.clone(), Entry::Absent);
             }
             Edit::Run { makes, reach, .. } => {
@@ -103,12 +113,18 @@ impl Preview {
             Edit::Sql { .. } => {
                 self.opaque.get_or_insert_with(|| why.clone());
             }
-            Edit::Owner { .. } => {}
+            Edit::Owner { path, after, .. } => self.own(path, after),
         }
     }
 
     fn put(&mut self, path: &Path, kind: Kind, content: Option<Text>, mode: Option<u32>) {
         self.paths.insert(path.into(), Entry::Present { kind, content, mode });
+    }
+
+    fn own(&mut self, path: &Path, owner: &Owner) {
+        let Owner { user, group } = owner.clone();
+        let known = self.owners.entry(path.into()).or_default();
+        *known = Owner { user: user.or(known.user.take()), group: group.or(known.group.take()) };
     }
 
     fn mode_of(&self, path: &Path) -> Option<u32> {
@@ -119,12 +135,8 @@ impl Preview {
     }
 
     fn rename(&mut self, from: &Path, to: &Path) {
-        let moved: Vec<_> = self.paths.keys().filter(|path| path.starts_with(from)).cloned().collect();
-        for path in moved {
-            if let (Some(entry), Ok(rest)) = (self.paths.remove(&path), path.strip_prefix(from)) {
-                self.paths.insert(if rest.as_os_str().is_empty() { to.into() } else { to.join(rest) }, entry);
-            }
-        }
+        move_below(&mut self.paths, from, to);
+        move_below(&mut self.owners, from, to);
         self.paths.entry(to.into()).or_insert(Entry::Present { kind: Kind::Other, content: None, mode: None });
         self.paths.insert(from.into(), Entry::Absent);
     }
@@ -137,6 +149,16 @@ impl Preview {
         }
         let gone = path.ancestors().skip(1).any(|above| matches!(self.paths.get(above), Some(Entry::Absent)));
         gone.then_some(&ABSENT)
+    }
+}
+
+/// Moves what is known of a path, and of those below it, to another.
+fn move_below<T>(known: &mut BTreeMap<PathBuf, T>, from: &Path, to: &Path) {
+    let moved: Vec<_> = known.keys().filter(|path| path.starts_with(from)).cloned().collect();
+    for path in moved {
+        if let (Some(what), Ok(rest)) = (known.remove(&path), path.strip_prefix(from)) {
+            known.insert(if rest.as_os_str().is_empty() { to.into() } else { to.join(rest) }, what);
+        }
     }
 }
 
@@ -174,14 +196,8 @@ impl View<'_> {
         }
     }
 
-    /// The newest pending fact that answers.
-    fn fact<T>(&self, answer: impl Fn(&Fact) -> Option<T>) -> Option<T> {
-        self.preview.facts.iter().rev().find_map(answer)
-    }
-}
-
-impl Host for View<'_> {
-    fn stat(&self, path: &Path) -> Look<Option<Stat>> {
+    /// What is at a path, but for its pending owner.
+    fn unowned_stat(&self, path: &Path) -> Look<Option<Stat>> {
         match self.preview.entry(path) {
             None => self.from_host(self.host.stat(path)),
             Some(Entry::Absent) => Ok(None),
@@ -202,6 +218,27 @@ impl Host for View<'_> {
                 Ok(Some(Stat { mode: mode.unwrap_or(base.mode), size, ..base }))
             }
         }
+    }
+
+    /// With the owner that is pending; an account that does not exist yet has no number.
+    fn owned(&self, path: &Path, stat: Stat) -> Stat {
+        let Some(Owner { user, group }) = self.preview.owners.get(path) else { return stat };
+        let id = |name: &String, look: &dyn Fn() -> Option<u32>| name.parse().ok().or_else(look);
+        let uid = user.as_ref().map(|name| id(name, &|| self.user(name).ok().flatten()?.uid));
+        let gid = group.as_ref().map(|name| id(name, &|| self.group(name).ok().flatten()?.gid));
+        Stat { uid: uid.unwrap_or(stat.uid), gid: gid.unwrap_or(stat.gid), ..stat }
+    }
+
+    /// The newest pending fact that answers.
+    fn fact<T>(&self, answer: impl Fn(&Fact) -> Option<T>) -> Option<T> {
+        self.preview.facts.iter().rev().find_map(answer)
+    }
+}
+
+impl Host for View<'_> {
+    fn stat(&self, path: &Path) -> Look<Option<Stat>> {
+        let stat = self.unowned_stat(path)?;
+        Ok(stat.map(|stat| self.owned(path, stat)))
     }
 
     fn read(&self, path: &Path) -> Look<Option<Vec<u8>>> {

@@ -94,7 +94,7 @@ pub(super) struct Run<'a> {
 
 impl Run<'_> {
     /// The one edit, or none. `line` is the command as the user wrote it.
-    pub fn plan(&self, host: &dyn Host, command: Command, line: &str) -> Result<Plan, Error> {
+    pub(super) fn plan(&self, host: &dyn Host, command: Command, line: &str) -> Result<Plan, Error> {
         let there =
             |path: &Path| host.stat(&self.chdir.unwrap_or(Path::new("/")).join(path)).map(|stat| stat.is_some());
         let skipped = match (self.creates, self.removes) {

@@ -106,14 +106,14 @@ pub(super) struct Attributes<'a> {
 
 impl Attributes<'_> {
     /// The owner to be, for something new. An account that nobody will make is an error.
-    pub fn owner(&self, host: &dyn Host) -> Result<Owner, Error> {
+    pub(super) fn owner(&self, host: &dyn Host) -> Result<Owner, Error> {
         user_id(host, self.owner)?;
         group_id(host, self.group)?;
         Ok(Owner { user: self.owner.map(Into::into), group: self.group.map(Into::into) })
     }
 
     /// What has to be done about something that is there. First the owner: changing it clears the set-id bits.
-    pub fn edits(&self, host: &dyn Host, path: &Path, now: &Stat) -> Result<Vec<Edit>, Error> {
+    pub(super) fn edits(&self, host: &dyn Host, path: &Path, now: &Stat) -> Result<Vec<Edit>, Error> {
         let mut edits: Vec<Edit> = self.owner_edit(host, path, now)?.into_iter().collect();
         let Some(mode) = self.mode.filter(|_| !now.is_link()) else { return Ok(edits) };
         let before = if !edits.is_empty() && now.is_file() { now.mode & !0o6000 } else { now.mode };
@@ -146,7 +146,7 @@ impl Attributes<'_> {
     }
 
     /// What a preview shows of them where the host can't be asked.
-    pub fn intent(&self, path: &Path) -> Vec<Diff> {
+    pub(super) fn intent(&self, path: &Path) -> Vec<Diff> {
         let path = path.display().to_string();
         let show = |aspect, value: Option<&str>| value.map(|value| Diff::new(&path, aspect, Shown::Unknown, value));
         let mode = match self.mode {
@@ -205,7 +205,7 @@ pub(super) struct Wanted<'a> {
 
 impl Wanted<'_> {
     /// The edits that put it in place.
-    pub fn plan(self, host: &dyn Host) -> Result<Plan, Error> {
+    pub(super) fn plan(self, host: &dyn Host) -> Result<Plan, Error> {
         match &self.now {
             None => self.create(host),
             Some(now) if now.is_file() => self.change(host, now),
