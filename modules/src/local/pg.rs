@@ -3,8 +3,9 @@
 use std::error::Error as _;
 use std::time::Duration;
 
+use postgres::error::SqlState;
 use postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
-use postgres::{Client, Config, NoTls, Row};
+use postgres::{Client, Config, GenericClient, NoTls, Row, Statement};
 use serde_json::Value;
 
 use crate::host::{Error, Look};
@@ -18,34 +19,33 @@ pub(super) fn query(at: &PgConn, query: &str, args: &[SqlArg]) -> Look<Rows> {
     let mut client = connect(at)?;
     let failed = |error| refused(query, &error);
     let mut transaction = client.build_transaction().read_only(true).start().map_err(failed)?;
-    rows(query, args, |statement, args| {
-        let prepared = transaction.prepare(statement)?;
-        transaction.query(&prepared, args).map(|rows| (prepared, rows))
-    })
+    let prepared = transaction.prepare(query).map_err(failed)?;
+    run(&mut transaction, query, &prepared, args)
 }
 
-/// Executes a statement: in a transaction of its own, or outside one.
+/// Executes a statement: in a transaction of its own, or outside one. Without arguments it may be several.
 pub(super) fn execute(at: &PgConn, statement: &str, args: &[SqlArg], autocommit: bool) -> Look<Rows> {
     let mut client = connect(at)?;
     let failed = |error| refused(statement, &error);
-    if args.is_empty() {
-        // The simple protocol takes several statements, and those that can't be prepared.
-        return match autocommit {
-            true => client.batch_execute(statement).map_err(failed).map(|()| Rows::default()),
-            false => {
-                let mut transaction = client.transaction().map_err(failed)?;
-                transaction.batch_execute(statement).map_err(failed)?;
-                transaction.commit().map_err(failed).map(|()| Rows::default())
-            }
-        };
+    let prepared = match client.prepare(statement) {
+        Ok(prepared) => Some(prepared),
+        // Several statements can't be prepared, which the server calls a syntax error.
+        Err(error) if args.is_empty() && error.code() == Some(&SqlState::SYNTAX_ERROR) => None,
+        Err(error) => return Err(failed(error)),
+    };
+    match (prepared, autocommit) {
+        (Some(prepared), true) => run(&mut client, statement, &prepared, args),
+        (None, true) => client.batch_execute(statement).map(|()| Rows::default()).map_err(failed),
+        (prepared, false) => {
+            let mut transaction = client.transaction().map_err(failed)?;
+            let rows = match prepared {
+                Some(prepared) => run(&mut transaction, statement, &prepared, args)?,
+                None => transaction.batch_execute(statement).map(|()| Rows::default()).map_err(failed)?,
+            };
+            transaction.commit().map_err(failed)?;
+            Ok(rows)
+        }
     }
-    let mut transaction = client.transaction().map_err(failed)?;
-    let rows = rows(statement, args, |statement, args| {
-        let prepared = transaction.prepare(statement)?;
-        transaction.query(&prepared, args).map(|rows| (prepared, rows))
-    })?;
-    transaction.commit().map_err(failed)?;
-    Ok(rows)
 }
 
 fn connect(at: &PgConn) -> Look<Client> {
@@ -87,18 +87,26 @@ fn own_name(uid: u32) -> Option<String> {
     entry.filter(|field| field.get(2) == Some(&uid.as_str())).find_map(|field| field.first().map(ToString::to_string))
 }
 
-type Answer = Result<(postgres::Statement, Vec<Row>), postgres::Error>;
-
-fn rows(statement: &str, args: &[SqlArg], run: impl FnOnce(&str, &[&(dyn ToSql + Sync)]) -> Answer) -> Look<Rows> {
+fn run(client: &mut impl GenericClient, statement: &str, prepared: &Statement, args: &[SqlArg]) -> Look<Rows> {
+    let failed = |error| refused(statement, &error);
+    let (wanted, given) = (prepared.params().len(), args.len());
+    if wanted != given {
+        return Err(Error::Failed(format!(
+            "the statement has {wanted} parameters ($1 and so on), but {given} are given"
+        )));
+    }
     let args: Vec<&(dyn ToSql + Sync)> = args.iter().map(|arg| arg as &(dyn ToSql + Sync)).collect();
-    let (prepared, found) = run(statement, &args).map_err(|error| refused(statement, &error))?;
-    let columns = prepared.columns().iter().map(|column| column.name().to_owned()).collect();
+    if prepared.columns().is_empty() {
+        let affected = client.execute(prepared, &args).map_err(failed)?;
+        return Ok(Rows { affected, ..Rows::default() });
+    }
     let cells = |row: &Row| {
         let cell = |at| row.try_get::<_, Option<Cell>>(at).map(|cell| cell.map_or(Value::Null, |cell| cell.0));
         (0..row.len()).map(cell).collect::<Result<Vec<_>, _>>()
     };
-    let rows: Result<Vec<_>, _> = found.iter().map(cells).collect();
-    let rows = rows.map_err(|error| refused(statement, &error))?;
+    let found = client.query(prepared, &args).map_err(failed)?;
+    let rows = found.iter().map(cells).collect::<Result<Vec<_>, _>>().map_err(failed)?;
+    let columns = prepared.columns().iter().map(|column| column.name().to_owned()).collect();
     Ok(Rows { columns, affected: rows.len() as u64, rows })
 }
 

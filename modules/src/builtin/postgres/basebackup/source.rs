@@ -1,0 +1,91 @@
+//! Asking the source, over a replication connection: the replication role may ask nothing else.
+
+use std::path::Path;
+
+use super::conninfo::{self, Pairs};
+use crate::host::{Command, Error, Host, Input, Look};
+use crate::secret::Secret;
+
+/// The server to be copied, and how to log in to it.
+pub(super) struct Source<'a> {
+    /// `psql` and `pg_basebackup` are here; `None`: on the path.
+    pub(super) bin: Option<&'a Path>,
+    /// Everything but the password.
+    pub(super) conninfo: Pairs,
+    /// Used for asking: the password file may not have been written yet.
+    pub(super) password: Option<&'a Secret>,
+    pub(super) passfile: Option<&'a Path>,
+    /// `10.0.0.1:5432`, for messages.
+    pub(super) name: String,
+}
+
+/// What `IDENTIFY_SYSTEM` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    /// All copies of a cluster have the same.
+    pub(super) system: String,
+    /// Goes up with each promotion.
+    pub(super) timeline: u32,
+}
+
+/// How long the source may take to answer, seconds.
+const TIMEOUT: &str = "10";
+
+impl Source<'_> {
+    /// A program of PostgreSQL's.
+    pub(super) fn program(&self, name: &str) -> String {
+        program(self.bin, name)
+    }
+
+    /// Who the source is.
+    pub(super) fn identify(&self, host: &dyn Host) -> Look<Identity> {
+        let row = self.ask(host, "IDENTIFY_SYSTEM")?;
+        match (row.first(), row.get(1).and_then(|timeline| timeline.parse().ok())) {
+            (Some(system), Some(timeline)) => Ok(Identity { system: system.clone(), timeline }),
+            _ => Err(Error::Failed(format!("{} did not say who it is: {}", self.name, row.join("|")))),
+        }
+    }
+
+    /// Whether the source has that slot. PostgreSQL 15 is the first that can say.
+    pub(super) fn has_slot(&self, host: &dyn Host, slot: &str) -> Look<bool> {
+        let row = self.ask(host, &format!("READ_REPLICATION_SLOT \"{slot}\""))?;
+        match row.first().map(String::as_str) {
+            Some("physical") => Ok(true),
+            None | Some("") => Ok(false),
+            Some(kind) => Err(Error::refused(
+                format!("slot {slot} on {}", self.name),
+                format!("it is a {kind} slot; a standby needs a physical one"),
+                "give another name",
+            )),
+        }
+    }
+
+    /// `psql` that executes a command of the replication protocol.
+    pub(super) fn psql(&self, command: &str) -> Command {
+        let mut pairs = self.conninfo.clone();
+        pairs.extend(
+            [("replication", "true"), ("connect_timeout", TIMEOUT)].map(|(key, value)| (key.into(), value.into())),
+        );
+        let target = format!("--dbname={}", conninfo::format(&pairs));
+        let options = ["--no-psqlrc", "--no-align", "--tuples-only", "--no-password", &target, "--command", command];
+        Command::new(self.program("psql"), options)
+    }
+
+    fn ask(&self, host: &dyn Host, question: &str) -> Look<Vec<String>> {
+        let mut command = self.psql(question);
+        match (self.password, self.passfile) {
+            (Some(password), _) => drop(command.env.insert("PGPASSWORD".into(), Input::Secret(password.clone()))),
+            (None, Some(passfile)) => command = command.env("PGPASSFILE", passfile.display().to_string()),
+            (None, None) => {}
+        }
+        let output = host.query(&command)?;
+        if !output.success() {
+            return Err(Error::Failed(format!("cannot ask {}{}", self.name, output.last_words())));
+        }
+        Ok(output.stdout.trim_end_matches('\n').split('|').map(str::to_owned).collect())
+    }
+}
+
+pub(super) fn program(bin: Option<&Path>, name: &str) -> String {
+    bin.map_or_else(|| name.into(), |bin| bin.join(name).display().to_string())
+}

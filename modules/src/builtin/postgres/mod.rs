@@ -1,0 +1,13 @@
+//! PostgreSQL: statements, roles, and standbys that are copies of a primary.
+//!
+//! - [`conn`]: the parameters that say which server, shared by all; [`quote`] and [`scram`]: SQL text and password
+//!   verifiers, computed here so that neither a statement nor a server's log holds a password.
+//! - [`sql_exec`], [`pg_role`], [`basebackup`]: the modules.
+
+#[macro_use]
+mod conn;
+pub(super) mod basebackup;
+pub(super) mod pg_role;
+mod quote;
+mod scram;
+pub(super) mod sql_exec;
