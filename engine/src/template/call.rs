@@ -1,0 +1,181 @@
+//! How filters, tests and lookups are declared and get their arguments: by position or by name, as in Python.
+
+use minijinja::value::{Kwargs, Value as Mj, ValueKind};
+use minijinja::{Error, ErrorKind, State};
+
+use super::eval::undefined;
+use super::lazy::NotKnown;
+use super::python::text;
+
+/// An entry of a registry.
+pub(crate) struct Entry {
+    /// The names it goes by; each also as `ansible.builtin.NAME`.
+    pub names: &'static [&'static str],
+    /// What it does, in a sentence.
+    pub doc: &'static str,
+    /// The parameters in order. A last `*` takes further positional arguments, `**` further named ones.
+    pub params: &'static [&'static str],
+    /// What becomes of an undefined first argument.
+    pub undefined: Undefined,
+    pub run: fn(&mut Call<'_, '_, '_>) -> Result<Mj, Error>,
+}
+
+/// What a filter does with an undefined value.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Undefined {
+    /// The result is undefined, too: `missing | upper | default('x')`.
+    Passes,
+    /// It knows what to do.
+    Handled,
+}
+
+impl Entry {
+    pub const fn new(
+        names: &'static [&'static str],
+        params: &'static [&'static str],
+        doc: &'static str,
+        run: fn(&mut Call<'_, '_, '_>) -> Result<Mj, Error>,
+    ) -> Self {
+        Self { names, doc, params, undefined: Undefined::Passes, run }
+    }
+
+    pub const fn takes_undefined(mut self) -> Self {
+        self.undefined = Undefined::Handled;
+        self
+    }
+
+    /// Calls it.
+    pub fn call(&self, state: &mut State<'_, '_>, args: &[Mj], kwargs: &Kwargs) -> Result<Mj, Error> {
+        if let Some(unknown) = args.iter().find(|v| v.downcast_object_ref::<NotKnown>().is_some()) {
+            return Ok(unknown.clone());
+        }
+        if self.undefined == Undefined::Passes && args.first().is_some_and(Mj::is_undefined) {
+            return Ok(args[0].clone());
+        }
+        let mut call = Call { state, name: self.names[0], bound: Vec::new(), rest: Vec::new(), named: Vec::new() };
+        self.bind(&mut call, args, kwargs)?;
+        (self.run)(&mut call)
+    }
+
+    fn bind(&self, call: &mut Call<'_, '_, '_>, args: &[Mj], kwargs: &Kwargs) -> Result<(), Error> {
+        let named = self.params.iter().filter(|p| !p.starts_with('*')).count();
+        call.bound = vec![None; named];
+        for (i, arg) in args.iter().enumerate() {
+            match call.bound.get_mut(i) {
+                Some(slot) => *slot = Some(arg.clone()),
+                None if self.params.contains(&"*") => call.rest.push(arg.clone()),
+                None => return Err(fail(format!("'{}' takes at most {named} arguments, got {}", self.names[0], args.len()))),
+            }
+        }
+        for key in kwargs.args() {
+            let value: Mj = kwargs.get(key)?;
+            match self.params.iter().position(|p| *p == key) {
+                Some(i) => call.bound[i] = Some(value),
+                None if self.params.contains(&"**") => call.named.push((key.to_owned(), value)),
+                None => {
+                    let known = self.params.join(", ");
+                    return Err(fail(format!("'{}' has no parameter '{key}'; it has: {known}", self.names[0])));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A failure with its reason.
+pub(crate) fn fail(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::InvalidOperation, message.into())
+}
+
+/// One call: its arguments in the order of the parameters.
+pub(crate) struct Call<'c, 's, 'e> {
+    pub state: &'c mut State<'s, 'e>,
+    pub name: &'static str,
+    bound: Vec<Option<Mj>>,
+    /// Positional arguments beyond the parameters.
+    pub rest: Vec<Mj>,
+    /// Named arguments beyond the parameters.
+    pub named: Vec<(String, Mj)>,
+}
+
+impl Call<'_, '_, '_> {
+    fn bad(&self, i: usize, wanted: &str, found: &Mj) -> Error {
+        let what = if i == 0 { "the value".to_owned() } else { format!("argument {i}") };
+        fail(format!("'{}' needs {wanted}, but {what} is of type {}", self.name, text::type_name(found)))
+    }
+
+    /// An argument as it was given, undefined or not.
+    pub fn raw(&self, i: usize) -> Option<&Mj> {
+        self.bound.get(i).and_then(Option::as_ref)
+    }
+
+    /// An argument that must be there.
+    pub fn value(&self, i: usize) -> Result<&Mj, Error> {
+        match self.raw(i) {
+            Some(value) if value.is_undefined() => Err(undefined(value)),
+            Some(value) => Ok(value),
+            None => Err(fail(format!("'{}' needs one more argument", self.name))),
+        }
+    }
+
+    /// An argument that may be left out or `none`.
+    pub fn option(&self, i: usize) -> Result<Option<&Mj>, Error> {
+        match self.raw(i) {
+            None => Ok(None),
+            Some(value) if value.is_none() => Ok(None),
+            Some(_) => self.value(i).map(Some),
+        }
+    }
+
+    /// A text; other values count as what Python prints.
+    pub fn str(&self, i: usize) -> Result<String, Error> {
+        text::str(self.value(i)?)
+    }
+
+    pub fn str_or(&self, i: usize, default: &str) -> Result<String, Error> {
+        self.option(i)?.map_or_else(|| Ok(default.to_owned()), text::str)
+    }
+
+    pub fn int(&self, i: usize) -> Result<i64, Error> {
+        let value = self.value(i)?;
+        let whole = || f64::try_from(value.clone()).ok().filter(|f| f.fract() == 0.0);
+        value.as_i64().or_else(|| whole().map(|f| f as i64)).ok_or_else(|| self.bad(i, "a whole number", value))
+    }
+
+    pub fn int_or(&self, i: usize, default: i64) -> Result<i64, Error> {
+        if self.option(i)?.is_some() { self.int(i) } else { Ok(default) }
+    }
+
+    /// A switch, by Python's truth.
+    pub fn flag(&self, i: usize, default: bool) -> Result<bool, Error> {
+        Ok(self.option(i)?.map_or(default, Mj::is_true))
+    }
+
+    /// The items of a list; of a dictionary its keys, of a text its letters.
+    pub fn list(&self, i: usize) -> Result<Vec<Mj>, Error> {
+        let value = self.value(i)?;
+        items(value).map_err(|_| self.bad(i, "a list", value))?
+    }
+
+    /// The pairs of a dictionary.
+    pub fn pairs(&self, i: usize) -> Result<Vec<(Mj, Mj)>, Error> {
+        let value = self.value(i)?;
+        if value.kind() != ValueKind::Map {
+            return Err(self.bad(i, "a dictionary", value));
+        }
+        pairs(value)
+    }
+}
+
+/// What a value yields when it is iterated: an error for one that cannot be, and inside for one that fails underway.
+pub(crate) fn items(value: &Mj) -> Result<Result<Vec<Mj>, Error>, Error> {
+    if value.is_none() {
+        return Err(fail("None is not iterable"));
+    }
+    Ok(value.try_iter()?.checked().collect())
+}
+
+/// The pairs of a dictionary.
+pub(crate) fn pairs(value: &Mj) -> Result<Vec<(Mj, Mj)>, Error> {
+    value.try_iter()?.checked().map(|key| key.and_then(|k| text::item(value, &k).map(|v| (k, v)))).collect()
+}

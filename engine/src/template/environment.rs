@@ -1,0 +1,174 @@
+//! The minijinja environment: Jinja's syntax with Ansible's filters, tests and functions. It is the same for every
+//! run, so each variant of its whitespace rules is built once.
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::{Kwargs, Value as Mj};
+use minijinja::{AutoEscape, Environment, Error, Output, State, UndefinedBehavior};
+
+use crate::source::Span;
+
+use super::call::Entry;
+use super::error::{Problem, TemplateError};
+use super::python::{methods, operators, text};
+use super::{filters, lookups, rewrite, tests};
+
+/// What becomes of the whitespace around statements.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Whitespace {
+    /// A value in a playbook: a newline after a statement goes.
+    Inline,
+    /// A template file.
+    File {
+        /// The first newline after a statement goes.
+        trim_blocks: bool,
+        /// The indentation before a statement goes.
+        lstrip_blocks: bool,
+    },
+}
+
+impl Whitespace {
+    fn flags(self) -> (bool, bool) {
+        match self {
+            Self::Inline => (true, false),
+            Self::File { trim_blocks, lstrip_blocks } => (trim_blocks, lstrip_blocks),
+        }
+    }
+}
+
+/// The environment with these rules.
+pub(crate) fn get(whitespace: Whitespace) -> &'static Environment<'static> {
+    static ENVIRONMENTS: [OnceLock<Environment<'static>>; 4] = [const { OnceLock::new() }; 4];
+    let (trim, lstrip) = whitespace.flags();
+    ENVIRONMENTS[usize::from(trim) * 2 + usize::from(lstrip)].get_or_init(|| build(trim, lstrip))
+}
+
+fn build(trim: bool, lstrip: bool) -> Environment<'static> {
+    let mut env = Environment::empty();
+    let syntax = SyntaxConfig::builder().trim_blocks(trim).lstrip_blocks(lstrip).keep_trailing_newline(true).build();
+    env.set_syntax(syntax.expect("the default delimiters are valid"));
+    env.set_undefined_behavior(UndefinedBehavior::Strict);
+    // Undefined values remember the expression that made them.
+    env.set_debug(true);
+    env.set_auto_escape_callback(|_| AutoEscape::None);
+    env.set_formatter(emit);
+    env.set_unknown_method_callback(methods::call);
+    env.set_path_join_callback(|name, parent| Cow::Owned(join(name, parent)));
+    env.set_loader(load);
+    for entry in filters::all().chain(operators::ALL) {
+        each_name(entry, |name| env.add_filter(name, run(entry)));
+    }
+    for entry in tests::all() {
+        each_name(entry, |name| env.add_test(name, run(entry)));
+    }
+    for entry in lookups::FUNCTIONS {
+        each_name(entry, |name| env.add_function(name, run(entry)));
+    }
+    let defaults = Environment::new();
+    for (name, value) in defaults.globals().filter(|(name, _)| matches!(*name, "range" | "namespace")) {
+        env.add_global(name.to_owned(), value);
+    }
+    env
+}
+
+fn each_name(entry: &'static Entry, mut add: impl FnMut(Cow<'static, str>)) {
+    for name in entry.names {
+        add(Cow::Borrowed(name));
+        if !name.starts_with("__") {
+            add(Cow::Owned(format!("ansible.builtin.{name}")));
+            add(Cow::Owned(format!("ansible.legacy.{name}")));
+        }
+    }
+}
+
+fn run(entry: &'static Entry) -> impl Fn(&mut State<'_, '_>, &[Mj], Kwargs) -> Result<Mj, Error> + Send + Sync + 'static {
+    move |state, args, kwargs| entry.call(state, args, &kwargs)
+}
+
+/// What a template has emitted so far, to know whether it was a single value.
+#[derive(Default)]
+pub(crate) struct Emits {
+    count: usize,
+    last: Option<Mj>,
+}
+
+impl Emits {
+    /// The value, if there was just one.
+    pub fn only(&self) -> Option<&Mj> {
+        self.last.as_ref().filter(|_| self.count == 1)
+    }
+}
+
+fn emit(out: &mut Output, state: &mut State, value: &Mj) -> Result<(), Error> {
+    let emits = state.get_or_insert_extension(Emits::default());
+    emits.count += 1;
+    emits.last = (emits.count == 1).then(|| value.clone());
+    if let Some(text) = value.as_str() {
+        return Ok(out.write_str(text)?);
+    }
+    Ok(out.write_str(&text::emitted(value)?)?)
+}
+
+/// The marker before the name of a template that is a file; the name of any other template is its text.
+const FILE: char = '\u{1}';
+const TEXT: char = '\u{2}';
+
+/// The name by which the environment finds a text.
+pub(crate) fn name_of_text(text: &str) -> String {
+    format!("{TEXT}{text}")
+}
+
+fn load(name: &str) -> Result<Option<String>, Error> {
+    if let Some(text) = name.strip_prefix(TEXT) {
+        return Ok(Some(rewrite::template(text).text));
+    }
+    let Some(path) = name.strip_prefix(FILE) else { return Ok(None) };
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(rewrite::template(&text).text)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(super::call::fail(format!("cannot read {path}: {e}"))),
+    }
+}
+
+/// An included file stands beside the file that includes it. A text has no place: the path has to be whole.
+fn join(name: &str, parent: &str) -> String {
+    let beside = parent.strip_prefix(FILE).and_then(|p| Path::new(p).parent().map(Path::to_owned));
+    let path = beside.unwrap_or_else(PathBuf::new).join(name);
+    format!("{FILE}{}", path.display())
+}
+
+type Located = Box<dyn Fn(Span) -> TemplateError>;
+
+/// The error for a filter or test that does not exist; `None` if it does.
+pub(crate) fn unknown_name(is_test: bool, name: &str) -> Option<Located> {
+    let short = name.strip_prefix("ansible.builtin.").or_else(|| name.strip_prefix("ansible.legacy.")).unwrap_or(name);
+    let names = |entries: &mut dyn Iterator<Item = &'static Entry>| -> Vec<&'static str> {
+        entries.flat_map(|e| e.names.iter().copied()).collect()
+    };
+    let known = if is_test { names(&mut tests::all()) } else { names(&mut filters::all()) };
+    if known.contains(&short) {
+        return None;
+    }
+    let what = if is_test { "test" } else { "filter" };
+    let near = closest(short, known.iter().copied()).map(str::to_owned);
+    let message = format!("there is no {what} '{name}'");
+    Some(Box::new(move |span| {
+        let error = TemplateError::new(Problem::Syntax(message.clone()), span);
+        match &near {
+            Some(near) => error.hint(format!("did you mean '{near}'?")),
+            None => error,
+        }
+    }))
+}
+
+/// The name most like `wanted`, if one is like it.
+pub(crate) fn closest<'n>(wanted: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    names
+        .map(|name| (strsim::jaro_winkler(wanted, name), name))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name)
+}

@@ -1,0 +1,189 @@
+//! Compiles texts once and evaluates them.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use minijinja::value::{Value as Mj, ValueKind};
+use minijinja::{Environment, Error, Expression};
+
+use crate::source::Span;
+use crate::value::Template;
+
+use super::environment::{self, Emits, Whitespace};
+use super::error::TemplateError;
+use super::lazy::Context;
+use super::python::text;
+use super::report::{self, Origin};
+use super::rewrite::{self, Rewritten};
+use super::syntax::{SegmentKind, is_template, segments};
+
+/// What all evaluations share: the compiled texts and where files are looked for.
+#[derive(Default)]
+pub(crate) struct Engine {
+    /// Where relative paths start that no role or playbook claims.
+    pub basedir: PathBuf,
+    compiled: RwLock<HashMap<Box<str>, Arc<Compiled>>>,
+}
+
+/// A compiled text.
+enum Compiled {
+    /// No syntax in it.
+    Data,
+    /// A bare expression, `{{ … }}` around it or not, which starts at byte `at` of the text.
+    Expression { expression: Expression<'static, 'static>, rewritten: Rewritten, at: usize, newline: bool },
+    /// Anything else: a template of the environment.
+    Mixed { name: String, rewritten: Rewritten },
+}
+
+impl Engine {
+    pub fn new(basedir: PathBuf) -> Self {
+        Self { basedir, compiled: RwLock::default() }
+    }
+
+    /// Renders a text: a lone expression to its value, anything else to text.
+    pub fn evaluate(&self, template: &Template, ctx: &Arc<Context>) -> Result<Mj, TemplateError> {
+        if template.secret {
+            ctx.scope.taint();
+        }
+        let compiled = self.compile(&template.text, false, &template.span)?;
+        self.run(&compiled, &template.text, &template.span, ctx)
+    }
+
+    /// Evaluates a bare expression; the delimiters are allowed around it.
+    pub fn expression(&self, text: &str, span: &Span, ctx: &Arc<Context>) -> Result<Mj, TemplateError> {
+        let trimmed = text.trim();
+        let delimited = trimmed.starts_with("{{") || trimmed.starts_with("{%");
+        let compiled = self.compile(trimmed, !delimited, span)?;
+        self.run(&compiled, trimmed, span, ctx)
+    }
+
+    /// Checks a text's syntax and the names of its filters and tests.
+    pub fn check(&self, text: &str, span: &Span, bare: bool) -> Result<(), TemplateError> {
+        let compiled = self.compile(text, bare, span)?;
+        let (rewritten, at) = match &*compiled {
+            Compiled::Data => return Ok(()),
+            Compiled::Expression { rewritten, at, .. } => (rewritten, *at),
+            Compiled::Mixed { rewritten, .. } => (rewritten, 0),
+        };
+        for named in &rewritten.names {
+            let (start, end) = (at + named.start, at + named.end);
+            let name: String = text[start..end].chars().filter(|c| !c.is_whitespace()).collect();
+            if let Some(error) = environment::unknown_name(named.is_test, &name) {
+                return Err(error(Origin { text, span, at: 0, rewritten: None }.place(start, end)));
+            }
+        }
+        Ok(())
+    }
+
+    /// The variables a text may read, with the path of attributes where it is plain.
+    pub fn reads(&self, text: &str, bare: bool) -> std::collections::HashSet<String> {
+        match self.compile(text, bare, &Span::none()).as_deref() {
+            Ok(Compiled::Expression { expression, .. }) => expression.undeclared_variables(true),
+            Ok(Compiled::Mixed { name, .. }) => environment::get(Whitespace::Inline)
+                .get_template(name)
+                .map(|t| t.undeclared_variables(true))
+                .unwrap_or_default(),
+            Ok(Compiled::Data) | Err(_) => Default::default(),
+        }
+    }
+
+    fn compile(&self, text: &str, bare: bool, span: &Span) -> Result<Arc<Compiled>, TemplateError> {
+        // A bare expression and a template of the same text are different things.
+        let key = if bare { format!("\0{text}") } else { String::new() };
+        let key: &str = if bare { &key } else { text };
+        if let Some(found) = self.compiled.read().unwrap_or_else(PoisonError::into_inner).get(key) {
+            return Ok(Arc::clone(found));
+        }
+        let compiled = Arc::new(if bare { expression(text, 0, text.len(), false, span)? } else { template(text, span)? });
+        self.compiled.write().unwrap_or_else(PoisonError::into_inner).insert(key.into(), Arc::clone(&compiled));
+        Ok(compiled)
+    }
+
+    fn run(&self, compiled: &Compiled, text: &str, span: &Span, ctx: &Arc<Context>) -> Result<Mj, TemplateError> {
+        let root = || Mj::from_dyn_object(Arc::clone(ctx));
+        match compiled {
+            Compiled::Data => Ok(Mj::from(text)),
+            Compiled::Expression { expression, rewritten, at, newline } => {
+                let origin = Origin { text, span, at: *at, rewritten: Some(rewritten) };
+                let value = expression.eval(root()).map_err(|e| report::error(&e, &origin, ctx))?;
+                match value.as_str() {
+                    Some(text) if *newline => Ok(Mj::from(format!("{text}\n"))),
+                    _ if value.is_undefined() => Err(report::nothing(&origin, ctx)),
+                    _ => Ok(value),
+                }
+            }
+            Compiled::Mixed { name, rewritten } => {
+                let origin = Origin { text, span, at: 0, rewritten: Some(rewritten) };
+                self.render(environment::get(Whitespace::Inline), name, ctx).map_err(|e| report::error(&e, &origin, ctx))
+            }
+        }
+    }
+
+    /// Renders a template of the environment. If all it emits is one value, that is the result, as in Jinja's native
+    /// mode: `{% if a %}{{ list }}{% endif %}`.
+    fn render(&self, env: &'static Environment<'static>, name: &str, ctx: &Arc<Context>) -> Result<Mj, Error> {
+        let captured = env.get_template(name)?.render_captured(Mj::from_dyn_object(Arc::clone(ctx)))?;
+        if let Some(value) = captured.state().get_extension::<Emits>().and_then(Emits::only)
+            && !matches!(value.kind(), ValueKind::String)
+            && text::emitted(value)? == captured.output()
+        {
+            return Ok(value.clone());
+        }
+        Ok(Mj::from(captured.into_output()))
+    }
+
+    /// Renders a file's text.
+    pub fn file(&self, text: &str, whitespace: Whitespace, span: &Span, ctx: &Arc<Context>) -> Result<String, TemplateError> {
+        let name = environment::name_of_text(text);
+        let rewritten = rewrite::template(text);
+        let origin = Origin { text, span, at: 0, rewritten: Some(&rewritten) };
+        let env = environment::get(whitespace);
+        env.get_template(&name)
+            .and_then(|t| t.render(Mj::from_dyn_object(Arc::clone(ctx))))
+            .map_err(|e| report::error(&e, &origin, ctx))
+    }
+}
+
+fn expression(text: &str, start: usize, end: usize, newline: bool, span: &Span) -> Result<Compiled, TemplateError> {
+    let rewritten = rewrite::expression(&text[start..end]);
+    let env = environment::get(Whitespace::Inline);
+    let expression = env.compile_expression_owned(rewritten.text.clone()).map_err(|e| {
+        let origin = Origin { text, span, at: start, rewritten: Some(&rewritten) };
+        report::syntax(&e, &origin)
+    })?;
+    Ok(Compiled::Expression { expression, rewritten, at: start, newline })
+}
+
+fn template(text: &str, span: &Span) -> Result<Compiled, TemplateError> {
+    if !is_template(text) {
+        return Ok(Compiled::Data);
+    }
+    if let Some((start, end, newline)) = lone(text) {
+        return expression(text, start, end, newline, span);
+    }
+    let (name, rewritten) = (environment::name_of_text(text), rewrite::template(text));
+    environment::get(Whitespace::Inline).get_template(&name).map_err(|e| {
+        report::syntax(&e, &Origin { text, span, at: 0, rewritten: Some(&rewritten) })
+    })?;
+    Ok(Compiled::Mixed { name, rewritten })
+}
+
+/// The inside of a text that is one expression in delimiters, and whether a newline follows it, which Jinja drops
+/// and Ansible gives back to texts only.
+fn lone(text: &str) -> Option<(usize, usize, bool)> {
+    let pieces = segments(text)?;
+    let newline = match &*pieces {
+        [_] => false,
+        [_, rest] if &text[rest.start..] == "\n" => true,
+        _ => return None,
+    };
+    let first = &pieces[0];
+    let inside = first.kind == SegmentKind::Expression && !first.tokens.is_empty();
+    inside.then(|| (first.tokens[0].start, first.tokens[first.tokens.len() - 1].end, newline))
+}
+
+/// The error of using an undefined value, which knows where it came from.
+pub(crate) fn undefined(value: &Mj) -> Error {
+    value.get_attr("").err().unwrap_or_else(|| minijinja::ErrorKind::UndefinedError.into())
+}

@@ -1,0 +1,174 @@
+//! Paths and URLs.
+
+use std::path::{Component, Path, PathBuf};
+
+use minijinja::Error;
+use minijinja::value::{Tuple, Value};
+
+use super::super::call::{Call, Entry, fail};
+use super::super::python::{mutable, text};
+
+pub(super) static ALL: &[Entry] = &[
+    Entry::new(&["basename"], &["value"], "The last part of a path.", |c| Ok(Value::from(split(&c.str(0)?).1))),
+    Entry::new(&["dirname"], &["value"], "A path without its last part.", |c| Ok(Value::from(split(&c.str(0)?).0))),
+    Entry::new(&["expanduser"], &["value"], "A path with `~` replaced.", |c| {
+        let path = c.str(0)?;
+        let home = std::env::var("HOME").unwrap_or_default();
+        Ok(match path.strip_prefix('~') {
+            Some(rest) if rest.is_empty() || rest.starts_with('/') => Value::from(home + rest),
+            _ => Value::from(path),
+        })
+    }),
+    Entry::new(&["expandvars"], &["value"], "A path with `$NAME` replaced.", |c| Ok(Value::from(expand(&c.str(0)?)))),
+    Entry::new(&["realpath"], &["value"], "A path without links.", |c| {
+        let path = c.str(0)?;
+        Ok(Value::from(std::fs::canonicalize(&path).map_or(normal(&path), |p| p.display().to_string())))
+    }),
+    Entry::new(&["normpath"], &["value"], "A path without `.` and `..`.", |c| Ok(Value::from(normal(&c.str(0)?)))),
+    Entry::new(&["relpath"], &["value", "start"], "A path as seen from another.", relative),
+    Entry::new(&["splitext"], &["value"], "A path and its extension.", |c| {
+        let path = c.str(0)?;
+        let name = path.rfind('/').map_or(0, |i| i + 1);
+        let lead = path[name..].len() - path[name..].trim_start_matches('.').len();
+        let dot = path[name + lead..].rfind('.').map_or(path.len(), |i| name + lead + i);
+        Ok(Value::from(Tuple::from([Value::from(&path[..dot]), Value::from(&path[dot..])])))
+    }),
+    Entry::new(&["path_join"], &["value"], "Joins the parts of a path.", |c| {
+        let parts = if c.value(0)?.as_str().is_some() { vec![c.value(0)?.clone()] } else { c.list(0)? };
+        let mut path = PathBuf::new();
+        for part in parts {
+            path.push(text::str(&part)?);
+        }
+        Ok(Value::from(path.display().to_string()))
+    }),
+    Entry::new(&["urlsplit"], &["value", "query"], "The parts of a URL.", urlsplit),
+    Entry::new(&["urlencode"], &["value"], "Text for a URL; of a dictionary its query.", urlencode),
+    Entry::new(&["urldecode"], &["value"], "Reads what is encoded for a URL.", |c| {
+        let text = c.str(0)?.replace('+', " ");
+        let mut bytes = Vec::new();
+        let mut rest = text.as_bytes();
+        while let [first, tail @ ..] = rest {
+            let hex = tail.get(..2).and_then(|h| std::str::from_utf8(h).ok()).and_then(|h| u8::from_str_radix(h, 16).ok());
+            match hex.filter(|_| *first == b'%') {
+                Some(byte) => {
+                    bytes.push(byte);
+                    rest = &tail[2..];
+                }
+                None => {
+                    bytes.push(*first);
+                    rest = tail;
+                }
+            }
+        }
+        Ok(Value::from(String::from_utf8_lossy(&bytes).into_owned()))
+    }),
+];
+
+/// `os.path.split`: the directory without its final slashes, and the rest.
+fn split(path: &str) -> (&str, &str) {
+    let at = path.rfind('/').map_or(0, |i| i + 1);
+    let (head, tail) = path.split_at(at);
+    let trimmed = head.trim_end_matches('/');
+    (if trimmed.is_empty() { head } else { trimmed }, tail)
+}
+
+fn normal(path: &str) -> String {
+    let mut out = PathBuf::new();
+    for part in Path::new(path).components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir if out.file_name().is_some() && !out.ends_with("..") => {
+                out.pop();
+            }
+            Component::ParentDir if out.has_root() => {}
+            part => out.push(part),
+        }
+    }
+    if out.as_os_str().is_empty() { ".".into() } else { out.display().to_string() }
+}
+
+fn relative(c: &mut Call) -> Result<Value, Error> {
+    let absolute = |path: String| {
+        let cwd = std::env::current_dir().unwrap_or_default();
+        PathBuf::from(normal(&cwd.join(path).display().to_string()))
+    };
+    let (path, start) = (absolute(c.str(0)?), absolute(c.str_or(1, ".")?));
+    let shared = path.components().zip(start.components()).take_while(|(a, b)| a == b).count();
+    let up = start.components().skip(shared).map(|_| Component::ParentDir);
+    let out: PathBuf = up.chain(path.components().skip(shared)).collect();
+    Ok(Value::from(if out.as_os_str().is_empty() { ".".into() } else { out.display().to_string() }))
+}
+
+fn expand(text: &str) -> String {
+    let (mut out, mut rest) = (String::new(), text);
+    while let Some(at) = rest.find('$') {
+        out.push_str(&rest[..at]);
+        let after = &rest[at + 1..];
+        let (name, len) = match after.strip_prefix('{').and_then(|a| a.find('}')) {
+            Some(end) => (&after[1..=end], end + 2),
+            None => {
+                let end = after.find(|c: char| c != '_' && !c.is_ascii_alphanumeric()).unwrap_or(after.len());
+                (&after[..end], end)
+            }
+        };
+        match std::env::var(name) {
+            Ok(value) if !name.is_empty() => out.push_str(&value),
+            _ => out.push_str(&rest[at..=at + len]),
+        }
+        rest = &after[len..];
+    }
+    out + rest
+}
+
+fn urlsplit(c: &mut Call) -> Result<Value, Error> {
+    let url = c.str(0)?;
+    let (rest, fragment) = url.split_once('#').unwrap_or((&url, ""));
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let is_scheme = |s: &str| s.starts_with(|c: char| c.is_ascii_alphabetic()) && s.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
+    let (scheme, rest) = rest.split_once(':').filter(|(s, _)| is_scheme(s)).unwrap_or(("", rest));
+    let (netloc, path) = match rest.strip_prefix("//") {
+        Some(rest) => rest.split_at(rest.find('/').unwrap_or(rest.len())),
+        None => ("", rest),
+    };
+    let (user, host) = netloc.rsplit_once('@').map_or((None, netloc), |(u, h)| (Some(u), h));
+    let (username, password) = user.map_or((None, None), |u| u.split_once(':').map_or((Some(u), None), |(u, p)| (Some(u), Some(p))));
+    let (hostname, port) = match host.strip_prefix('[').and_then(|h| h.split_once(']')) {
+        Some((inside, port)) => (inside, port.strip_prefix(':').unwrap_or("")),
+        None => host.split_once(':').unwrap_or((host, "")),
+    };
+    let text = |s: Option<&str>| s.filter(|s| !s.is_empty()).map_or_else(|| Value::from(()), Value::from);
+    let parts = [
+        ("fragment", Value::from(fragment)),
+        ("hostname", text(Some(&hostname.to_lowercase()))),
+        ("netloc", Value::from(netloc)),
+        ("password", text(password)),
+        ("path", Value::from(path)),
+        ("port", port.parse::<u16>().map_or_else(|_| Value::from(()), Value::from)),
+        ("query", Value::from(query)),
+        ("scheme", Value::from(scheme.to_lowercase())),
+        ("username", text(username)),
+    ];
+    match c.option(1)? {
+        None => Ok(mutable::dict(parts.map(|(k, v)| (Value::from(k), v)))),
+        Some(wanted) => {
+            let wanted = text::str(wanted)?;
+            let found = parts.into_iter().find(|(k, _)| *k == wanted);
+            found.map(|(_, v)| v).ok_or_else(|| fail(format!("'{wanted}' is no part of a URL")))
+        }
+    }
+}
+
+fn urlencode(c: &mut Call) -> Result<Value, Error> {
+    let encode = |text: &str, keep: &str| {
+        text.bytes().fold(String::new(), |out, b| match b {
+            b if b.is_ascii_alphanumeric() || b"-_.~".contains(&b) || keep.as_bytes().contains(&b) => out + &char::from(b).to_string(),
+            b => out + &format!("%{b:02X}"),
+        })
+    };
+    if c.value(0)?.as_str().is_some() {
+        return Ok(Value::from(encode(&c.str(0)?, "/")));
+    }
+    let pair = |(k, v): (Value, Value)| Ok(format!("{}={}", encode(&text::str(&k)?, ""), encode(&text::str(&v)?, "")));
+    let pairs = c.pairs(0)?.into_iter().map(pair).collect::<Result<Vec<_>, Error>>()?;
+    Ok(Value::from(pairs.join("&")))
+}

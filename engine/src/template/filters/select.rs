@@ -1,0 +1,114 @@
+//! Filters over each item of a list: `map`, `select`, `selectattr` and their like.
+
+use minijinja::value::{Kwargs, Value};
+use minijinja::{Error, State};
+
+use super::super::call::{Call, Entry, fail};
+use super::super::environment::unknown_name;
+use super::super::python::text;
+
+pub(super) static ALL: &[Entry] = &[
+    Entry::new(&["map"], &["value", "*", "**"], "Applies a filter to each item or takes an attribute of it.", map),
+    Entry::new(&["select"], &["value", "test", "*", "**"], "The items that pass a test.", |c| select(c, false, true)),
+    Entry::new(&["reject"], &["value", "test", "*", "**"], "The items that fail a test.", |c| select(c, false, false)),
+    Entry::new(&["selectattr"], &["value", "*", "**"], "The items whose attribute passes a test.", |c| select(c, true, true)),
+    Entry::new(&["rejectattr"], &["value", "*", "**"], "The items whose attribute fails a test.", |c| select(c, true, false)),
+];
+
+/// The value at a path like `a.b.0`; undefined where a step is missing.
+pub(super) fn attribute(value: &Value, path: &Value) -> Result<Value, Error> {
+    let Some(path) = path.as_str() else { return text::item(value, path) };
+    let mut value = value.clone();
+    for step in path.split('.') {
+        if value.is_undefined() {
+            return Ok(value);
+        }
+        let key = step.parse::<i64>().map_or_else(|_| Value::from(step), Value::from);
+        value = text::item(&value, &key)?;
+    }
+    Ok(value)
+}
+
+fn map(c: &mut Call) -> Result<Value, Error> {
+    let list = c.list(0)?;
+    let named = |name: &str| c.named.iter().find(|(k, _)| k == name).map(|(_, v)| v.clone());
+    if let Some(path) = named("attribute") {
+        let default = named("default");
+        return list
+            .iter()
+            .map(|item| {
+                let found = attribute(item, &path)?;
+                if !found.is_undefined() {
+                    return Ok(found);
+                }
+                default.clone().ok_or_else(|| fail(format!("an item has no attribute '{path}'")))
+            })
+            .collect::<Result<Vec<_>, Error>>()
+            .map(Value::from);
+    }
+    let Some(name) = c.rest.first().and_then(Value::as_str) else {
+        return Err(fail("'map' needs the name of a filter or 'attribute='"));
+    };
+    let filter = name.to_owned();
+    if unknown_name(false, &filter).is_some() {
+        return Err(fail(format!("there is no filter '{filter}'")));
+    }
+    let args = arguments(c, 1);
+    each(c.state, list, |state, item| {
+        let mut all = vec![item];
+        all.extend(args.iter().cloned());
+        state.apply_filter(&filter, &all)
+    })
+}
+
+fn each(
+    state: &mut State<'_, '_>,
+    list: Vec<Value>,
+    mut apply: impl FnMut(&mut State<'_, '_>, Value) -> Result<Value, Error>,
+) -> Result<Value, Error> {
+    let mut out = Vec::with_capacity(list.len());
+    for item in list {
+        out.push(apply(state, item)?);
+    }
+    Ok(Value::from(out))
+}
+
+/// The arguments from `skip` on, those by name last, as minijinja passes them.
+fn arguments(c: &Call, skip: usize) -> Vec<Value> {
+    let mut args: Vec<Value> = c.rest.iter().skip(skip).cloned().collect();
+    if !c.named.is_empty() {
+        args.push(c.named.iter().cloned().collect::<Kwargs>().into());
+    }
+    args
+}
+
+fn select(c: &mut Call, by_attribute: bool, keep: bool) -> Result<Value, Error> {
+    let list = c.list(0)?;
+    let (path, test, skip) = if by_attribute {
+        let path = c.rest.first().cloned().ok_or_else(|| fail(format!("'{}' needs the name of an attribute", c.name)))?;
+        (Some(path), c.rest.get(1).cloned(), 2)
+    } else {
+        (None, c.option(1)?.cloned(), 0)
+    };
+    let test = test.as_ref().and_then(Value::as_str).map(str::to_owned);
+    if let Some(test) = test.as_ref().filter(|t| unknown_name(true, t).is_some()) {
+        return Err(fail(format!("there is no test '{test}'")));
+    }
+    let args = arguments(c, skip);
+    let mut out = Vec::new();
+    for item in list {
+        let subject = path.as_ref().map_or_else(|| Ok(item.clone()), |p| attribute(&item, p))?;
+        let holds = match &test {
+            None => subject.is_true(),
+            Some(test) => {
+                let mut all = vec![subject];
+                all.extend(args.iter().cloned());
+                c.state.perform_test(test, &all)?
+            }
+        };
+        if holds == keep {
+            out.push(item);
+        }
+    }
+    Ok(Value::from(out))
+}

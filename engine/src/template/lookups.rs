@@ -1,0 +1,124 @@
+//! `lookup('name', …)`, `query` and `q`: values from outside of the variables, found on the controller.
+
+mod collections;
+mod files;
+mod values;
+
+use minijinja::Error;
+use minijinja::value::{Value as Mj, ValueKind};
+
+use super::call::{Call, Entry, Undefined, fail};
+use super::environment::closest;
+use super::python::{mutable, text};
+
+/// A lookup: from its terms and options to a list of values.
+pub(crate) struct Lookup {
+    pub name: &'static str,
+    pub doc: &'static str,
+    pub options: &'static [&'static str],
+    pub run: fn(&mut Terms<'_, '_, '_, '_>) -> Result<Vec<Mj>, Error>,
+}
+
+/// What a lookup is called with.
+pub(crate) struct Terms<'a, 'c, 's, 'e> {
+    pub call: &'a mut Call<'c, 's, 'e>,
+    pub terms: Vec<Mj>,
+}
+
+impl Terms<'_, '_, '_, '_> {
+    /// An option by name.
+    pub fn option(&self, name: &str) -> Option<&Mj> {
+        self.call.named.iter().find(|(key, _)| key == name).map(|(_, value)| value)
+    }
+
+    /// An option's text.
+    pub fn option_str(&self, name: &str, default: &str) -> Result<String, Error> {
+        self.option(name).map_or_else(|| Ok(default.to_owned()), text::str)
+    }
+
+    /// The terms as texts; a list counts as its items.
+    pub fn texts(&self) -> Result<Vec<String>, Error> {
+        let mut out = Vec::new();
+        for term in &self.terms {
+            if matches!(term.kind(), ValueKind::Seq | ValueKind::Iterable) {
+                for item in term.try_iter()?.checked() {
+                    out.push(text::str(&item?)?);
+                }
+            } else {
+                out.push(text::str(term)?);
+            }
+        }
+        Ok(out)
+    }
+}
+
+/// The functions a template can call. `undef()` and `now()` are rare, but part of the language.
+pub(crate) static FUNCTIONS: &[Entry] = &[
+    Entry::new(&["lookup"], &["name", "*", "**"], "Looks something up; several values are joined.", |c| run(c, false)),
+    Entry::new(&["query", "q"], &["name", "*", "**"], "Looks something up, as a list.", |c| run(c, true)),
+    Entry::new(&["dict"], &["value", "**"], "Makes a dictionary.", dict),
+    Entry::new(&["now"], &["utc", "fmt"], "The time.", now),
+    Entry { undefined: Undefined::Handled, ..Entry::new(&["undef"], &["hint"], "Something undefined.", |_| Ok(Mj::UNDEFINED)) },
+];
+
+fn all() -> impl Iterator<Item = &'static Lookup> {
+    [collections::ALL, files::ALL, values::ALL].into_iter().flatten()
+}
+
+fn run(c: &mut Call, as_list: bool) -> Result<Mj, Error> {
+    let name = c.str(0)?;
+    let short = name.strip_prefix("ansible.builtin.").or_else(|| name.strip_prefix("ansible.legacy.")).unwrap_or(&name);
+    let Some(lookup) = all().find(|l| l.name == short) else {
+        let near = closest(short, all().map(|l| l.name)).map_or_else(String::new, |n| format!("; did you mean '{n}'?"));
+        return Err(fail(format!("there is no lookup '{name}'{near}")));
+    };
+    let as_list = as_list || take(c, "wantlist").is_some_and(|v| v.is_true());
+    let errors = take(c, "errors").map_or_else(|| Ok("strict".into()), |v| text::str(&v))?;
+    let known = |key: &String| lookup.options.contains(&key.as_str()) || lookup.options.contains(&"*");
+    if let Some((option, _)) = c.named.iter().find(|(key, _)| !known(key)) {
+        let options = if lookup.options.is_empty() { "none".into() } else { lookup.options.join(", ") };
+        return Err(fail(format!("the lookup '{name}' has no option '{option}'; it has: {options}")));
+    }
+    let terms = std::mem::take(&mut c.rest);
+    if let Some(term) = terms.iter().find(|t| t.is_undefined()) {
+        return Err(super::eval::undefined(term));
+    }
+    let found = match (lookup.run)(&mut Terms { call: c, terms }) {
+        Ok(found) => found,
+        Err(_) if errors != "strict" => return Ok(if as_list { mutable::list(Vec::new()) } else { Mj::from(()) }),
+        Err(e) => return Err(e),
+    };
+    if as_list {
+        return Ok(mutable::list(found));
+    }
+    match <[Mj; 1]>::try_from(found) {
+        Ok([one]) => Ok(one),
+        // Ansible joins texts with commas and gives a list otherwise.
+        Err(many) if many.iter().all(|v| v.as_str().is_some()) => {
+            Ok(Mj::from(many.iter().filter_map(Mj::as_str).collect::<Vec<_>>().join(",")))
+        }
+        Err(many) => Ok(mutable::list(many)),
+    }
+}
+
+fn take(c: &mut Call, name: &str) -> Option<Mj> {
+    let at = c.named.iter().position(|(key, _)| key == name)?;
+    Some(c.named.remove(at).1)
+}
+
+fn dict(c: &mut Call) -> Result<Mj, Error> {
+    let mut all = match c.option(0)? {
+        None => Vec::new(),
+        Some(map) if map.kind() == ValueKind::Map => c.pairs(0)?,
+        Some(list) => super::python::methods::pair_list(list)?,
+    };
+    all.extend(std::mem::take(&mut c.named).into_iter().map(|(k, v)| (Mj::from(k), v)));
+    Ok(mutable::dict(all))
+}
+
+fn now(c: &mut Call) -> Result<Mj, Error> {
+    let zone = if c.flag(0, false)? { jiff::tz::TimeZone::UTC } else { jiff::tz::TimeZone::system() };
+    let format = c.str_or(1, "%Y-%m-%d %H:%M:%S")?;
+    let time = jiff::Timestamp::now().to_zoned(zone);
+    jiff::fmt::strtime::format(&format, &time).map(Mj::from).map_err(|e| fail(format!("'{format}': {e}")))
+}

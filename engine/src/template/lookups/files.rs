@@ -1,0 +1,242 @@
+//! Lookups of files on the controller.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use minijinja::Error;
+use minijinja::value::{Value, ValueKind};
+
+use super::super::call::{fail, items};
+use super::super::environment::Whitespace;
+use super::super::lazy::Context;
+use super::super::python::{methods, text};
+use super::{Lookup, Terms};
+use crate::source::{Source, Span};
+
+pub(super) static ALL: &[Lookup] = &[
+    Lookup { name: "file", doc: "The content of files.", options: &["lstrip", "rstrip"], run: file },
+    Lookup { name: "unvault", doc: "Not supported.", options: &["*"], run: |_| {
+        Err(fail("the lookup 'unvault' is not supported: name the file in 'vars_files'"))
+    } },
+    Lookup { name: "template", doc: "Rendered template files.", options: &["template_vars", "trim_blocks", "lstrip_blocks"], run: template },
+    Lookup { name: "fileglob", doc: "Files that match a pattern.", options: &[], run: fileglob },
+    Lookup { name: "first_found", doc: "The first of several files that exists.", options: &["files", "paths", "skip"], run: first_found },
+    Lookup { name: "ini", doc: "A value in an INI file.", options: &["file", "section", "default", "type", "re", "allow_no_value"], run: ini },
+    Lookup { name: "csvfile", doc: "A field in a CSV file.", options: &["file", "delimiter", "col", "default", "keycol"], run: csv },
+    Lookup { name: "password", doc: "Not supported.", options: &["*"], run: |_| {
+        Err(fail("the lookup 'password' is not supported: keep the password in a vault file"))
+    } },
+];
+
+/// The directories that relative paths are looked up in, best first.
+fn directories(ctx: &Arc<Context>) -> Result<Vec<PathBuf>, Error> {
+    let mut out = Vec::new();
+    if let Some(search) = ctx.variable("ansible_search_path") {
+        for dir in items(&search)?? {
+            out.push(PathBuf::from(text::str(&dir)?));
+        }
+    }
+    for name in ["role_path", "playbook_dir"] {
+        if let Some(dir) = ctx.variable(name) {
+            out.push(PathBuf::from(text::str(&dir)?));
+        }
+    }
+    out.push(ctx.scope.engine.basedir.clone());
+    Ok(out)
+}
+
+/// Finds a file, below `kind` (`files`, `templates`) first.
+fn find(ctx: &Arc<Context>, kind: &str, name: &str) -> Result<Option<PathBuf>, Error> {
+    let name = match name.strip_prefix("~/") {
+        Some(rest) => Path::new(&std::env::var("HOME").unwrap_or_default()).join(rest),
+        None => PathBuf::from(name),
+    };
+    let places = directories(ctx)?.into_iter().flat_map(|dir| [dir.join(kind).join(&name), dir.join(&name)]);
+    Ok(places.into_iter().find(|path| path.exists()))
+}
+
+fn need(ctx: &Arc<Context>, kind: &str, name: &str) -> Result<PathBuf, Error> {
+    find(ctx, kind, name)?.ok_or_else(|| {
+        let dirs = directories(ctx).unwrap_or_default();
+        let dirs: Vec<_> = dirs.iter().map(|d| d.display().to_string()).collect();
+        fail(format!("there is no file '{name}' in {}", dirs.join(", ")))
+    })
+}
+
+fn read(path: &Path) -> Result<String, Error> {
+    std::fs::read_to_string(path).map_err(|e| fail(format!("cannot read {}: {e}", path.display())))
+}
+
+fn file(t: &mut Terms) -> Result<Vec<Value>, Error> {
+    let ctx = Context::of(t.call.state)?;
+    let (left, right) = (t.option("lstrip").is_some_and(Value::is_true), t.option("rstrip").is_none_or(Value::is_true));
+    let mut out = Vec::new();
+    for name in t.texts()? {
+        let content = read(&need(&ctx, "files", &name)?)?;
+        if content.starts_with("$ANSIBLE_VAULT;") {
+            return Err(fail(format!("'{name}' is a vault file: name it in 'vars_files'")));
+        }
+        let content = if right { content.trim_end() } else { &content };
+        out.push(Value::from(if left { content.trim_start() } else { content }));
+    }
+    Ok(out)
+}
+
+fn template(t: &mut Terms) -> Result<Vec<Value>, Error> {
+    let ctx = Context::of(t.call.state)?;
+    if t.option("template_vars").is_some_and(Value::is_true) {
+        return Err(fail("the option 'template_vars' is not supported: give the variables to the task"));
+    }
+    let switch = |name: &str, default| t.option(name).map_or(default, Value::is_true);
+    let whitespace = Whitespace::File { trim_blocks: switch("trim_blocks", true), lstrip_blocks: switch("lstrip_blocks", false) };
+    let mut out = Vec::new();
+    for name in t.texts()? {
+        let path = need(&ctx, "templates", &name)?;
+        let content = read(&path)?;
+        let source = Arc::new(Source { path, text: content.clone() });
+        let rendered = ctx.scope.engine.file(&content, whitespace, &Span::new(&source, 0, content.len()), &ctx);
+        out.push(Value::from(rendered.map_err(|e| methods::pass_on(&ctx, e))?));
+    }
+    Ok(out)
+}
+
+fn fileglob(t: &mut Terms) -> Result<Vec<Value>, Error> {
+    let ctx = Context::of(t.call.state)?;
+    let mut out = Vec::new();
+    for pattern in t.texts()? {
+        let path = Path::new(&pattern);
+        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let parent = path.parent().unwrap_or(Path::new(""));
+        let places = directories(&ctx)?.into_iter().flat_map(|dir| [dir.join("files").join(parent), dir.join(parent)]);
+        let Some(dir) = places.into_iter().find(|dir| dir.is_dir()) else { continue };
+        let entries = std::fs::read_dir(&dir).map_err(|e| fail(format!("cannot list {}: {e}", dir.display())))?;
+        let files = entries.filter_map(Result::ok).map(|e| e.path()).filter(|p| p.is_file());
+        let fits = |p: &PathBuf| p.file_name().is_some_and(|n| wildcard(&name, &n.to_string_lossy()));
+        let mut found: Vec<_> = files.filter(fits).map(|p| p.display().to_string()).collect();
+        found.sort();
+        out.extend(found.into_iter().map(Value::from));
+    }
+    Ok(out)
+}
+
+/// Whether a name fits a pattern of `*`, `?` and other letters.
+fn wildcard(pattern: &str, name: &str) -> bool {
+    match pattern.chars().next() {
+        None => name.is_empty(),
+        Some('*') => {
+            let rest = &pattern[1..];
+            (0..=name.len()).filter(|i| name.is_char_boundary(*i)).any(|i| wildcard(rest, &name[i..]))
+        }
+        Some(first) => {
+            let mut chars = name.chars();
+            chars.next().is_some_and(|c| first == '?' || first == c) && wildcard(&pattern[first.len_utf8()..], chars.as_str())
+        }
+    }
+}
+
+/// Files are given as terms, or as dictionaries with `files` and `paths`.
+fn first_found(t: &mut Terms) -> Result<Vec<Value>, Error> {
+    let ctx = Context::of(t.call.state)?;
+    let list = |value: Value| -> Result<Vec<String>, Error> {
+        if value.is_undefined() || value.is_none() {
+            return Ok(Vec::new());
+        }
+        match value.as_str() {
+            Some(one) => Ok(one.split([',', ';']).map(|s| s.trim().to_owned()).collect()),
+            None => items(&value)??.iter().map(text::str).collect(),
+        }
+    };
+    let mut skip = t.option("skip").is_some_and(Value::is_true);
+    let mut candidates = Vec::new();
+    let mut add = |files: Vec<String>, paths: &[String]| {
+        for file in files {
+            if paths.is_empty() {
+                candidates.push(file.clone());
+            }
+            candidates.extend(paths.iter().map(|p| format!("{p}/{file}")));
+        }
+    };
+    let option = |name: &str| t.option(name).cloned().map_or_else(|| Ok(Vec::new()), &list);
+    let paths = option("paths")?;
+    add(option("files")?, &paths);
+    let mut terms = Vec::new();
+    for term in &t.terms {
+        if term.kind() == ValueKind::Seq { terms.extend(items(term)??) } else { terms.push(term.clone()) }
+    }
+    for term in terms {
+        if term.kind() == ValueKind::Map {
+            let own = |name: &str| text::item(&term, &Value::from(name)).and_then(&list);
+            let skips = text::item(&term, &Value::from("skip"))?;
+            skip |= !skips.is_undefined() && skips.is_true();
+            add(own("files")?, &own("paths")?);
+        } else {
+            add(list(term)?, &paths);
+        }
+    }
+    for name in &candidates {
+        for kind in ["files", "templates", "vars", ""] {
+            if let Some(path) = find(&ctx, kind, name)? {
+                return Ok(vec![Value::from(path.display().to_string())]);
+            }
+        }
+    }
+    if skip { Ok(Vec::new()) } else { Err(fail(format!("none of these files exists: {}", candidates.join(", ")))) }
+}
+
+fn ini(t: &mut Terms) -> Result<Vec<Value>, Error> {
+    if t.option("re").is_some_and(Value::is_true) {
+        return Err(fail("the option 're' of the lookup 'ini' is not supported"));
+    }
+    let ctx = Context::of(t.call.state)?;
+    let properties = t.option_str("type", "ini")? == "properties";
+    let content = read(&need(&ctx, "files", &t.option_str("file", "ansible.ini")?)?)?;
+    let wanted_section = t.option_str("section", if properties { "" } else { "global" })?;
+    let mut section = String::new();
+    let mut entries = Vec::new();
+    for line in content.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with(['#', ';'])) {
+        if let Some(name) = line.strip_prefix('[').and_then(|l| l.strip_suffix(']')) {
+            name.clone_into(&mut section);
+        } else if let Some((key, value)) = line.split_once(['=', ':']).filter(|_| section == wanted_section) {
+            entries.push((key.trim().to_lowercase(), value.trim().to_owned()));
+        }
+    }
+    let default = t.option("default").cloned().unwrap_or_else(|| Value::from(""));
+    let read = |key: &String| {
+        let found = entries.iter().rev().find(|(k, _)| *k == key.to_lowercase());
+        found.map_or_else(|| default.clone(), |(_, v)| Value::from(v.as_str()))
+    };
+    Ok(t.texts()?.iter().map(read).collect())
+}
+
+fn csv(t: &mut Terms) -> Result<Vec<Value>, Error> {
+    let ctx = Context::of(t.call.state)?;
+    let content = read(&need(&ctx, "files", &t.option_str("file", "ansible.csv")?)?)?;
+    let delimiter = match t.option_str("delimiter", "TAB")?.as_str() {
+        "TAB" | "\\t" | "t" => '\t',
+        other => other.chars().next().unwrap_or('\t'),
+    };
+    let column = |name: &str, default: &str| {
+        let given = t.option_str(name, default)?;
+        given.parse::<usize>().map_err(|_| fail(format!("'{name}' is the number of a column, not '{given}'")))
+    };
+    let (key, col) = (column("keycol", "0")?, column("col", "1")?);
+    let rows: Vec<Vec<String>> = content.lines().map(|line| fields(line, delimiter)).collect();
+    let default = t.option("default").cloned();
+    let find = |wanted: &String| rows.iter().find(|row| row.get(key) == Some(wanted)).and_then(|row| row.get(col));
+    Ok(t.texts()?.iter().filter_map(|wanted| find(wanted).map(Value::from).or_else(|| default.clone())).collect())
+}
+
+/// The fields of a line; quotes hold delimiters, doubled quotes are quotes (RFC 4180).
+fn fields(line: &str, delimiter: char) -> Vec<String> {
+    let (mut out, mut quoted, mut chars) = (vec![String::new()], false, line.chars().peekable());
+    while let Some(c) = chars.next() {
+        let field = out.last_mut().expect("starts with one field");
+        match c {
+            '"' if quoted && chars.next_if_eq(&'"').is_some() => field.push('"'),
+            '"' => quoted = !quoted,
+            c if c == delimiter && !quoted => out.push(String::new()),
+            c => field.push(c),
+        }
+    }
+    out
+}

@@ -1,0 +1,82 @@
+//! Lookups of values: the environment, variables, commands.
+
+use std::process::Command;
+
+use minijinja::Error;
+use minijinja::value::Value;
+
+use super::super::call::fail;
+use super::super::lazy::Context;
+use super::super::{environment, filters};
+use super::{Lookup, Terms};
+
+pub(super) static ALL: &[Lookup] = &[
+    Lookup { name: "env", doc: "Environment variables of the controller.", options: &["default"], run: env },
+    Lookup { name: "vars", doc: "Variables by name.", options: &["default"], run: vars },
+    Lookup { name: "varnames", doc: "Names of variables that match.", options: &[], run: varnames },
+    Lookup { name: "pipe", doc: "The output of a shell command on the controller.", options: &[], run: |t| {
+        t.texts()?.iter().map(|command| shell(command).map(|out| Value::from(out.trim_end()))).collect()
+    } },
+    Lookup { name: "lines", doc: "The lines a shell command on the controller writes.", options: &[], run: |t| {
+        let mut out = Vec::new();
+        for command in t.texts()? {
+            out.extend(shell(&command)?.lines().map(Value::from));
+        }
+        Ok(out)
+    } },
+    Lookup { name: "url", doc: "Not supported.", options: &["*"], run: |_| {
+        Err(fail("the lookup 'url' is not supported: fetch the file with a task"))
+    } },
+    Lookup { name: "config", doc: "Not supported.", options: &["*"], run: |_| {
+        Err(fail("the lookup 'config' is not supported: there is no ansible.cfg here"))
+    } },
+];
+
+fn env(t: &mut Terms) -> Result<Vec<Value>, Error> {
+    let default = t.option("default").cloned();
+    let read = |name: &String| match std::env::var(name) {
+        Ok(value) => Ok(Value::from(value)),
+        Err(_) => match &default {
+            Some(value) => Ok(value.clone()),
+            None => Ok(Value::from("")),
+        },
+    };
+    t.texts()?.iter().map(read).collect()
+}
+
+fn vars(t: &mut Terms) -> Result<Vec<Value>, Error> {
+    let ctx = Context::of(t.call.state)?;
+    let default = t.option("default").cloned();
+    let read = |name: &String| {
+        ctx.variable(name).or_else(|| default.clone()).ok_or_else(|| {
+            let names = ctx.vars.names();
+            let near = environment::closest(name, names.iter().map(String::as_str));
+            fail(match near {
+                Some(near) => format!("no variable '{name}' was found; did you mean '{near}'?"),
+                None => format!("no variable '{name}' was found"),
+            })
+        })
+    };
+    t.texts()?.iter().map(read).collect()
+}
+
+fn varnames(t: &mut Terms) -> Result<Vec<Value>, Error> {
+    let mut names = Context::of(t.call.state)?.vars.names();
+    names.sort();
+    let mut out = Vec::new();
+    for pattern in t.texts()? {
+        let regex = filters::compile(&pattern, false, false)?;
+        out.extend(names.iter().filter(|n| regex.is_match(n).unwrap_or(false)).map(Value::from));
+    }
+    Ok(out)
+}
+
+fn shell(command: &str) -> Result<String, Error> {
+    let output = Command::new("/bin/sh").args(["-c", command]).output();
+    let output = output.map_err(|e| fail(format!("cannot run '{command}': {e}")))?;
+    if !output.status.success() {
+        let reason = String::from_utf8_lossy(&output.stderr);
+        return Err(fail(format!("'{command}' failed ({}): {}", output.status, reason.trim())));
+    }
+    String::from_utf8(output.stdout).map_err(|_| fail(format!("the output of '{command}' is not text")))
+}

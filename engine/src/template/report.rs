@@ -1,0 +1,164 @@
+//! From minijinja's errors to ours: the place in the user's file, the reason in plain words, what to do.
+
+use std::error::Error as _;
+use std::sync::Arc;
+
+use minijinja::{Error, ErrorKind};
+
+use crate::source::Span;
+use crate::value::Value;
+
+use super::environment;
+use super::error::{Problem, TemplateError};
+use super::lazy::Context;
+use super::rewrite::Rewritten;
+
+/// A text that was compiled: `at` is where the compiled part starts in it.
+pub(crate) struct Origin<'a> {
+    pub text: &'a str,
+    pub span: &'a Span,
+    pub at: usize,
+    pub rewritten: Option<&'a Rewritten>,
+}
+
+impl Origin<'_> {
+    /// The bytes of the text that an error is about.
+    fn range(&self, error: &Error) -> (usize, usize) {
+        let Some(range) = error.range() else { return (self.at, self.text.len()) };
+        let trace = |pos| self.at + self.rewritten.map_or(pos, |r| r.original(pos));
+        let end = trace(range.end).min(self.text.len());
+        (trace(range.start).min(end), end)
+    }
+
+    /// Bytes of the text as a place in the user's file. A scalar's quotes and indentation are not part of its text: if
+    /// the file does not read the same, the place of the scalar has to do.
+    pub fn place(&self, start: usize, end: usize) -> Span {
+        let source = &self.span.source;
+        let rest = source.text.get(self.span.start..).unwrap_or_default();
+        for skip in 0..2 {
+            if rest.get(skip..).is_some_and(|r| !self.text.is_empty() && r.starts_with(self.text)) {
+                let base = self.span.start + skip;
+                return Span::new(source, base + start, base + end);
+            }
+        }
+        let within = source.text.get(self.span.start..self.span.end).unwrap_or_default();
+        match self.text.get(start..end).filter(|s| !s.is_empty()).and_then(|piece| within.find(piece)) {
+            Some(offset) => Span::new(source, self.span.start + offset, self.span.start + offset + end - start),
+            None => self.span.clone(),
+        }
+    }
+
+    fn snippet(&self, start: usize, end: usize) -> &str {
+        self.text.get(start..end).unwrap_or(self.text).trim()
+    }
+}
+
+/// An error of parsing.
+pub(crate) fn syntax(error: &Error, origin: &Origin) -> TemplateError {
+    let (start, end) = origin.range(error);
+    let message = error.detail().unwrap_or("the template cannot be parsed").to_owned();
+    TemplateError::new(Problem::Syntax(message), origin.place(start, end))
+}
+
+/// An expression whose value is nothing at all: what it names is undefined.
+pub(crate) fn nothing(origin: &Origin, ctx: &Arc<Context>) -> TemplateError {
+    let text = origin.rewritten.map_or(origin.text, |r| &r.text).trim();
+    if is_path(text) {
+        let start = origin.at;
+        return undefined(text, origin, start, origin.text.len(), ctx);
+    }
+    let problem = Problem::Failed("the expression yields nothing".into());
+    TemplateError::new(problem, origin.span.clone()).hint("an inline 'if' needs an 'else'; 'first' and 'last' need an item")
+}
+
+/// An error of evaluating.
+pub(crate) fn error(error: &Error, origin: &Origin, ctx: &Arc<Context>) -> TemplateError {
+    if let Some(failure) = ctx.scope.take_failure() {
+        return failure;
+    }
+    // An error inside of an included file is the source of the one that says so.
+    let innermost = innermost(error);
+    let (start, end) = origin.range(error);
+    if let Some(name) = undefined_name(innermost) {
+        return undefined(&name, origin, start, end, ctx);
+    }
+    let place = origin.place(start, end);
+    let message = innermost.detail().unwrap_or("the template cannot be rendered").to_owned();
+    match innermost.kind() {
+        ErrorKind::SyntaxError => TemplateError::new(Problem::Syntax(message), place),
+        ErrorKind::UnknownFilter | ErrorKind::UnknownTest => {
+            let name = message.split_whitespace().nth(1).unwrap_or_default();
+            let is_test = innermost.kind() == ErrorKind::UnknownTest;
+            match environment::unknown_name(is_test, name) {
+                Some(error) => error(place),
+                None => TemplateError::new(Problem::Syntax(message), place),
+            }
+        }
+        ErrorKind::UnknownFunction => {
+            let name = message.split_whitespace().next().unwrap_or_default().to_owned();
+            undefined(&name, origin, start, end, ctx)
+        }
+        _ if ctx.scope.flags().tainted => {
+            TemplateError::new(Problem::Withheld(origin.snippet(start, end).to_owned()), place)
+        }
+        ErrorKind::UndefinedError => {
+            TemplateError::new(Problem::Undefined(origin.snippet(start, end).to_owned()), place)
+        }
+        _ => TemplateError::new(Problem::Failed(message), place),
+    }
+}
+
+fn innermost(error: &Error) -> &Error {
+    let inner = error.source().and_then(|source| source.downcast_ref::<Error>());
+    inner.map_or(error, innermost)
+}
+
+/// minijinja says "`foo.bar` is undefined", alone or in brackets after another reason.
+fn undefined_name(error: &Error) -> Option<String> {
+    let detail = error.detail()?;
+    let end = detail.find("` is undefined")?;
+    let start = detail[..end].rfind('`')? + 1;
+    let name = &detail[start..end];
+    (error.kind() == ErrorKind::UndefinedError || detail.contains("(`")).then(|| name.to_owned())
+}
+
+fn undefined(name: &str, origin: &Origin, start: usize, end: usize, ctx: &Arc<Context>) -> TemplateError {
+    if let Some(error) = ctx.scope.why_undefined(name) {
+        return error;
+    }
+    let found = origin.text.get(start..end).and_then(|s| s.find(name)).or_else(|| origin.text.find(name).map(|i| i.wrapping_sub(start)));
+    let place = match found {
+        Some(offset) => {
+            let at = start.wrapping_add(offset);
+            origin.place(at, at + name.len())
+        }
+        None => origin.place(start, end),
+    };
+    let error = TemplateError::new(Problem::Undefined(name.to_owned()), place);
+    match nearest(name, ctx) {
+        Some(near) => error.hint(format!("did you mean '{near}'?")),
+        None => error.hint("define it, or give a value for the case with '| default(…)'"),
+    }
+}
+
+/// The defined name that is most like an undefined one: a variable, or a key of the dictionary it is looked up in.
+fn nearest(name: &str, ctx: &Arc<Context>) -> Option<String> {
+    if !is_path(name) {
+        return None;
+    }
+    let Some((parent, last)) = name.rsplit_once('.') else {
+        return environment::closest(name, ctx.vars.names().iter().map(String::as_str)).map(str::to_owned);
+    };
+    let mut steps = parent.split('.');
+    let mut value = ctx.vars.get(steps.next()?)?;
+    for step in steps {
+        let Value::Map(map) = value else { return None };
+        value = map.get(step)?;
+    }
+    let Value::Map(map) = value else { return None };
+    environment::closest(last, map.keys().map(String::as_str)).map(|near| format!("{parent}.{near}"))
+}
+
+fn is_path(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '.')
+}

@@ -1,0 +1,154 @@
+//! What one evaluation knows: which variables it is in the middle of, what it has rendered already, and whether it has
+//! read a secret or something unknown.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::source::Span;
+use crate::value::Why;
+
+use super::error::{Problem, TemplateError, Via};
+use super::eval::Engine;
+
+/// What was read on the way to a value, and decides what becomes of it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Flags {
+    /// A secret: the value is one, too.
+    pub tainted: bool,
+    /// Something that is not known yet: neither is the value.
+    pub unknown: Option<Why>,
+}
+
+impl Flags {
+    fn merge(&mut self, other: &Self) {
+        self.tainted |= other.tainted;
+        if self.unknown.is_none() {
+            self.unknown.clone_from(&other.unknown);
+        }
+    }
+}
+
+/// A template is identified by the variables it is rendered with and the place of its definition in memory: both live
+/// and stay unchanged as long as the evaluation.
+pub(crate) type Key = (usize, usize);
+
+/// The outcome of rendering a variable's definition.
+#[derive(Clone, Debug)]
+pub(crate) enum Outcome {
+    Value(minijinja::Value),
+    /// The definition uses something undefined, which makes the variable itself undefined.
+    Undefined,
+    /// The evaluation has failed; the scope holds the error.
+    Failed,
+}
+
+#[derive(Default)]
+struct State {
+    flags: Flags,
+    rendered: HashMap<Key, (Outcome, Flags)>,
+    stack: Vec<(Key, Via)>,
+    failure: Option<TemplateError>,
+    undefined: HashMap<String, TemplateError>,
+    draws: u64,
+}
+
+/// One evaluation.
+pub(crate) struct Scope {
+    pub engine: Arc<Engine>,
+    state: Mutex<State>,
+}
+
+impl Scope {
+    pub fn new(engine: Arc<Engine>) -> Self {
+        Self { engine, state: Mutex::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn taint(&self) {
+        self.state().flags.tainted = true;
+    }
+
+    pub fn not_known(&self, why: &Why) {
+        self.state().flags.merge(&Flags { tainted: false, unknown: Some(why.clone()) });
+    }
+
+    pub fn flags(&self) -> Flags {
+        self.state().flags.clone()
+    }
+
+    /// Runs `read` and says what it alone has read; the evaluation's own flags stay as they were.
+    pub fn apart<T>(&self, read: impl FnOnce() -> T) -> (T, Flags) {
+        let before = std::mem::take(&mut self.state().flags);
+        let value = read();
+        let flags = std::mem::replace(&mut self.state().flags, before);
+        (value, flags)
+    }
+
+    /// Renders the definition of `via` once; a second time yields the same.
+    pub fn render_once(&self, key: Key, via: Via, render: impl FnOnce() -> Result<minijinja::Value, TemplateError>) -> Outcome {
+        let mut state = self.state();
+        if let Some((outcome, flags)) = state.rendered.get(&key).cloned() {
+            state.flags.merge(&flags);
+            return outcome;
+        }
+        if let Some(start) = state.stack.iter().position(|(k, _)| *k == key) {
+            let mut path: Vec<Via> = state.stack[start..].iter().map(|(_, via)| via.clone()).collect();
+            path.push(via.clone());
+            state.failure.get_or_insert_with(|| TemplateError::new(Problem::Cycle(path), via.span));
+            return Outcome::Failed;
+        }
+        state.stack.push((key, via.clone()));
+        drop(state);
+        let (result, flags) = self.apart(render);
+        let mut state = self.state();
+        state.stack.pop();
+        state.flags.merge(&flags);
+        let outcome = match result {
+            Ok(value) => Outcome::Value(value),
+            Err(mut error) => {
+                if !matches!(error.problem, Problem::Cycle(_)) {
+                    error.via.push(via.clone());
+                }
+                if error.is_undefined() {
+                    state.undefined.insert(via.name, error);
+                    Outcome::Undefined
+                } else {
+                    state.failure.get_or_insert(error);
+                    Outcome::Failed
+                }
+            }
+        };
+        state.rendered.insert(key, (outcome.clone(), flags));
+        outcome
+    }
+
+    /// Why the variable `name` counts as undefined though it has a definition.
+    pub fn why_undefined(&self, name: &str) -> Option<TemplateError> {
+        self.state().undefined.get(name).cloned()
+    }
+
+    /// Ends the evaluation with an error that knows its place already.
+    pub fn fail(&self, error: TemplateError) {
+        self.state().failure.get_or_insert(error);
+    }
+
+    /// The error that ended the evaluation, if it happened in the definition of a variable.
+    pub fn take_failure(&self) -> Option<TemplateError> {
+        self.state().failure.take()
+    }
+
+    /// How many random draws came before this one: a seeded generator continues from there.
+    pub fn next_draw(&self) -> u64 {
+        let mut state = self.state();
+        state.draws += 1;
+        state.draws
+    }
+
+    /// The innermost definition being rendered.
+    pub fn current_span(&self) -> Option<Span> {
+        self.state().stack.last().map(|(_, via)| via.span.clone())
+    }
+}

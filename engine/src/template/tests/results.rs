@@ -1,0 +1,71 @@
+//! Tests of registered results, and of files on the controller.
+
+use std::path::PathBuf;
+
+use minijinja::Error;
+use minijinja::value::{Value, ValueKind};
+
+use super::super::call::{Call, Entry, fail};
+use super::super::filters::truth;
+use super::super::python::text;
+
+pub(super) static ALL: &[Entry] = &[
+    Entry::new(&["failed", "failure"], &["value"], "The task failed.", |c| Ok(Value::from(failed(c)?))),
+    Entry::new(&["success", "succeeded", "successful"], &["value"], "The task did not fail.", |c| Ok(Value::from(!failed(c)?))),
+    Entry::new(&["changed", "change"], &["value"], "The task changed something.", changed),
+    Entry::new(&["skipped", "skip"], &["value"], "The task was skipped.", |c| flag(c, "skipped").map(Value::from)),
+    Entry::new(&["unreachable"], &["value"], "The host could not be reached.", |c| flag(c, "unreachable").map(Value::from)),
+    Entry::new(&["reachable"], &["value"], "The host could be reached.", |c| flag(c, "unreachable").map(|b| Value::from(!b))),
+    Entry::new(&["finished"], &["value"], "An asynchronous task has ended.", |c| flag(c, "finished").map(Value::from)),
+    Entry::new(&["started"], &["value"], "An asynchronous task has begun.", |c| flag(c, "started").map(Value::from)),
+    Entry::new(&["timedout"], &["value"], "The task took too long.", |c| flag(c, "timedout").map(Value::from)),
+    Entry::new(&["exists"], &["value"], "There is such a path.", |c| Ok(Value::from(path(c)?.exists()))),
+    Entry::new(&["file"], &["value"], "It is a file.", |c| Ok(Value::from(path(c)?.is_file()))),
+    Entry::new(&["directory"], &["value"], "It is a directory.", |c| Ok(Value::from(path(c)?.is_dir()))),
+    Entry::new(&["link"], &["value"], "It is a link.", |c| Ok(Value::from(path(c)?.is_symlink()))),
+    Entry::new(&["link_exists"], &["value"], "There is such a path, maybe a broken link.", |c| {
+        Ok(Value::from(path(c)?.symlink_metadata().is_ok()))
+    }),
+    Entry::new(&["abs"], &["value"], "The path is absolute.", |c| Ok(Value::from(path(c)?.is_absolute()))),
+];
+
+fn result(c: &Call) -> Result<Value, Error> {
+    let value = c.value(0)?;
+    if value.kind() != ValueKind::Map {
+        let kind = text::type_name(value);
+        return Err(fail(format!("the test '{}' needs a registered result, not {kind}", c.name)));
+    }
+    Ok(value.clone())
+}
+
+fn flag(c: &Call, key: &str) -> Result<bool, Error> {
+    let found = text::item(&result(c)?, &Value::from(key))?;
+    Ok(!found.is_undefined() && truth(&found).unwrap_or_else(|| found.is_true()))
+}
+
+fn failed(c: &Call) -> Result<bool, Error> {
+    flag(c, "failed")
+}
+
+/// The results of a loop count as changed if one of them is.
+fn changed(c: &mut Call) -> Result<Value, Error> {
+    let result = result(c)?;
+    let own = text::item(&result, &Value::from("changed"))?;
+    if !own.is_undefined() {
+        return Ok(Value::from(own.is_true()));
+    }
+    let each = text::item(&result, &Value::from("results"))?;
+    if each.is_undefined() {
+        return Ok(Value::from(false));
+    }
+    for item in each.try_iter()?.checked() {
+        if text::item(&item?, &Value::from("changed"))?.is_true() {
+            return Ok(Value::from(true));
+        }
+    }
+    Ok(Value::from(false))
+}
+
+fn path(c: &Call) -> Result<PathBuf, Error> {
+    c.str(0).map(PathBuf::from)
+}
