@@ -1,13 +1,17 @@
 //! The engine: from YAML to hosts that are as it says.
 #![allow(missing_docs, reason = "being laid out")]
 
+pub mod compile;
 pub mod connect;
 pub mod diagnostic;
 pub mod event;
+pub mod execute;
 pub mod inventory;
 pub mod playbook;
 pub mod report;
+pub mod remote;
 pub mod source;
+pub mod template;
 pub mod value;
 pub mod vault;
 pub mod yaml;

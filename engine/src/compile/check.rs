@@ -1,0 +1,143 @@
+//! Parameters, handler names and templates, held against what exists, before any host is touched.
+
+use std::collections::BTreeSet;
+
+use super::flatten::written;
+use super::{Program, Step};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::playbook::{Condition, Field, LoopOver};
+use crate::template::{Templar, TemplateError};
+use crate::value::Value;
+use crate::yaml::{Data, Node};
+
+/// Keywords of Ansible that change what a playbook does and that are not built yet: to pass over one would be a lie.
+const NOT_YET: [&str; 7] = ["async", "poll", "throttle", "timeout", "module_defaults", "debugger", "vars_prompt"];
+
+pub(super) fn check(program: &Program, templar: &Templar, diagnostics: &mut Diagnostics) {
+    let mut seen = BTreeSet::new();
+    for plan in &program.plays {
+        not_yet(plan.play.common.carried.iter(), diagnostics);
+        if let Some(strategy) = &plan.play.strategy {
+            if let Field::Known(name) = &strategy.value {
+                if name != "linear" {
+                    let message = format!("strategy `{name}` is not supported yet");
+                    diagnostics.push(Diagnostic::error(message).at(&strategy.span).hint("supported: linear"));
+                }
+            }
+        }
+    }
+    for step in &program.steps {
+        // A play with several batches has each of its tasks several times.
+        if !seen.insert((step.task.span.start, step.task.span.path().to_owned())) {
+            continue;
+        }
+        params(step, diagnostics);
+        notified(program, step, diagnostics);
+        not_yet(step.task.common.carried.iter(), diagnostics);
+        for (block, _) in &step.blocks {
+            not_yet(block.common.carried.iter(), diagnostics);
+        }
+        templates(step, templar, diagnostics);
+    }
+    diagnostics.sort();
+}
+
+fn not_yet<'a>(
+    carried: impl Iterator<Item = (&'a String, &'a crate::yaml::Entry)>,
+    diagnostics: &mut Diagnostics,
+) {
+    for (name, entry) in carried.filter(|(name, _)| NOT_YET.contains(&name.as_str())) {
+        diagnostics.push(Diagnostic::error(format!("keyword `{name}` is not supported yet")).at(&entry.key));
+    }
+}
+
+fn params(step: &Step, diagnostics: &mut Diagnostics) {
+    // `args: "{{ … }}"` may hold any; then the agent says what is wrong.
+    if step.task.args.rendered.is_some() {
+        return;
+    }
+    let args = &step.task.args;
+    let free = args.free_form.as_ref().and(step.entry.free_form);
+    if let (Some(node), None) = (&args.free_form, step.entry.free_form) {
+        if !node.is_template() {
+            let message = format!("`{}` takes parameters, not a text", step.entry.name);
+            diagnostics.push(Diagnostic::error(message).at(&node.span).hint("write each parameter as `name: value` below it"));
+        }
+        return;
+    }
+    // These are rendered away before the module sees them.
+    let ours = |name: &str| matches!((step.entry.name, name), ("template" | "copy", "src" | "lstrip_blocks" | "trim_blocks"));
+    let lowered = matches!(step.entry.name, "template" | "copy").then_some("content");
+    let names = args.params.keys().map(String::as_str).filter(|name| !ours(name)).chain(free);
+    let has_src = args.params.contains_key("src");
+    for problem in step.entry.check_names(names.chain(lowered.filter(|_| has_src))) {
+        let span = args.params.get(&problem.param).map_or(&step.task.module.span, |entry| &entry.key);
+        let error = Diagnostic::error(problem.reason).at(span);
+        diagnostics.push(problem.hint.into_iter().fold(error, Diagnostic::hint));
+    }
+    if let Some(mode) = args.params.get("mode").filter(|entry| !entry.value.is_template()) {
+        if let Err(error) = mode.value.file_mode() {
+            diagnostics.push(error);
+        }
+    }
+}
+
+fn notified(program: &Program, step: &Step, diagnostics: &mut Diagnostics) {
+    let of_play = program.steps.iter().filter(|other| other.play == step.play);
+    let handlers: BTreeSet<&str> =
+        of_play.filter_map(|other| other.handler.as_ref()).flat_map(|handler| &handler.names).map(String::as_str).collect();
+    let blocks = step.blocks.iter().flat_map(|(block, _)| &block.notify);
+    for notify in step.task.notify.iter().chain(blocks) {
+        if let Field::Known(name) = &notify.value {
+            if !handlers.contains(name.as_str()) {
+                let error = Diagnostic::error(format!("the play has no handler `{name}`")).at(&notify.span);
+                diagnostics.push(error.did_you_mean(name, handlers.iter().copied()));
+            }
+        }
+    }
+}
+
+fn templates(step: &Step, templar: &Templar, diagnostics: &mut Diagnostics) {
+    let task = &step.task;
+    let mut found: Vec<TemplateError> = Vec::new();
+    let blocks = step.blocks.iter().flat_map(|(block, _)| &block.when);
+    let conditions: Vec<&Condition> = task
+        .when
+        .iter()
+        .chain(blocks)
+        .chain(&task.changed_when)
+        .chain(&task.failed_when)
+        .chain(&task.retry.until)
+        .collect();
+    found.extend(conditions.iter().filter_map(|condition| templar.check_expression(&condition.text, &condition.span).err()));
+    let mut nodes: Vec<&Node> = task.args.params.values().chain(task.common.vars.values()).map(|entry| &entry.value).collect();
+    if let Some(looping) = &task.looping {
+        let (LoopOver::List(node) | LoopOver::Lookup(_, node)) = &looping.over;
+        nodes.push(node);
+    }
+    nodes.iter().for_each(|node| check_node(node, templar, &mut found));
+    found.into_iter().for_each(|error| diagnostics.push(diagnostic(&error)));
+}
+
+fn check_node(node: &Node, templar: &Templar, found: &mut Vec<TemplateError>) {
+    match &node.data {
+        Data::Seq(items) => items.iter().for_each(|item| check_node(item, templar, found)),
+        Data::Map(map) => map.values().for_each(|entry| check_node(&entry.value, templar, found)),
+        Data::Scalar(_) => {
+            if let Value::Template(template) = node.to_value() {
+                found.extend(templar.check(&template).err());
+            }
+        }
+    }
+}
+
+/// The text of each field, for the words of a step.
+pub(super) fn texts(fields: &[crate::playbook::Spanned<Field<String>>]) -> impl Iterator<Item = String> + '_ {
+    fields.iter().map(|field| written(&field.value))
+}
+
+/// A template's error as a diagnostic.
+fn diagnostic(error: &TemplateError) -> Diagnostic {
+    let told = Diagnostic::error(error.to_string()).at(&error.span);
+    error.hints.iter().cloned().fold(told, Diagnostic::hint)
+}

@@ -1,0 +1,53 @@
+//! Modules that only compute, planned here without a host.
+
+use std::path::{Path, PathBuf};
+
+use trueup_modules::builtin;
+use trueup_modules::host::{Command, Error, Host, Look, Output, Stat};
+use trueup_modules::sql::{PgConn, Rows, SqlArg};
+use trueup_modules::wire::{Answer, Outcome, Task};
+
+/// Plans a task of a controller module.
+pub fn plan(task: &Task) -> Outcome {
+    let planned = builtin::find(&task.module)
+        .ok_or_else(|| Error::Unsupported(format!("there is no module `{}`", task.module)))
+        .and_then(|entry| {
+            entry.load(task.params.clone()).map_err(|problem| Error::Param { name: problem.param, reason: problem.reason })
+        })
+        .and_then(|module| module.plan(&Nowhere));
+    match planned {
+        Ok(plan) => Outcome::Ok(Answer { data: plan.data, warnings: plan.warnings, ..Answer::default() }),
+        Err(error) => Outcome::Failed(error, Answer::default()),
+    }
+}
+
+/// No host: a controller module that looks at one is wrong.
+struct Nowhere;
+
+fn nowhere<T>() -> Look<T> {
+    Err(Error::Unsupported("a module that runs on the controller has no host to look at".into()))
+}
+
+impl Host for Nowhere {
+    fn stat(&self, _: &Path) -> Look<Option<Stat>> {
+        nowhere()
+    }
+    fn read(&self, _: &Path) -> Look<Option<Vec<u8>>> {
+        nowhere()
+    }
+    fn sha256(&self, _: &Path) -> Look<Option<String>> {
+        nowhere()
+    }
+    fn list(&self, _: &Path) -> Look<Vec<PathBuf>> {
+        nowhere()
+    }
+    fn query(&self, _: &Command) -> Look<Output> {
+        nowhere()
+    }
+    fn sql(&self, _: &PgConn, _: &str, _: &[SqlArg]) -> Look<Rows> {
+        nowhere()
+    }
+    fn blob(&self, _: &str) -> Look<Vec<u8>> {
+        nowhere()
+    }
+}

@@ -1,0 +1,153 @@
+//! The hosts' connections.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, Semaphore};
+use trueup_modules::secret::Secret;
+
+use super::Options;
+use crate::connect::{Agents, HostKeys, SshConfig, Surroundings, Target, Wanted, Way};
+use crate::remote::{Blobs, Remote, RemoteError};
+use crate::template::{Lookup, Templar};
+use crate::value::Value;
+
+/// A host's agent; `None` until it is first needed, and after it was lost.
+pub type Slot = Arc<Mutex<Option<Remote>>>;
+
+/// Where every agent is kept.
+pub struct Connections {
+    slots: HashMap<String, Slot>,
+    config: SshConfig,
+    around: Surroundings,
+    agents: Arc<Agents>,
+    /// How many logins are under way at the same time.
+    logins: Arc<Semaphore>,
+    /// Files that agents may ask for.
+    pub blobs: Blobs,
+}
+
+/// How to reach a host, and as whom.
+pub struct Route {
+    way: Way,
+    remote_tmp: Option<String>,
+    /// The login name.
+    pub login: Option<String>,
+}
+
+impl Connections {
+    /// None is open yet.
+    pub fn new(options: &mut Options) -> Result<Self, String> {
+        let around = Surroundings::of_process();
+        let config = SshConfig::load(options.ssh_config.as_deref(), &around).map_err(|error| error.to_string())?;
+        let agents = Arc::new(std::mem::take(&mut options.agents));
+        Ok(Self {
+            slots: HashMap::new(),
+            config,
+            around,
+            agents,
+            logins: Arc::new(Semaphore::new(options.forks.max(1))),
+            blobs: Blobs::default(),
+        })
+    }
+
+    /// A host's slot.
+    pub fn slot(&mut self, host: &str) -> Slot {
+        Arc::clone(self.slots.entry(host.to_owned()).or_default())
+    }
+
+    /// What `open` needs, to be moved into a task.
+    pub fn opener(&self) -> Opener {
+        Opener { agents: Arc::clone(&self.agents), logins: Arc::clone(&self.logins), blobs: self.blobs.clone() }
+    }
+
+    /// Reads a host's connection variables.
+    pub fn route(&self, host: &str, vars: &Arc<dyn Lookup>, templar: &Templar, options: &Options) -> Result<Route, String> {
+        let read = Reader { vars, templar };
+        let remote_tmp = read.text(&["ansible_remote_tmp", "remote_tmp"])?;
+        let local = crate::inventory::LOCALHOST.contains(&host) && read.text(&["ansible_host"])?.is_none();
+        let connection = read.text(&["ansible_connection"])?;
+        match connection.as_deref() {
+            Some("local") => return Ok(Route { way: Way::Local, remote_tmp, login: Some(self.around.user.clone()) }),
+            None if local => return Ok(Route { way: Way::Local, remote_tmp, login: Some(self.around.user.clone()) }),
+            None | Some("ssh" | "smart" | "paramiko") => {}
+            Some(other) => return Err(format!("there is no connection `{other}` (ssh, local)")),
+        }
+        let off = read.text(&["ansible_host_key_checking", "ansible_ssh_host_key_checking"])?;
+        let off = off.filter(|checking| matches!(checking.to_lowercase().as_str(), "false" | "no" | "0"));
+        let number = |name: &'static [&'static str]| -> Result<Option<u64>, String> {
+            let parse = |text: String| text.parse().map_err(|_| format!("{} must be a number, not `{text}`", name[0]));
+            read.text(name)?.map(parse).transpose()
+        };
+        let wanted = Wanted {
+            name: host.to_owned(),
+            host: read.text(&["ansible_host", "ansible_ssh_host"])?,
+            port: number(&["ansible_port", "ansible_ssh_port"])?.and_then(|port| u16::try_from(port).ok()),
+            user: read.text(&["ansible_user", "ansible_ssh_user"])?.or_else(|| options.user.clone()),
+            password: read.secret(&["ansible_password", "ansible_ssh_pass", "ansible_ssh_password"])?.or_else(|| options.ask.connection.clone()),
+            identity_file: read
+                .text(&["ansible_ssh_private_key_file", "ansible_private_key_file"])?
+                .map(|path| self.home(&path))
+                .or_else(|| options.private_key.clone()),
+            private_key: read.secret(&["ansible_ssh_private_key"])?,
+            passphrase: read.secret(&["ansible_ssh_private_key_passphrase", "ansible_ssh_passphrase"])?,
+            host_keys: options.host_keys.or(off.map(|_| HostKeys::Off)),
+            connect_timeout: number(&["ansible_ssh_timeout", "ansible_timeout"])?.map(Duration::from_secs),
+            retries: number(&["ansible_ssh_retries"])?.and_then(|retries| u32::try_from(retries).ok()),
+        };
+        let arguments = [read.text(&["ansible_ssh_common_args"])?, read.text(&["ansible_ssh_extra_args"])?];
+        let arguments = arguments.into_iter().flatten().collect::<Vec<_>>().join(" ");
+        let config = self.config.with_arguments(&arguments);
+        let target = Target::resolve(&wanted, &config, &self.around).map_err(|error| error.to_string())?;
+        Ok(Route { login: Some(target.user.clone()), way: Way::Ssh(Box::new(target)), remote_tmp })
+    }
+
+    fn home(&self, path: &str) -> PathBuf {
+        path.strip_prefix("~/").map_or_else(|| path.into(), |rest| self.around.home.join(rest))
+    }
+}
+
+/// Opens connections.
+#[derive(Clone)]
+pub struct Opener {
+    agents: Arc<Agents>,
+    logins: Arc<Semaphore>,
+    blobs: Blobs,
+}
+
+impl Opener {
+    /// Connects, waiting for its turn.
+    pub async fn open(&self, route: &Route) -> Result<Remote, RemoteError> {
+        // The semaphore is never closed.
+        let _turn = self.logins.acquire().await;
+        Remote::open(&route.way, &self.agents, route.remote_tmp.as_deref(), self.blobs.clone()).await
+    }
+}
+
+/// Reads variables that may have several names.
+struct Reader<'a> {
+    vars: &'a Arc<dyn Lookup>,
+    templar: &'a Templar,
+}
+
+impl Reader<'_> {
+    fn value(&self, names: &[&str]) -> Result<Option<Value>, String> {
+        match names.iter().find_map(|name| self.vars.get(name)) {
+            None | Some(Value::Null | Value::Omit) => Ok(None),
+            Some(value) => self.templar.resolve(value, self.vars).map(Some).map_err(|error| format!("{error}\n  at {}", error.span)),
+        }
+    }
+
+    fn text(&self, names: &[&str]) -> Result<Option<String>, String> {
+        Ok(self.value(names)?.map(|value| match value {
+            Value::Secret(secret) => secret.expose().to_owned(),
+            other => super::lower::show(&other),
+        }))
+    }
+
+    fn secret(&self, names: &[&str]) -> Result<Option<Secret>, String> {
+        Ok(self.text(names)?.map(Secret::new))
+    }
+}

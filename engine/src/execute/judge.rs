@@ -1,0 +1,159 @@
+//! What an outcome means to the playbook: `changed_when`, `failed_when`, what is registered, what is shown.
+
+use serde_json::{Value as Json, json};
+use trueup_modules::edit::Diff;
+use trueup_modules::host::{Error, Why};
+use trueup_modules::wire::{Answer, Outcome};
+
+use super::json::{from_object, redact};
+use super::lower::{Item, Lower, LowerError, Work};
+use crate::compile::Step;
+use crate::event::Status;
+use crate::template::Truth;
+use crate::value::{Map, Value};
+
+/// An item's end.
+pub struct Judged {
+    /// As it is reported.
+    pub status: Status,
+    /// As it is registered.
+    pub result: Value,
+    /// What changed.
+    pub diffs: Vec<Diff>,
+    /// What the module returned.
+    pub data: serde_json::Map<String, Json>,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+    /// In a preview: it may turn out differently.
+    pub conditional: Option<Why>,
+}
+
+impl Judged {
+    /// Whether handlers are notified.
+    pub fn changed(&self) -> bool {
+        matches!(self.status, Status::Changed | Status::Would)
+    }
+
+    /// Whether the host has failed, unless it is ignored.
+    pub fn failed(&self) -> bool {
+        matches!(self.status, Status::Failed { .. })
+    }
+
+    fn new(status: Status, answer: Answer) -> Self {
+        let mut judged = Self {
+            result: Value::Null,
+            status,
+            diffs: answer.diffs,
+            data: answer.data,
+            warnings: answer.warnings,
+            conditional: answer.conditional,
+        };
+        judged.register();
+        judged
+    }
+
+    /// What `register` gets: the module's data, and Ansible's `changed`, `failed`, `skipped` and `msg`.
+    fn register(&mut self) {
+        let mut map: Map = from_object(self.data.clone());
+        map.insert("changed".into(), Value::Bool(self.changed()));
+        map.insert("failed".into(), Value::Bool(self.failed()));
+        match &self.status {
+            Status::Skipped { because } => {
+                map.insert("skipped".into(), Value::Bool(true));
+                map.insert("skip_reason".into(), Value::Str("Conditional result was False".into()));
+                map.insert("false_condition".into(), Value::Str(because.clone()));
+            }
+            Status::Failed { error, .. } => {
+                map.entry("msg".into()).or_insert_with(|| Value::Str(error.clone()));
+            }
+            _ => {}
+        }
+        self.result = Value::Map(map);
+    }
+}
+
+/// Judges an item. `task` is the name that a preview waits for; `pending` is what it waits for elsewhere.
+pub fn judge(lower: &Lower<'_>, step: &Step, item: &Item, outcome: Option<&Outcome>, task: &str, pending: Option<&Why>) -> Judged {
+    let judged = match (&item.work, outcome) {
+        (Work::Skip(because), _) => Judged::new(Status::Skipped { because: because.clone() }, Answer::default()),
+        (Work::Unknown(why), _) => Judged::new(Status::Unknown(why.clone()), Answer::default()),
+        (Work::Error(LowerError::Unknown(why)), _) => Judged::new(Status::Unknown(why.clone()), Answer::default()),
+        (Work::Error(error), _) => Judged::new(failed(error.to_string(), error.hint(), None), Answer::default()),
+        (Work::Task(_), None) => Judged::new(failed("no answer".into(), None, None), Answer::default()),
+        (Work::Task(_), Some(outcome)) => conditions(lower, step, item, judge_outcome(outcome, pending)),
+    };
+    known_later(judged, task)
+}
+
+fn judge_outcome(outcome: &Outcome, pending: Option<&Why>) -> Judged {
+    match (outcome, pending) {
+        (Outcome::Ok(answer), _) => Judged::new(Status::Ok, answer.clone()),
+        (Outcome::Would(answer), _) => Judged::new(Status::Would, answer.clone()),
+        (Outcome::Changed(answer), _) => Judged::new(Status::Changed, answer.clone()),
+        (Outcome::Unknown(why, answer), _) => Judged::new(Status::Unknown(why.clone()), answer.clone()),
+        // What another host lacks yet may be what this look wanted.
+        (Outcome::Failed(_, answer), Some(why)) => Judged::new(Status::Unknown(why.clone()), answer.clone()),
+        (Outcome::Failed(error, answer), None) => {
+            let mut answer = answer.clone();
+            if let Error::Command { output, .. } = error {
+                answer.data.entry("rc").or_insert(json!(output.status));
+                answer.data.entry("stdout").or_insert(json!(output.stdout));
+                answer.data.entry("stderr").or_insert(json!(output.stderr));
+            }
+            let explanation = answer.explanation.clone();
+            Judged::new(failed(error.to_string(), error.hint(), explanation), answer)
+        }
+    }
+}
+
+fn failed(error: String, hint: Option<String>, explanation: Option<String>) -> Status {
+    Status::Failed { error, hint, explanation, ignored: false }
+}
+
+/// `changed_when` and `failed_when`, which see the result under the name that it is registered by.
+fn conditions(lower: &Lower<'_>, step: &Step, item: &Item, mut judged: Judged) -> Judged {
+    let constant = |conditions: &[crate::playbook::Condition]| conditions.iter().all(|one| matches!(one.text.as_str(), "true" | "false"));
+    let waits = matches!(judged.status, Status::Would | Status::Unknown(_));
+    if !step.task.changed_when.is_empty() && !judged.failed() && (!waits || constant(&step.task.changed_when)) {
+        match lower.all(&step.task.changed_when, &item.view.clone().with(own(step, &judged)).shared()) {
+            Ok(Truth::Yes) if judged.status == Status::Ok => judged.status = Status::Changed,
+            Ok(Truth::No) if judged.changed() => judged.status = Status::Ok,
+            Ok(Truth::Unknown(why)) => judged.status = Status::Unknown(why),
+            Ok(_) => {}
+            Err(error) => judged.status = failed(error.to_string(), error.hint(), None),
+        }
+        judged.register();
+    }
+    if !step.task.failed_when.is_empty() && !waits {
+        match lower.all(&step.task.failed_when, &item.view.clone().with(own(step, &judged)).shared()) {
+            Ok(Truth::Yes) if !judged.failed() => {
+                let text = step.task.failed_when.iter().map(|one| one.text.as_str()).collect::<Vec<_>>().join(" and ");
+                judged.status = failed(format!("failed_when holds: {text}"), None, None);
+            }
+            Ok(Truth::No) if judged.failed() => judged.status = Status::Changed,
+            Ok(Truth::Unknown(why)) => judged.status = Status::Unknown(why),
+            Ok(_) => {}
+            Err(error) => judged.status = failed(error.to_string(), error.hint(), None),
+        }
+        judged.register();
+    }
+    judged
+}
+
+/// The result under its registered name.
+pub fn own(step: &Step, judged: &Judged) -> Map {
+    step.task.register.iter().map(|name| (name.value.clone(), judged.result.clone())).collect()
+}
+
+/// What a preview does not run has no result yet.
+fn known_later(mut judged: Judged, task: &str) -> Judged {
+    if matches!(judged.status, Status::Would | Status::Unknown(_)) {
+        judged.result = Value::Unknown(Why { after: task.into() });
+    }
+    redact_data(&mut judged);
+    judged
+}
+
+fn redact_data(judged: &mut Judged) {
+    judged.data.values_mut().for_each(redact);
+}

@@ -1,0 +1,490 @@
+//! From a step and a host's variables to what is to be done: rendered parameters, item by item.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::{Map as JsonMap, Value as Json, json};
+use sha2::{Digest, Sha256};
+use trueup_modules::host::Why;
+use trueup_modules::wire::{Become, Task as WireTask};
+
+use super::json::to_json;
+use super::vars::View;
+use crate::compile::{Program, Step};
+use crate::playbook::{Common, Condition, Field, LoopOver, Opt};
+use crate::remote::Blobs;
+use crate::source::{Source, Span};
+use crate::template::{Lookup, Rendered, Templar, TemplateError, Truth, Whitespace};
+use crate::value::{Map, Template, Value};
+use crate::yaml::Node;
+
+/// Why a step can't be rendered.
+#[derive(Debug, thiserror::Error)]
+pub enum LowerError {
+    /// A template fails.
+    #[error("{}", located(.0))]
+    Template(#[from] TemplateError),
+    /// A keyword or parameter has a value that it can't have.
+    #[error("{1}\n  at {0}")]
+    Value(Span, String),
+    /// It depends on a task that a preview does not run.
+    #[error("{0}")]
+    Unknown(Why),
+}
+
+fn located(error: &TemplateError) -> String {
+    let via: String = error.via.iter().map(|via| format!("\n  read by `{}` at {}", via.name, via.span)).collect();
+    format!("{error}\n  at {}{via}", error.span)
+}
+
+impl LowerError {
+    /// What the user can do.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Template(error) if !error.hints.is_empty() => Some(error.hints.join("; ")),
+            _ => None,
+        }
+    }
+}
+
+/// Renders for one host.
+pub struct Lower<'a> {
+    /// What is run.
+    pub program: &'a Program,
+    /// Renders.
+    pub templar: &'a Templar,
+    /// Takes files that an agent may ask for.
+    pub blobs: &'a Blobs,
+    /// The user that the host's agent runs as, where known: becoming that user is nothing.
+    pub login: Option<String>,
+    /// sudo's password, from the command line.
+    pub become_password: Option<trueup_modules::secret::Secret>,
+    /// `-b`.
+    pub become_all: bool,
+}
+
+/// One item of a step, or the step itself where there is no loop.
+pub struct Item {
+    /// What is shown for it.
+    pub label: Option<String>,
+    /// Its variables.
+    pub view: View,
+    /// What it comes to.
+    pub work: Work,
+}
+
+/// What an item comes to.
+pub enum Work {
+    /// A condition does not hold.
+    Skip(String),
+    /// In a preview: unknown.
+    Unknown(Why),
+    /// A task for an agent, or for the controller.
+    Task(Box<WireTask>),
+    /// It can't be rendered.
+    Error(LowerError),
+}
+
+impl Lower<'_> {
+    /// The variables that a step's keywords give it, the strongest first: task, blocks, `vars_files`, play.
+    pub fn task_vars(&self, step: &Step) -> Vec<Arc<Map>> {
+        let plan = &self.program.plays[step.play];
+        let of = |common: &Common| Arc::new(mapping(&common.vars));
+        let mut layers: Vec<Arc<Map>> = step.scopes(self.program).skip(1).map(of).collect();
+        layers.reverse();
+        layers.extend(plan.vars_files.iter().rev().filter_map(Node::as_map).map(|map| Arc::new(mapping(map))));
+        layers.push(of(&plan.play.common));
+        layers
+    }
+
+    /// The items of a step, each with its conditions applied.
+    pub fn items(&self, step: &Step, view: &View) -> Result<Vec<Item>, LowerError> {
+        let vars = view.clone().shared();
+        let Some(looping) = &step.task.looping else {
+            return Ok(vec![self.item(step, view.clone(), None)]);
+        };
+        // A condition that holds the step off altogether must not need the loop's list.
+        let list = match self.list(&looping.over, &vars) {
+            Ok(list) => list,
+            Err(error) => match self.holds(step, &vars) {
+                Ok(Some(because)) => return Ok(vec![Item { label: None, view: view.clone(), work: Work::Skip(because) }]),
+                _ => return Err(error),
+            },
+        };
+        let control = &looping.control;
+        let name = control.loop_var.as_ref().map_or("item", |name| &name.value);
+        let mut items = Vec::new();
+        for (at, value) in list.into_iter().enumerate() {
+            let mut magic = Map::new();
+            if let Some(index) = &control.index_var {
+                magic.insert(index.value.clone(), Value::Int(i64::try_from(at).unwrap_or(i64::MAX)));
+            }
+            magic.insert("ansible_loop_var".into(), Value::Str(name.into()));
+            magic.insert(name.into(), value.clone());
+            let view = view.clone().with(magic);
+            let label = match &control.label {
+                Some(label) => self.templar.resolve(&label.to_value(), &view.clone().shared())?,
+                None => value,
+            };
+            items.push(self.item(step, view, Some(show(&label))));
+        }
+        Ok(items)
+    }
+
+    fn list(&self, over: &LoopOver, vars: &Arc<dyn Lookup>) -> Result<Vec<Value>, LowerError> {
+        let (node, flatten) = match over {
+            LoopOver::List(node) => (node, false),
+            LoopOver::Lookup(name, node) if matches!(name.value.as_str(), "items" | "list") => (node, name.value == "items"),
+            LoopOver::Lookup(name, _) => {
+                let message = format!("`with_{}` is not supported yet; write it as a `loop`", name.value);
+                return Err(LowerError::Value(name.span.clone(), message));
+            }
+        };
+        match self.templar.resolve(&node.to_value(), vars)? {
+            Value::List(items) if flatten => Ok(items
+                .into_iter()
+                .flat_map(|item| match item {
+                    Value::List(inner) => inner,
+                    single => vec![single],
+                })
+                .collect()),
+            Value::List(items) => Ok(items),
+            Value::Unknown(why) => Err(LowerError::Unknown(why)),
+            other if flatten => Ok(vec![other]),
+            other => Err(LowerError::Value(node.span.clone(), format!("`loop` needs a list, and this is {}", kind(&other)))),
+        }
+    }
+
+    fn item(&self, step: &Step, view: View, label: Option<String>) -> Item {
+        let vars = view.clone().shared();
+        let work = match self.holds(step, &vars) {
+            Ok(Some(because)) => Work::Skip(because),
+            Ok(None) => match self.task(step, &vars) {
+                Ok(task) => Work::Task(Box::new(task)),
+                Err(LowerError::Unknown(why)) => Work::Unknown(why),
+                Err(error) => Work::Error(error),
+            },
+            Err(LowerError::Unknown(why)) => Work::Unknown(why),
+            Err(error) => Work::Error(error),
+        };
+        Item { label, view, work }
+    }
+
+    /// The first condition that does not hold.
+    fn holds(&self, step: &Step, vars: &Arc<dyn Lookup>) -> Result<Option<String>, LowerError> {
+        let blocks = step.blocks.iter().flat_map(|(block, _)| &block.when);
+        for condition in blocks.chain(&step.task.when) {
+            match self.templar.condition(&condition.text, &condition.span, vars)? {
+                Truth::Yes => {}
+                Truth::No => return Ok(Some(condition.text.clone())),
+                Truth::Unknown(why) => return Err(LowerError::Unknown(why)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether all conditions hold; an empty list does.
+    pub fn all(&self, conditions: &[Condition], vars: &Arc<dyn Lookup>) -> Result<Truth, LowerError> {
+        for condition in conditions {
+            match self.templar.condition(&condition.text, &condition.span, vars)? {
+                Truth::Yes => {}
+                other => return Ok(other),
+            }
+        }
+        Ok(Truth::Yes)
+    }
+
+    fn task(&self, step: &Step, vars: &Arc<dyn Lookup>) -> Result<WireTask, LowerError> {
+        let params = self.params(step, vars)?;
+        Ok(WireTask {
+            id: 0,
+            name: self.name(step, vars),
+            module: step.entry.name.into(),
+            params: Json::Object(params),
+            become_: self.escalation(step, vars)?,
+            environment: self.environment(step, vars)?,
+        })
+    }
+
+    /// The task's name for people; as written where it can't be rendered.
+    pub fn name(&self, step: &Step, vars: &Arc<dyn Lookup>) -> String {
+        match step.task.common.name.as_ref().map(|name| &name.value) {
+            Some(Field::Template(template)) => match self.templar.render(template, vars) {
+                Ok(value @ (Value::Str(_) | Value::Int(_))) => show(&value),
+                _ => template.text.clone(),
+            },
+            _ => step.name(),
+        }
+    }
+
+    fn params(&self, step: &Step, vars: &Arc<dyn Lookup>) -> Result<JsonMap<String, Json>, LowerError> {
+        let args = &step.task.args;
+        let mut params = Map::new();
+        if let Some(template) = &args.rendered {
+            match self.templar.render(template, vars)? {
+                Value::Map(map) => params.extend(map),
+                Value::Unknown(why) => return Err(LowerError::Unknown(why)),
+                other => return Err(LowerError::Value(template.span.clone(), format!("`args` must be a dictionary, and this is {}", kind(&other)))),
+            }
+        }
+        if let (Some(name), Some(node)) = (step.entry.free_form, &args.free_form) {
+            params.insert(name.into(), self.templar.resolve(&node.to_value(), vars)?);
+        }
+        if step.entry.name == "assert" || step.entry.name == "debug" {
+            return self.expressions(step, vars);
+        }
+        for (name, entry) in &args.params {
+            let value = match (name.as_str(), entry.value.file_mode()) {
+                ("mode" | "directory_mode", Ok(mode)) if !entry.value.is_template() => Value::Str(mode),
+                _ => self.templar.resolve(&entry.value.to_value(), vars)?,
+            };
+            if value != Value::Omit {
+                params.insert(name.clone(), value);
+            }
+        }
+        match step.entry.name {
+            "template" => self.template(step, &mut params, vars)?,
+            "copy" => self.copy(step, &mut params)?,
+            _ => {}
+        }
+        params.into_iter().map(|(name, value)| Ok((name, to_json(&value).map_err(LowerError::Unknown)?))).collect()
+    }
+
+    /// The two modules whose parameters are expressions: they are evaluated here.
+    fn expressions(&self, step: &Step, vars: &Arc<dyn Lookup>) -> Result<JsonMap<String, Json>, LowerError> {
+        let mut params = JsonMap::new();
+        for (name, entry) in &step.task.args.params {
+            let value = match (step.entry.name, name.as_str()) {
+                ("assert", "that") => self.assertions(&entry.value, vars)?,
+                ("debug", "var") => {
+                    let text = entry.value.as_scalar().map(|scalar| scalar.text.clone()).unwrap_or_default();
+                    let value = self.templar.expression(&text, &entry.value.span, vars)?;
+                    let value = self.templar.resolve(&value, vars)?;
+                    params.insert("value".into(), to_json(&value).map_err(LowerError::Unknown)?);
+                    json!(text)
+                }
+                _ => {
+                    let value = self.templar.resolve(&entry.value.to_value(), vars)?;
+                    to_json(&value).map_err(LowerError::Unknown)?
+                }
+            };
+            params.insert(name.clone(), value);
+        }
+        Ok(params)
+    }
+
+    fn assertions(&self, that: &Node, vars: &Arc<dyn Lookup>) -> Result<Json, LowerError> {
+        let nodes = that.as_seq().map_or_else(|| vec![that], |list| list.iter().collect());
+        let mut checked = Vec::new();
+        for node in nodes {
+            let text = node.as_scalar().map(|scalar| scalar.text.clone()).unwrap_or_default();
+            let holds = match self.templar.condition(&text, &node.span, vars)? {
+                Truth::Yes => true,
+                Truth::No => false,
+                Truth::Unknown(why) => return Err(LowerError::Unknown(why)),
+            };
+            checked.push(json!({"expression": text, "holds": holds}));
+        }
+        Ok(Json::Array(checked))
+    }
+
+    /// `template`: the file is rendered here; the agent gets its content.
+    fn template(&self, step: &Step, params: &mut Map, vars: &Arc<dyn Lookup>) -> Result<(), LowerError> {
+        let mut flag = |name: &str, default: bool| match params.shift_remove(name) {
+            Some(Value::Bool(flag)) => flag,
+            _ => default,
+        };
+        let whitespace = Whitespace::File { trim_blocks: flag("trim_blocks", true), lstrip_blocks: flag("lstrip_blocks", false) };
+        let Some((path, span)) = self.source_file(step, params, "templates")? else { return Ok(()) };
+        let source = Source::read(&path).map_err(|error| LowerError::Value(span, error.message))?;
+        let whole = Span::new(&source, 0, source.text.len());
+        let content = match self.templar.render_file(&source.text, whitespace, &whole, vars)? {
+            Rendered::Plain(text) => Value::Str(text),
+            Rendered::Secret(secret) => Value::Secret(secret),
+            Rendered::Unknown(why) => return Err(LowerError::Unknown(why)),
+        };
+        params.insert("content".into(), content);
+        Ok(())
+    }
+
+    /// `copy`: the file's hash goes to the agent, its content only if the agent asks for it.
+    fn copy(&self, step: &Step, params: &mut Map) -> Result<(), LowerError> {
+        let Some((path, span)) = self.source_file(step, params, "files")? else { return Ok(()) };
+        let failed = |reason: String| LowerError::Value(span.clone(), format!("cannot read {}: {reason}", path.display()));
+        if path.is_dir() {
+            return Err(failed("copying a directory is not supported yet".into()));
+        }
+        let content = std::fs::read(&path).map_err(|error| failed(error.to_string()))?;
+        let sha256: String = Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
+        params.insert("size".into(), Value::Int(i64::try_from(content.len()).unwrap_or(i64::MAX)));
+        params.insert("sha256".into(), Value::Str(sha256.clone()));
+        self.blobs.add(sha256, path);
+        Ok(())
+    }
+
+    /// Takes `src`: beside the playbook, or in its `templates` or `files`.
+    fn source_file(&self, step: &Step, params: &mut Map, folder: &str) -> Result<Option<(PathBuf, Span)>, LowerError> {
+        let span = step.task.args.params.get("src").map_or(&step.task.span, |entry| &entry.value.span).clone();
+        let name = match params.shift_remove("src") {
+            None => return Ok(None),
+            Some(Value::Str(name)) => name,
+            Some(Value::Unknown(why)) => return Err(LowerError::Unknown(why)),
+            Some(other) => return Err(LowerError::Value(span, format!("`src` must be a path, and this is {}", kind(&other)))),
+        };
+        if let Some(base) = Path::new(&name).file_name() {
+            params.insert("name".into(), Value::Str(base.to_string_lossy().into_owned()));
+        }
+        let dir = &self.program.plays[step.play].dir;
+        let candidates = [dir.join(folder).join(&name), dir.join(&name)];
+        match candidates.iter().find(|path| path.exists()) {
+            Some(path) => Ok(Some((path.clone(), span))),
+            None => Err(LowerError::Value(span, format!("there is no file {} or {}", candidates[1].display(), candidates[0].display()))),
+        }
+    }
+
+    fn escalation(&self, step: &Step, vars: &Arc<dyn Lookup>) -> Result<Option<Become>, LowerError> {
+        let enabled = match self.keyword(step, vars, |common| &common.escalation.enabled)? {
+            Some(enabled) => truthy(&enabled),
+            None => match vars.get("ansible_become") {
+                Some(value) => truthy(&self.templar.resolve(value, vars)?),
+                None => self.become_all,
+            },
+        };
+        if !enabled {
+            return Ok(None);
+        }
+        let user = match self.keyword(step, vars, |common| &common.escalation.user)? {
+            Some(user) => show(&user),
+            None => match vars.get("ansible_become_user") {
+                Some(value) => show(&self.templar.resolve(value, vars)?),
+                None => "root".into(),
+            },
+        };
+        if self.login.as_ref() == Some(&user) {
+            return Ok(None);
+        }
+        let mut password = self.become_password.as_ref().map(|password| password.expose().to_owned());
+        for name in ["ansible_become_password", "ansible_become_pass", "ansible_sudo_pass"] {
+            if let Some(value) = vars.get(name) {
+                password = Some(match self.templar.resolve(value, vars)? {
+                    Value::Secret(secret) => secret.expose().to_owned(),
+                    other => show(&other),
+                });
+                break;
+            }
+        }
+        Ok(Some(Become { user, password }))
+    }
+
+    fn environment(&self, step: &Step, vars: &Arc<dyn Lookup>) -> Result<BTreeMap<String, Json>, LowerError> {
+        let mut environment = BTreeMap::new();
+        for node in step.scopes(self.program).flat_map(|common| &common.environment) {
+            match self.templar.resolve(&node.to_value(), vars)? {
+                Value::Map(map) => {
+                    for (name, value) in map {
+                        let value = match to_json(&value).map_err(LowerError::Unknown)? {
+                            secret @ Json::Object(_) => secret,
+                            Json::String(text) => Json::String(text),
+                            other => Json::String(other.to_string()),
+                        };
+                        environment.insert(name, value);
+                    }
+                }
+                Value::Unknown(why) => return Err(LowerError::Unknown(why)),
+                other => return Err(LowerError::Value(node.span.clone(), format!("`environment` must be a dictionary, and this is {}", kind(&other)))),
+            }
+        }
+        Ok(environment)
+    }
+
+    /// An inherited keyword, rendered.
+    pub fn keyword<'s, T: Clone + Into<KeywordValue> + 's>(
+        &'s self,
+        step: &'s Step,
+        vars: &Arc<dyn Lookup>,
+        keyword: impl Fn(&'s Common) -> &'s Opt<T>,
+    ) -> Result<Option<Value>, LowerError> {
+        match step.inherited(self.program, keyword) {
+            None => Ok(None),
+            Some(Field::Known(known)) => Ok(Some(known.clone().into().0)),
+            Some(Field::Template(template)) => self.render(template, vars).map(Some),
+        }
+    }
+
+    /// A template's value, which must be known.
+    pub fn render(&self, template: &Template, vars: &Arc<dyn Lookup>) -> Result<Value, LowerError> {
+        match self.templar.render(template, vars)? {
+            Value::Unknown(why) => Err(LowerError::Unknown(why)),
+            value => Ok(value),
+        }
+    }
+
+    /// Whether a boolean keyword is on.
+    pub fn flag<'s>(
+        &'s self,
+        step: &'s Step,
+        vars: &Arc<dyn Lookup>,
+        keyword: impl Fn(&'s Common) -> &'s Opt<bool>,
+    ) -> Result<bool, LowerError> {
+        Ok(self.keyword(step, vars, keyword)?.is_some_and(|value| truthy(&value)))
+    }
+}
+
+/// The value of a keyword that needed no rendering.
+pub struct KeywordValue(Value);
+
+impl From<bool> for KeywordValue {
+    fn from(flag: bool) -> Self {
+        Self(Value::Bool(flag))
+    }
+}
+
+impl From<String> for KeywordValue {
+    fn from(text: String) -> Self {
+        Self(Value::Str(text))
+    }
+}
+
+/// The variables of a dictionary in a playbook.
+pub fn mapping(map: &crate::yaml::Mapping) -> Map {
+    map.iter().map(|(name, entry)| (name.clone(), entry.value.to_value())).collect()
+}
+
+/// As Ansible reads a boolean keyword from a template.
+pub fn truthy(value: &Value) -> bool {
+    match value {
+        Value::Bool(flag) => *flag,
+        Value::Int(int) => *int != 0,
+        Value::Str(text) => matches!(text.to_lowercase().as_str(), "yes" | "true" | "on" | "1" | "y" | "t"),
+        _ => false,
+    }
+}
+
+/// A value as text, for labels and names. A secret is not shown.
+pub fn show(value: &Value) -> String {
+    match value {
+        Value::Str(text) => text.clone(),
+        Value::Secret(_) => trueup_modules::secret::REDACTED.into(),
+        Value::Unknown(why) => format!("({why})"),
+        other => {
+            let mut json = to_json(other).unwrap_or_default();
+            super::json::redact(&mut json);
+            json.to_string()
+        }
+    }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Int(_) | Value::Float(_) => "a number",
+        Value::Str(_) | Value::Template(_) => "a text",
+        Value::Secret(_) => "a secret",
+        Value::Unknown(_) => "not known yet",
+        Value::Omit => "omitted",
+        Value::List(_) => "a list",
+        Value::Map(_) => "a dictionary",
+    }
+}

@@ -1,0 +1,161 @@
+//! Running a program: the speculative linear strategy.
+//!
+//! `linear` means what Ansible means: no host begins a task before all hosts have finished the one before. But a task that
+//! changes nothing imposes no order. So every host gets the tasks that it has left as one batch to *plan*, and answers `ok`
+//! until the first that would change something. Up to the earliest such task over all hosts (the frontier), everything is
+//! as a strictly linear run would have found it, and final. At the frontier the task is applied, and what was planned
+//! beyond it is forgotten. A run that changes nothing costs one round trip per host.
+
+mod blocks;
+mod controller;
+mod fleet;
+mod json;
+mod judge;
+mod lower;
+mod run;
+mod vars;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use trueup_modules::secret::Secret;
+
+use crate::compile::{self, Selection};
+use crate::connect::{Agents, HostKeys};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::inventory::{self, Inventory};
+use crate::playbook;
+use crate::source::{Source, Span};
+use crate::template::Templar;
+use crate::value::{Map, Value};
+use crate::vault::VaultPasswords;
+use crate::yaml;
+
+pub use run::run;
+
+/// What the command line says.
+pub struct Options {
+    /// Show what would be done, and do nothing.
+    pub preview: bool,
+    /// `-i`, the later adds to the earlier.
+    pub inventories: Vec<String>,
+    /// Playbooks, run one after the other.
+    pub playbooks: Vec<PathBuf>,
+    /// `--limit`.
+    pub limit: Option<String>,
+    /// `--tags`.
+    pub tags: Vec<String>,
+    /// `--skip-tags`.
+    pub skip_tags: Vec<String>,
+    /// `-e`: each `k=v …`, JSON or YAML, or `@file`.
+    pub extra_vars: Vec<String>,
+    /// What opens vaults.
+    pub vault_passwords: VaultPasswords,
+    /// How many hosts are worked on at the same time.
+    pub forks: usize,
+    /// How host keys are checked; strictly by default.
+    pub host_keys: Option<HostKeys>,
+    /// As `ssh -F`.
+    pub ssh_config: Option<PathBuf>,
+    /// Login name where the inventory has none.
+    pub user: Option<String>,
+    /// Private key where the inventory has none.
+    pub private_key: Option<PathBuf>,
+    /// Passwords that were asked for.
+    pub ask: Passwords,
+    /// `-b`: become root where nothing else is said.
+    pub become_: bool,
+    /// The agents at hand.
+    pub agents: Agents,
+}
+
+/// Passwords that were typed.
+#[derive(Default)]
+pub struct Passwords {
+    /// For SSH.
+    pub connection: Option<Secret>,
+    /// For sudo.
+    pub become_: Option<Secret>,
+}
+
+/// What [`compile`] makes and [`run`] takes.
+pub struct Program {
+    compiled: compile::Program,
+    inventory: Inventory,
+    templar: Templar,
+    extra: Map,
+    dir: PathBuf,
+}
+
+/// Reads and compiles what the options name. `None`, or errors among the diagnostics: nothing may run.
+pub fn compile(options: &Options, diagnostics: &mut Diagnostics) -> Option<Program> {
+    let mut playbooks = Vec::new();
+    for path in &options.playbooks {
+        match Source::read(path) {
+            Ok(source) => playbooks.push(playbook::parse(&source, &options.vault_passwords, diagnostics)),
+            Err(error) => diagnostics.push(error),
+        }
+    }
+    let dir = options.playbooks.first().and_then(|path| path.parent()).unwrap_or(Path::new(""));
+    let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+    let request = inventory::Request {
+        sources: &options.inventories,
+        playbook_dir: Some(dir),
+        vault: &options.vault_passwords,
+    };
+    let inventory = inventory::load(request, diagnostics);
+    let extra = extra_vars(&options.extra_vars, &options.vault_passwords, diagnostics);
+    let templar = Templar::new(dir);
+    let selection = Selection {
+        limit: options.limit.clone(),
+        tags: options.tags.clone(),
+        skip_tags: options.skip_tags.clone(),
+        vault: options.vault_passwords.clone(),
+    };
+    let compiled = compile::compile(&playbooks, &inventory, &templar, &selection, diagnostics);
+    (!diagnostics.has_errors()).then(|| Program { compiled, inventory, templar, extra, dir: dir.into() })
+}
+
+/// `-e`, each in the three forms that Ansible takes.
+fn extra_vars(given: &[String], vault: &VaultPasswords, diagnostics: &mut Diagnostics) -> Map {
+    let mut extra = Map::new();
+    for text in given {
+        let source = match text.strip_prefix('@') {
+            Some(path) => match Source::read(Path::new(path)) {
+                Ok(source) => source,
+                Err(error) => {
+                    diagnostics.push(error);
+                    continue;
+                }
+            },
+            None => Arc::new(Source { path: "<command line>".into(), text: text.clone() }),
+        };
+        if text.starts_with(['@', '{', '[']) || text.contains(": ") {
+            match yaml::load(&source, vault, diagnostics).as_ref().and_then(yaml::Node::as_map) {
+                Some(map) => extra.extend(lower::mapping(map)),
+                None => diagnostics.push(Diagnostic::error("extra variables must be a dictionary").at(&Span::new(&source, 0, 1))),
+            }
+            continue;
+        }
+        for word in text.split_whitespace() {
+            match word.split_once('=') {
+                Some((name, value)) => drop(extra.insert(name.into(), scalar(value))),
+                None => diagnostics.push(
+                    Diagnostic::error(format!("`{word}` is not a variable"))
+                        .at(&Span::new(&source, 0, text.len()))
+                        .hint("write -e name=value, -e '{\"name\": value}' or -e @file.yml"),
+                ),
+            }
+        }
+    }
+    extra
+}
+
+/// `-e tde=true` is meant as a boolean; all else that `k=v` gives is text, as in Ansible.
+fn scalar(text: &str) -> Value {
+    match text {
+        "true" | "True" => Value::Bool(true),
+        "false" | "False" => Value::Bool(false),
+        text => Value::Str(text.into()),
+    }
+}

@@ -1,0 +1,165 @@
+//! A host's agent as the controller sees it: batches in, outcomes out.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use trueup_modules::edit::Progress;
+use trueup_modules::system::Stream;
+use trueup_modules::wire::{self, BLOB_CHUNK, Batch, Frame, Mode, Outcome, PREAMBLE, Reply, Request, Task, WireError};
+
+use crate::connect::{self, Agents, ConnectError, Connection, Session, Way};
+
+/// Files of the controller by the SHA-256 of their content, for when an agent asks for one.
+#[derive(Clone, Default)]
+pub struct Blobs(Arc<Mutex<HashMap<String, PathBuf>>>);
+
+impl Blobs {
+    /// Announces a file.
+    pub fn add(&self, sha256: String, path: PathBuf) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(sha256, path);
+    }
+    fn get(&self, sha256: &str) -> Option<PathBuf> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(sha256).cloned()
+    }
+}
+
+/// Why a host was lost.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoteError {
+    /// It could not be reached, or its agent not started.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The agent has ended in the middle of something.
+    #[error("the agent has ended ({0})")]
+    Ended(String),
+    /// It says what it must not.
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    /// It is of another version.
+    #[error("the agent is of version {0}, this program of version {own}", own = env!("CARGO_PKG_VERSION"))]
+    Version(String),
+}
+
+impl RemoteError {
+    /// What the user can do.
+    pub fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Connect(error) => error.hints(),
+            Self::Ended(_) => vec!["run again: what was done stays done".into()],
+            Self::Wire(_) | Self::Version(_) => Vec::new(),
+        }
+    }
+}
+
+/// What a running task tells.
+pub enum Told {
+    /// Its command printed a line.
+    Line(Stream, String),
+    /// It said how far it is.
+    Progress(Progress),
+}
+
+/// A running agent. Its connection ends with it.
+pub struct Remote {
+    session: Session,
+    _connection: Connection,
+    batches: u64,
+    blobs: Blobs,
+    /// Where it is and what was agreed on.
+    pub via: String,
+}
+
+impl Remote {
+    /// Connects and starts the agent.
+    pub async fn open(way: &Way, agents: &Agents, remote_tmp: Option<&str>, blobs: Blobs) -> Result<Self, RemoteError> {
+        let connection = connect::open(way).await?;
+        let via = format!("{} ({})", connection.at(), connection.negotiated());
+        let session = connect::start_agent(&connection, agents, PREAMBLE, remote_tmp).await?;
+        let mut remote = Self { session, _connection: connection, batches: 0, blobs, via };
+        match remote.receive().await? {
+            Frame::Message(Reply::Hello { version }) if version == env!("CARGO_PKG_VERSION") => Ok(remote),
+            Frame::Message(Reply::Hello { version }) => Err(RemoteError::Version(version)),
+            _ => Err(WireError::Malformed("no greeting".into()).into()),
+        }
+    }
+
+    /// Sends a batch and waits for its end. Yields the outcomes by the tasks' numbers, in order.
+    pub async fn batch(
+        &mut self,
+        mode: Mode,
+        tasks: Vec<Task>,
+        told: &mut (dyn FnMut(Told) + Send),
+    ) -> Result<Vec<(u64, Outcome)>, RemoteError> {
+        self.batches += 1;
+        let id = self.batches;
+        self.send(&wire::encode(&Request::Batch(Batch { id, mode, tasks }))).await?;
+        let mut outcomes = Vec::new();
+        loop {
+            match self.receive().await? {
+                Frame::Message(Reply::Task { batch, id: task, outcome }) if batch == id => outcomes.push((task, outcome)),
+                Frame::Message(Reply::Done { batch }) if batch == id => return Ok(outcomes),
+                Frame::Message(Reply::Line { stream, text, .. }) => told(Told::Line(stream, text)),
+                Frame::Message(Reply::Progress { progress, .. }) => told(Told::Progress(progress)),
+                Frame::Message(Reply::Fetch { sha256 }) => self.give(sha256).await?,
+                _ => return Err(WireError::Malformed("an answer to what was not asked".into()).into()),
+            }
+        }
+    }
+
+    /// Sends a file's content in pieces; an empty piece ends it.
+    async fn give(&mut self, sha256: String) -> Result<(), RemoteError> {
+        let opened = match self.blobs.get(&sha256) {
+            Some(path) => tokio::fs::File::open(&path).await.map_err(|error| format!("{}: {error}", path.display())),
+            None => Err("it was not announced".into()),
+        };
+        let mut file = match opened {
+            Ok(file) => file,
+            Err(reason) => return self.send(&wire::encode(&Request::NoBlob { sha256, reason })).await,
+        };
+        let mut piece = vec![0; BLOB_CHUNK];
+        loop {
+            let n = file.read(&mut piece).await.map_err(WireError::Io)?;
+            self.send(&wire::encode_blob(&sha256, &piece[..n])).await?;
+            if n == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn send(&mut self, frame: &[u8]) -> Result<(), RemoteError> {
+        let sent = async {
+            self.session.stdin.write_all(frame).await?;
+            self.session.stdin.flush().await
+        };
+        match sent.await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.ended(error.to_string()).await),
+        }
+    }
+
+    async fn receive(&mut self) -> Result<Frame<Reply>, RemoteError> {
+        let mut head = [0; 4];
+        if let Err(error) = self.session.stdout.read_exact(&mut head).await {
+            return Err(self.ended(error.to_string()).await);
+        }
+        let mut body = vec![0; wire::frame_length(head)?];
+        if let Err(error) = self.session.stdout.read_exact(&mut body).await {
+            return Err(self.ended(error.to_string()).await);
+        }
+        Ok(wire::decode(&body)?)
+    }
+
+    /// Why the stream ended: the agent's last words, if it had any.
+    async fn ended(&mut self, error: String) -> RemoteError {
+        let mut said = vec![0; 2048];
+        let wait = std::time::Duration::from_millis(200);
+        let n = match tokio::time::timeout(wait, self.session.stderr.read(&mut said)).await {
+            Ok(Ok(n)) => n,
+            _ => 0,
+        };
+        let said = String::from_utf8_lossy(&said[..n]).trim().to_owned();
+        RemoteError::Ended(if said.is_empty() { error } else { said })
+    }
+}
