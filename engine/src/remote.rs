@@ -98,7 +98,9 @@ impl Remote {
         let mut outcomes = Vec::new();
         loop {
             match self.receive().await? {
-                Frame::Message(Reply::Task { batch, id: task, outcome }) if batch == id => outcomes.push((task, outcome)),
+                Frame::Message(Reply::Task { batch, id: task, outcome }) if batch == id => {
+                    outcomes.push((task, outcome))
+                }
                 Frame::Message(Reply::Done { batch }) if batch == id => return Ok(outcomes),
                 Frame::Message(Reply::Line { stream, text, .. }) => told(Told::Line(stream, text)),
                 Frame::Message(Reply::Progress { progress, .. }) => told(Told::Progress(progress)),

@@ -42,10 +42,7 @@ pub(super) fn check(program: &Program, templar: &Templar, diagnostics: &mut Diag
     diagnostics.sort();
 }
 
-fn not_yet<'a>(
-    carried: impl Iterator<Item = (&'a String, &'a crate::yaml::Entry)>,
-    diagnostics: &mut Diagnostics,
-) {
+fn not_yet<'a>(carried: impl Iterator<Item = (&'a String, &'a crate::yaml::Entry)>, diagnostics: &mut Diagnostics) {
     for (name, entry) in carried.filter(|(name, _)| NOT_YET.contains(&name.as_str())) {
         diagnostics.push(Diagnostic::error(format!("keyword `{name}` is not supported yet")).at(&entry.key));
     }
@@ -61,12 +58,14 @@ fn params(step: &Step, diagnostics: &mut Diagnostics) {
     if let (Some(node), None) = (&args.free_form, step.entry.free_form) {
         if !node.is_template() {
             let message = format!("`{}` takes parameters, not a text", step.entry.name);
-            diagnostics.push(Diagnostic::error(message).at(&node.span).hint("write each parameter as `name: value` below it"));
+            diagnostics
+                .push(Diagnostic::error(message).at(&node.span).hint("write each parameter as `name: value` below it"));
         }
         return;
     }
     // These are rendered away before the module sees them.
-    let ours = |name: &str| matches!((step.entry.name, name), ("template" | "copy", "src" | "lstrip_blocks" | "trim_blocks"));
+    let ours =
+        |name: &str| matches!((step.entry.name, name), ("template" | "copy", "src" | "lstrip_blocks" | "trim_blocks"));
     let lowered = matches!(step.entry.name, "template" | "copy").then_some("content");
     let names = args.params.keys().map(String::as_str).filter(|name| !ours(name)).chain(free);
     let has_src = args.params.contains_key("src");
@@ -84,8 +83,11 @@ fn params(step: &Step, diagnostics: &mut Diagnostics) {
 
 fn notified(program: &Program, step: &Step, diagnostics: &mut Diagnostics) {
     let of_play = program.steps.iter().filter(|other| other.play == step.play);
-    let handlers: BTreeSet<&str> =
-        of_play.filter_map(|other| other.handler.as_ref()).flat_map(|handler| &handler.names).map(String::as_str).collect();
+    let handlers: BTreeSet<&str> = of_play
+        .filter_map(|other| other.handler.as_ref())
+        .flat_map(|handler| &handler.names)
+        .map(String::as_str)
+        .collect();
     let blocks = step.blocks.iter().flat_map(|(block, _)| &block.notify);
     for notify in step.task.notify.iter().chain(blocks) {
         if let Field::Known(name) = &notify.value {
@@ -109,8 +111,11 @@ fn templates(step: &Step, templar: &Templar, diagnostics: &mut Diagnostics) {
         .chain(&task.failed_when)
         .chain(&task.retry.until)
         .collect();
-    found.extend(conditions.iter().filter_map(|condition| templar.check_expression(&condition.text, &condition.span).err()));
-    let mut nodes: Vec<&Node> = task.args.params.values().chain(task.common.vars.values()).map(|entry| &entry.value).collect();
+    found.extend(
+        conditions.iter().filter_map(|condition| templar.check_expression(&condition.text, &condition.span).err()),
+    );
+    let mut nodes: Vec<&Node> =
+        task.args.params.values().chain(task.common.vars.values()).map(|entry| &entry.value).collect();
     if let Some(looping) = &task.looping {
         let (LoopOver::List(node) | LoopOver::Lookup(_, node)) = &looping.over;
         nodes.push(node);

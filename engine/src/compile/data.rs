@@ -39,7 +39,8 @@ fn words(program: &Program, step: &Step) -> BTreeSet<String> {
     let blocks = step.blocks.iter().flat_map(|(block, _)| &block.when);
     texts_.extend(conditions.chain(blocks).map(|condition| condition.text.clone()));
     texts_.extend(texts(&task.notify));
-    texts_.extend([&task.common.name, &task.delegate_to, &task.common.escalation.user].into_iter().filter_map(template));
+    texts_
+        .extend([&task.common.name, &task.delegate_to, &task.common.escalation.user].into_iter().filter_map(template));
     task.args.params.values().for_each(|entry| node(&entry.value, &mut texts_));
     task.args.free_form.iter().for_each(|free| node(free, &mut texts_));
     texts_.extend(task.args.rendered.iter().map(|template| template.text.clone()));

@@ -13,14 +13,38 @@ use crate::vault::VaultPasswords;
 
 /// Variables that begin with `ansible_` and are not facts: connection variables and magic ones.
 const NOT_FACTS: &[&str] = &[
-    "host", "port", "user", "password", "connection", "check_mode", "diff_mode", "play_name", "play_hosts",
-    "play_hosts_all", "play_batch", "loop", "loop_var", "index_var", "version", "verbosity", "forks", "run_tags",
-    "skip_tags", "inventory_sources", "limit", "role_names", "search_path", "failed_task", "failed_result", "config_file",
+    "host",
+    "port",
+    "user",
+    "password",
+    "connection",
+    "check_mode",
+    "diff_mode",
+    "play_name",
+    "play_hosts",
+    "play_hosts_all",
+    "play_batch",
+    "loop",
+    "loop_var",
+    "index_var",
+    "version",
+    "verbosity",
+    "forks",
+    "run_tags",
+    "skip_tags",
+    "inventory_sources",
+    "limit",
+    "role_names",
+    "search_path",
+    "failed_task",
+    "failed_result",
+    "config_file",
 ];
 
 fn is_fact(word: &str) -> bool {
     word.strip_prefix("ansible_").is_some_and(|name| {
-        !NOT_FACTS.contains(&name) && !["ssh_", "become", "host_key", "private_key", "python"].iter().any(|prefix| name.starts_with(prefix))
+        !NOT_FACTS.contains(&name)
+            && !["ssh_", "become", "host_key", "private_key", "python"].iter().any(|prefix| name.starts_with(prefix))
     })
 }
 

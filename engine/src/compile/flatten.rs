@@ -154,8 +154,12 @@ impl Flattener<'_> {
     fn batches(&mut self, play: &Play, hosts: &[String]) -> Vec<Vec<String>> {
         let size = |batch: &Spanned<Field<Batch>>| match batch.value {
             Field::Known(Batch::Hosts(n)) => Some(usize::try_from(n).unwrap_or(usize::MAX)),
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss,
-                     reason = "a percentage of a number of hosts is one")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                clippy::cast_precision_loss,
+                reason = "a percentage of a number of hosts is one"
+            )]
             Field::Known(Batch::Percent(percent)) => Some((hosts.len() as f64 * percent / 100.0) as usize),
             Field::Template(_) => None,
         };
@@ -163,7 +167,9 @@ impl Flattener<'_> {
         for batch in &play.serial {
             match size(batch) {
                 Some(n) => sizes.push(n.max(1)),
-                None => self.diagnostics.push(Diagnostic::error("templates in `serial` are not supported yet").at(&batch.span)),
+                None => self
+                    .diagnostics
+                    .push(Diagnostic::error("templates in `serial` are not supported yet").at(&batch.span)),
             }
         }
         let mut rest = hosts;
@@ -231,7 +237,15 @@ impl Flattener<'_> {
         let name = task.module.value.as_str();
         let found = builtin::find(name);
         if found.is_none() {
-            let later = ["include_tasks", "import_tasks", "include_role", "import_role", "include_vars", "add_host", "group_by"];
+            let later = [
+                "include_tasks",
+                "import_tasks",
+                "include_role",
+                "import_role",
+                "include_vars",
+                "add_host",
+                "group_by",
+            ];
             let error = Diagnostic::error(match later.contains(&name) {
                 true => format!("`{name}` is not supported yet"),
                 false => format!("there is no module `{}`", task.written),
@@ -314,5 +328,8 @@ pub(super) fn written(field: &Field<String>) -> String {
 }
 
 fn tags(written_tags: &[Spanned<Field<String>>]) -> BTreeSet<String> {
-    written_tags.iter().flat_map(|tag| written(&tag.value).split(',').map(|tag| tag.trim().to_owned()).collect::<Vec<_>>()).collect()
+    written_tags
+        .iter()
+        .flat_map(|tag| written(&tag.value).split(',').map(|tag| tag.trim().to_owned()).collect::<Vec<_>>())
+        .collect()
 }

@@ -107,7 +107,11 @@ impl Step {
     }
 
     /// A keyword's value from the innermost that has one.
-    pub fn inherited<'a, T>(&'a self, program: &'a Program, keyword: impl Fn(&'a Common) -> &'a Opt<T>) -> Option<&'a Field<T>> {
+    pub fn inherited<'a, T>(
+        &'a self,
+        program: &'a Program,
+        keyword: impl Fn(&'a Common) -> &'a Opt<T>,
+    ) -> Option<&'a Field<T>> {
         self.scopes(program).rev().find_map(|common| keyword(common).as_ref()).map(|found| &found.value)
     }
 

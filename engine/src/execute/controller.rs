@@ -12,7 +12,9 @@ pub fn plan(task: &Task) -> Outcome {
     let planned = builtin::find(&task.module)
         .ok_or_else(|| Error::Unsupported(format!("there is no module `{}`", task.module)))
         .and_then(|entry| {
-            entry.load(task.params.clone()).map_err(|problem| Error::Param { name: problem.param, reason: problem.reason })
+            entry
+                .load(task.params.clone())
+                .map_err(|problem| Error::Param { name: problem.param, reason: problem.reason })
         })
         .and_then(|module| module.plan(&Nowhere));
     match planned {

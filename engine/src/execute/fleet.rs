@@ -64,7 +64,13 @@ impl Connections {
     }
 
     /// Reads a host's connection variables.
-    pub fn route(&self, host: &str, vars: &Arc<dyn Lookup>, templar: &Templar, options: &Options) -> Result<Route, String> {
+    pub fn route(
+        &self,
+        host: &str,
+        vars: &Arc<dyn Lookup>,
+        templar: &Templar,
+        options: &Options,
+    ) -> Result<Route, String> {
         let read = Reader { vars, templar };
         let remote_tmp = read.text(&["ansible_remote_tmp", "remote_tmp"])?;
         let local = crate::inventory::LOCALHOST.contains(&host) && read.text(&["ansible_host"])?.is_none();
@@ -86,7 +92,9 @@ impl Connections {
             host: read.text(&["ansible_host", "ansible_ssh_host"])?,
             port: number(&["ansible_port", "ansible_ssh_port"])?.and_then(|port| u16::try_from(port).ok()),
             user: read.text(&["ansible_user", "ansible_ssh_user"])?.or_else(|| options.user.clone()),
-            password: read.secret(&["ansible_password", "ansible_ssh_pass", "ansible_ssh_password"])?.or_else(|| options.ask.connection.clone()),
+            password: read
+                .secret(&["ansible_password", "ansible_ssh_pass", "ansible_ssh_password"])?
+                .or_else(|| options.ask.connection.clone()),
             identity_file: read
                 .text(&["ansible_ssh_private_key_file", "ansible_private_key_file"])?
                 .map(|path| self.home(&path))
@@ -136,7 +144,11 @@ impl Reader<'_> {
     fn value(&self, names: &[&str]) -> Result<Option<Value>, String> {
         match names.iter().find_map(|name| self.vars.get(name)) {
             None | Some(Value::Null | Value::Omit) => Ok(None),
-            Some(value) => self.templar.resolve(value, self.vars).map(Some).map_err(|error| format!("{error}\n  at {}", error.span)),
+            Some(value) => self
+                .templar
+                .resolve(value, self.vars)
+                .map(Some)
+                .map_err(|error| format!("{error}\n  at {}", error.span)),
         }
     }
 

@@ -73,7 +73,14 @@ impl Judged {
 }
 
 /// Judges an item. `task` is the name that a preview waits for; `pending` is what it waits for elsewhere.
-pub fn judge(lower: &Lower<'_>, step: &Step, item: &Item, outcome: Option<&Outcome>, task: &str, pending: Option<&Why>) -> Judged {
+pub fn judge(
+    lower: &Lower<'_>,
+    step: &Step,
+    item: &Item,
+    outcome: Option<&Outcome>,
+    task: &str,
+    pending: Option<&Why>,
+) -> Judged {
     let judged = match (&item.work, outcome) {
         (Work::Skip(because), _) => Judged::new(Status::Skipped { because: because.clone() }, Answer::default()),
         (Work::Unknown(why), _) => Judged::new(Status::Unknown(why.clone()), Answer::default()),
@@ -112,7 +119,9 @@ fn failed(error: String, hint: Option<String>, explanation: Option<String>) -> S
 
 /// `changed_when` and `failed_when`, which see the result under the name that it is registered by.
 fn conditions(lower: &Lower<'_>, step: &Step, item: &Item, mut judged: Judged) -> Judged {
-    let constant = |conditions: &[crate::playbook::Condition]| conditions.iter().all(|one| matches!(one.text.as_str(), "true" | "false"));
+    let constant = |conditions: &[crate::playbook::Condition]| {
+        conditions.iter().all(|one| matches!(one.text.as_str(), "true" | "false"))
+    };
     let waits = matches!(judged.status, Status::Would | Status::Unknown(_));
     if !step.task.changed_when.is_empty() && !judged.failed() && (!waits || constant(&step.task.changed_when)) {
         match lower.all(&step.task.changed_when, &item.view.clone().with(own(step, &judged)).shared()) {

@@ -108,7 +108,9 @@ impl Lower<'_> {
         let list = match self.list(&looping.over, &vars) {
             Ok(list) => list,
             Err(error) => match self.holds(step, &vars) {
-                Ok(Some(because)) => return Ok(vec![Item { label: None, view: view.clone(), work: Work::Skip(because) }]),
+                Ok(Some(because)) => {
+                    return Ok(vec![Item { label: None, view: view.clone(), work: Work::Skip(because) }]);
+                }
                 _ => return Err(error),
             },
         };
@@ -135,7 +137,9 @@ impl Lower<'_> {
     fn list(&self, over: &LoopOver, vars: &Arc<dyn Lookup>) -> Result<Vec<Value>, LowerError> {
         let (node, flatten) = match over {
             LoopOver::List(node) => (node, false),
-            LoopOver::Lookup(name, node) if matches!(name.value.as_str(), "items" | "list") => (node, name.value == "items"),
+            LoopOver::Lookup(name, node) if matches!(name.value.as_str(), "items" | "list") => {
+                (node, name.value == "items")
+            }
             LoopOver::Lookup(name, _) => {
                 let message = format!("`with_{}` is not supported yet; write it as a `loop`", name.value);
                 return Err(LowerError::Value(name.span.clone(), message));
@@ -152,7 +156,9 @@ impl Lower<'_> {
             Value::List(items) => Ok(items),
             Value::Unknown(why) => Err(LowerError::Unknown(why)),
             other if flatten => Ok(vec![other]),
-            other => Err(LowerError::Value(node.span.clone(), format!("`loop` needs a list, and this is {}", kind(&other)))),
+            other => {
+                Err(LowerError::Value(node.span.clone(), format!("`loop` needs a list, and this is {}", kind(&other))))
+            }
         }
     }
 
@@ -225,7 +231,12 @@ impl Lower<'_> {
             match self.templar.render(template, vars)? {
                 Value::Map(map) => params.extend(map),
                 Value::Unknown(why) => return Err(LowerError::Unknown(why)),
-                other => return Err(LowerError::Value(template.span.clone(), format!("`args` must be a dictionary, and this is {}", kind(&other)))),
+                other => {
+                    return Err(LowerError::Value(
+                        template.span.clone(),
+                        format!("`args` must be a dictionary, and this is {}", kind(&other)),
+                    ));
+                }
             }
         }
         if let (Some(name), Some(node)) = (step.entry.free_form, &args.free_form) {
@@ -295,7 +306,8 @@ impl Lower<'_> {
             Some(Value::Bool(flag)) => flag,
             _ => default,
         };
-        let whitespace = Whitespace::File { trim_blocks: flag("trim_blocks", true), lstrip_blocks: flag("lstrip_blocks", false) };
+        let whitespace =
+            Whitespace::File { trim_blocks: flag("trim_blocks", true), lstrip_blocks: flag("lstrip_blocks", false) };
         let Some((path, span)) = self.source_file(step, params, "templates")? else { return Ok(()) };
         let source = Source::read(&path).map_err(|error| LowerError::Value(span, error.message))?;
         let whole = Span::new(&source, 0, source.text.len());
@@ -311,7 +323,8 @@ impl Lower<'_> {
     /// `copy`: the file's hash goes to the agent, its content only if the agent asks for it.
     fn copy(&self, step: &Step, params: &mut Map) -> Result<(), LowerError> {
         let Some((path, span)) = self.source_file(step, params, "files")? else { return Ok(()) };
-        let failed = |reason: String| LowerError::Value(span.clone(), format!("cannot read {}: {reason}", path.display()));
+        let failed =
+            |reason: String| LowerError::Value(span.clone(), format!("cannot read {}: {reason}", path.display()));
         if path.is_dir() {
             return Err(failed("copying a directory is not supported yet".into()));
         }
@@ -330,7 +343,9 @@ impl Lower<'_> {
             None => return Ok(None),
             Some(Value::Str(name)) => name,
             Some(Value::Unknown(why)) => return Err(LowerError::Unknown(why)),
-            Some(other) => return Err(LowerError::Value(span, format!("`src` must be a path, and this is {}", kind(&other)))),
+            Some(other) => {
+                return Err(LowerError::Value(span, format!("`src` must be a path, and this is {}", kind(&other))));
+            }
         };
         if let Some(base) = Path::new(&name).file_name() {
             params.insert("name".into(), Value::Str(base.to_string_lossy().into_owned()));
@@ -339,7 +354,10 @@ impl Lower<'_> {
         let candidates = [dir.join(folder).join(&name), dir.join(&name)];
         match candidates.iter().find(|path| path.exists()) {
             Some(path) => Ok(Some((path.clone(), span))),
-            None => Err(LowerError::Value(span, format!("there is no file {} or {}", candidates[1].display(), candidates[0].display()))),
+            None => Err(LowerError::Value(
+                span,
+                format!("there is no file {} or {}", candidates[1].display(), candidates[0].display()),
+            )),
         }
     }
 
@@ -392,7 +410,12 @@ impl Lower<'_> {
                     }
                 }
                 Value::Unknown(why) => return Err(LowerError::Unknown(why)),
-                other => return Err(LowerError::Value(node.span.clone(), format!("`environment` must be a dictionary, and this is {}", kind(&other)))),
+                other => {
+                    return Err(LowerError::Value(
+                        node.span.clone(),
+                        format!("`environment` must be a dictionary, and this is {}", kind(&other)),
+                    ));
+                }
             }
         }
         Ok(environment)

@@ -98,11 +98,8 @@ pub fn compile(options: &Options, diagnostics: &mut Diagnostics) -> Option<Progr
     }
     let dir = options.playbooks.first().and_then(|path| path.parent()).unwrap_or(Path::new(""));
     let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
-    let request = inventory::Request {
-        sources: &options.inventories,
-        playbook_dir: Some(dir),
-        vault: &options.vault_passwords,
-    };
+    let request =
+        inventory::Request { sources: &options.inventories, playbook_dir: Some(dir), vault: &options.vault_passwords };
     let inventory = inventory::load(request, diagnostics);
     let extra = extra_vars(&options.extra_vars, &options.vault_passwords, diagnostics);
     let templar = Templar::new(dir);
@@ -133,7 +130,8 @@ fn extra_vars(given: &[String], vault: &VaultPasswords, diagnostics: &mut Diagno
         if text.starts_with(['@', '{', '[']) || text.contains(": ") {
             match yaml::load(&source, vault, diagnostics).as_ref().and_then(yaml::Node::as_map) {
                 Some(map) => extra.extend(lower::mapping(map)),
-                None => diagnostics.push(Diagnostic::error("extra variables must be a dictionary").at(&Span::new(&source, 0, 1))),
+                None => diagnostics
+                    .push(Diagnostic::error("extra variables must be a dictionary").at(&Span::new(&source, 0, 1))),
             }
             continue;
         }

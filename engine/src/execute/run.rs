@@ -128,7 +128,8 @@ impl Run {
     fn new(shared: Arc<Shared>, connections: Connections, events: Sender<Event>) -> Self {
         let program = &shared.program;
         let compiled = &program.compiled;
-        let members: Vec<HashSet<String>> = compiled.plays.iter().map(|play| play.hosts.iter().cloned().collect()).collect();
+        let members: Vec<HashSet<String>> =
+            compiled.plays.iter().map(|play| play.hosts.iter().cloned().collect()).collect();
         let mut names: Vec<&String> = Vec::new();
         for host in compiled.plays.iter().flat_map(|play| &play.hosts) {
             if !names.contains(&host) {
@@ -283,7 +284,10 @@ impl Run {
             }
             if self.hosts[at].play != Some(step.play) {
                 // A play begins only when the one before is concluded: failures and notifications are its own.
-                if !self.hosts[at].planned.is_empty() && self.hosts[at].planned.iter().any(|planned| steps[planned.step].play != step.play) && false {
+                if !self.hosts[at].planned.is_empty()
+                    && self.hosts[at].planned.iter().any(|planned| steps[planned.step].play != step.play)
+                    && false
+                {
                     return;
                 }
                 if self.hosts[at].planned.is_empty() {
@@ -301,7 +305,8 @@ impl Run {
                 seen_elsewhere += 1;
             }
             let reads_others = words.contains("hostvars") && elsewhere.iter().any(|name| words.contains(*name));
-            let waits = (words.iter().any(|word| written.contains(word.as_str())) || reads_others) && !self.skipped_anyway(at, index, &written, &elsewhere);
+            let waits = (words.iter().any(|word| written.contains(word.as_str())) || reads_others)
+                && !self.skipped_anyway(at, index, &written, &elsewhere);
             if waits {
                 return;
             }
@@ -356,7 +361,8 @@ impl Run {
 
     fn first_alive(&self, play: usize) -> Option<&str> {
         let order = &self.shared.program.compiled.plays[play].hosts;
-        let alive = |name: &&String| self.hosts.iter().any(|host| &host.name == *name && !host.gone && !host.control.failed);
+        let alive =
+            |name: &&String| self.hosts.iter().any(|host| &host.name == *name && !host.gone && !host.control.failed);
         order.iter().find(alive).map(String::as_str)
     }
 
@@ -391,7 +397,8 @@ impl Run {
             _ => None,
         };
         let outcomes: Vec<Option<Outcome>> = items.iter().map(compute).collect();
-        let remote = items.iter().zip(&outcomes).any(|(item, outcome)| matches!(item.work, Work::Task(_)) && outcome.is_none());
+        let remote =
+            items.iter().zip(&outcomes).any(|(item, outcome)| matches!(item.work, Work::Task(_)) && outcome.is_none());
         let once = self.once(step);
         let solo = ((acts.is_some() || once || !step.task.retry.until.is_empty()) && remote).then_some(Solo { acts });
         Planned { step: index, items, outcomes, solo, began: Instant::now() }
@@ -424,7 +431,13 @@ impl Run {
         if let (Ok(route), Some(run)) = (&route, self.hosts.iter_mut().find(|run| run.name == host)) {
             run.login.clone_from(&route.login);
         }
-        Errand { host: host.into(), route, slot: self.connections.slot(host), opener: self.connections.opener(), events: self.events.clone() }
+        Errand {
+            host: host.into(),
+            route,
+            slot: self.connections.slot(host),
+            opener: self.connections.opener(),
+            events: self.events.clone(),
+        }
     }
 
     /// Concludes what is known up to and at the frontier, step by step. True if a failure changed the way ahead.
@@ -467,7 +480,10 @@ impl Run {
         let judged: Vec<Judged> = {
             let lower = self.lower(&self.hosts[at]);
             let each = planned.items.iter().zip(&planned.outcomes);
-            each.map(|(item, outcome)| judge(&lower, step, item, outcome.as_ref(), &name, pending.as_ref().filter(|_| shared.options.preview))).collect()
+            each.map(|(item, outcome)| {
+                judge(&lower, step, item, outcome.as_ref(), &name, pending.as_ref().filter(|_| shared.options.preview))
+            })
+            .collect()
         };
         self.announce(planned.step, &name).await;
         let notified = self.settle(at, &planned, &name, judged).await;
@@ -604,7 +620,15 @@ impl Run {
         }
     }
 
-    async fn report(&mut self, at: usize, planned: &Planned, info: &TaskInfo, item: Option<String>, one: Judged, no_log: bool) {
+    async fn report(
+        &mut self,
+        at: usize,
+        planned: &Planned,
+        info: &TaskInfo,
+        item: Option<String>,
+        one: Judged,
+        no_log: bool,
+    ) {
         let recap = &mut self.hosts[at].recap;
         match &one.status {
             Status::Ok => recap.ok += 1,
@@ -621,12 +645,9 @@ impl Run {
             Status::Failed { .. } => recap.failed += 1,
         }
         let status = match one.status {
-            Status::Failed { hint, ignored, .. } if no_log => Status::Failed {
-                error: "the output is withheld (no_log)".into(),
-                hint,
-                explanation: None,
-                ignored,
-            },
+            Status::Failed { hint, ignored, .. } if no_log => {
+                Status::Failed { error: "the output is withheld (no_log)".into(), hint, explanation: None, ignored }
+            }
             status => status,
         };
         let result = TaskResult {
@@ -764,7 +785,9 @@ impl Errand {
             let _ = self.events.send(Event::Connected { host: self.host.clone(), via: remote.via.clone() }).await;
             *slot = Some(remote);
         }
-        let Some(remote) = slot.as_mut() else { return Err(Lost { reason: "not connected".into(), hints: Vec::new() }) };
+        let Some(remote) = slot.as_mut() else {
+            return Err(Lost { reason: "not connected".into(), hints: Vec::new() });
+        };
         let mut told = |told: Told| {
             let host = self.host.clone();
             // Only for display: if the reporter can't keep up, some are left out.
@@ -913,9 +936,11 @@ fn fleet(shared: &Shared) -> Fleet {
             hosts.insert(name.clone(), HostVars::of(inventory, host));
         }
     }
-    let names = |names: indexmap::IndexSet<&str>| Value::List(names.into_iter().map(|name| Value::Str(name.into())).collect());
+    let names =
+        |names: indexmap::IndexSet<&str>| Value::List(names.into_iter().map(|name| Value::Str(name.into())).collect());
     let groups = inventory.groups.keys().map(|group| (group.clone(), names(inventory.hosts_of(group)))).collect();
-    let absolute = |path: &std::path::Path| std::path::absolute(path).unwrap_or_else(|_| path.into()).display().to_string();
+    let absolute =
+        |path: &std::path::Path| std::path::absolute(path).unwrap_or_else(|_| path.into()).display().to_string();
     let mut magic = Map::from_iter([
         ("groups".to_owned(), Value::Map(groups)),
         ("playbook_dir".to_owned(), Value::Str(absolute(&program.dir))),

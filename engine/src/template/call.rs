@@ -64,7 +64,13 @@ impl Entry {
             match call.bound.get_mut(i) {
                 Some(slot) => *slot = Some(arg.clone()),
                 None if self.params.contains(&"*") => call.rest.push(arg.clone()),
-                None => return Err(fail(format!("'{}' takes at most {named} arguments, got {}", self.names[0], args.len()))),
+                None => {
+                    return Err(fail(format!(
+                        "'{}' takes at most {named} arguments, got {}",
+                        self.names[0],
+                        args.len()
+                    )));
+                }
             }
         }
         for key in kwargs.args() {

@@ -84,7 +84,9 @@ fn each_name(entry: &'static Entry, mut add: impl FnMut(Cow<'static, str>)) {
     }
 }
 
-fn run(entry: &'static Entry) -> impl Fn(&mut State<'_, '_>, &[Mj], Kwargs) -> Result<Mj, Error> + Send + Sync + 'static {
+fn run(
+    entry: &'static Entry,
+) -> impl Fn(&mut State<'_, '_>, &[Mj], Kwargs) -> Result<Mj, Error> + Send + Sync + 'static {
     move |state, args, kwargs| entry.call(state, args, &kwargs)
 }
 

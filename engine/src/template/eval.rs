@@ -95,7 +95,8 @@ impl Engine {
         if let Some(found) = self.compiled.read().unwrap_or_else(PoisonError::into_inner).get(key) {
             return Ok(Arc::clone(found));
         }
-        let compiled = Arc::new(if bare { expression(text, 0, text.len(), false, span)? } else { template(text, span)? });
+        let compiled =
+            Arc::new(if bare { expression(text, 0, text.len(), false, span)? } else { template(text, span)? });
         self.compiled.write().unwrap_or_else(PoisonError::into_inner).insert(key.into(), Arc::clone(&compiled));
         Ok(compiled)
     }
@@ -115,7 +116,8 @@ impl Engine {
             }
             Compiled::Mixed { name, rewritten } => {
                 let origin = Origin { text, span, at: 0, rewritten: Some(rewritten) };
-                self.render(environment::get(Whitespace::Inline), name, ctx).map_err(|e| report::error(&e, &origin, ctx))
+                self.render(environment::get(Whitespace::Inline), name, ctx)
+                    .map_err(|e| report::error(&e, &origin, ctx))
             }
         }
     }
@@ -134,7 +136,13 @@ impl Engine {
     }
 
     /// Renders a file's text.
-    pub fn file(&self, text: &str, whitespace: Whitespace, span: &Span, ctx: &Arc<Context>) -> Result<String, TemplateError> {
+    pub fn file(
+        &self,
+        text: &str,
+        whitespace: Whitespace,
+        span: &Span,
+        ctx: &Arc<Context>,
+    ) -> Result<String, TemplateError> {
         let name = environment::name_of_text(text);
         let rewritten = rewrite::template(text);
         let origin = Origin { text, span, at: 0, rewritten: Some(&rewritten) };
@@ -163,9 +171,9 @@ fn template(text: &str, span: &Span) -> Result<Compiled, TemplateError> {
         return expression(text, start, end, newline, span);
     }
     let (name, rewritten) = (environment::name_of_text(text), rewrite::template(text));
-    environment::get(Whitespace::Inline).get_template(&name).map_err(|e| {
-        report::syntax(&e, &Origin { text, span, at: 0, rewritten: Some(&rewritten) })
-    })?;
+    environment::get(Whitespace::Inline)
+        .get_template(&name)
+        .map_err(|e| report::syntax(&e, &Origin { text, span, at: 0, rewritten: Some(&rewritten) }))?;
     Ok(Compiled::Mixed { name, rewritten })
 }
 

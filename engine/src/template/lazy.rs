@@ -9,11 +9,11 @@ use minijinja::{Error, ErrorKind, State};
 
 use crate::value::{Map, Template, Value, Why};
 
+use super::Lookup;
 use super::error::Via;
 use super::python::mutable::{Dict, List};
 use super::python::text;
 use super::scope::{Outcome, Scope};
-use super::Lookup;
 
 /// The name under which a filter finds the [`Context`]: no variable can have it.
 const CONTEXT: &str = "\0context";
@@ -266,7 +266,9 @@ impl Object for LazyMap {
     fn enumerate(self: &Arc<Self>) -> Enumerator {
         match self.0.edited.get() {
             Some(edited) => edited.enumerate(),
-            None => Enumerator::Values(self.items().into_iter().flat_map(Map::keys).map(|k| Mj::from(k.as_str())).collect()),
+            None => {
+                Enumerator::Values(self.items().into_iter().flat_map(Map::keys).map(|k| Mj::from(k.as_str())).collect())
+            }
         }
     }
 

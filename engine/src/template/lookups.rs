@@ -58,7 +58,10 @@ pub(crate) static FUNCTIONS: &[Entry] = &[
     Entry::new(&["query", "q"], &["name", "*", "**"], "Looks something up, as a list.", |c| run(c, true)),
     Entry::new(&["dict"], &["value", "**"], "Makes a dictionary.", dict),
     Entry::new(&["now"], &["utc", "fmt"], "The time.", now),
-    Entry { undefined: Undefined::Handled, ..Entry::new(&["undef"], &["hint"], "Something undefined.", |_| Ok(Mj::UNDEFINED)) },
+    Entry {
+        undefined: Undefined::Handled,
+        ..Entry::new(&["undef"], &["hint"], "Something undefined.", |_| Ok(Mj::UNDEFINED))
+    },
 ];
 
 fn all() -> impl Iterator<Item = &'static Lookup> {

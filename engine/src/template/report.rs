@@ -68,7 +68,8 @@ pub(crate) fn nothing(origin: &Origin, ctx: &Arc<Context>) -> TemplateError {
         return undefined(text, origin, start, origin.text.len(), ctx);
     }
     let problem = Problem::Failed("the expression yields nothing".into());
-    TemplateError::new(problem, origin.span.clone()).hint("an inline 'if' needs an 'else'; 'first' and 'last' need an item")
+    TemplateError::new(problem, origin.span.clone())
+        .hint("an inline 'if' needs an 'else'; 'first' and 'last' need an item")
 }
 
 /// An error of evaluating.
@@ -126,7 +127,11 @@ fn undefined(name: &str, origin: &Origin, start: usize, end: usize, ctx: &Arc<Co
     if let Some(error) = ctx.scope.why_undefined(name) {
         return error;
     }
-    let found = origin.text.get(start..end).and_then(|s| s.find(name)).or_else(|| origin.text.find(name).map(|i| i.wrapping_sub(start)));
+    let found = origin
+        .text
+        .get(start..end)
+        .and_then(|s| s.find(name))
+        .or_else(|| origin.text.find(name).map(|i| i.wrapping_sub(start)));
     let place = match found {
         Some(offset) => {
             let at = start.wrapping_add(offset);

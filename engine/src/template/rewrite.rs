@@ -61,8 +61,18 @@ pub(crate) fn expression(text: &str) -> Rewritten {
 }
 
 /// Methods that change what they are called on.
-const MUTATORS: &[&str] =
-    &[".append(", ".extend(", ".insert(", ".pop(", ".remove(", ".update(", ".setdefault(", ".sort(", ".reverse(", ".clear("];
+const MUTATORS: &[&str] = &[
+    ".append(",
+    ".extend(",
+    ".insert(",
+    ".pop(",
+    ".remove(",
+    ".update(",
+    ".setdefault(",
+    ".sort(",
+    ".reverse(",
+    ".clear(",
+];
 
 /// At one position, what closes comes before what opens, and what opens before what replaces.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -100,7 +110,9 @@ impl<'t> Edits<'t> {
                 let word = |i: usize| tokens.get(i).map_or("", |t| &self.text[t.start..t.end]);
                 let skip = match word(0) {
                     // The targets of a loop are not a comparison with `in`.
-                    "for" => tokens.iter().position(|t| &self.text[t.start..t.end] == "in").map_or(tokens.len(), |i| i + 1),
+                    "for" => {
+                        tokens.iter().position(|t| &self.text[t.start..t.end] == "in").map_or(tokens.len(), |i| i + 1)
+                    }
                     _ => 1,
                 };
                 self.drive(tokens.get(skip..).unwrap_or_default());
@@ -450,7 +462,8 @@ impl Walk<'_, '_> {
             match step {
                 Step::Attribute { dot, name } => {
                     let text = &self.edits.text[name.start..name.end];
-                    let key = if text.starts_with(|c: char| c.is_ascii_digit()) { text.into() } else { format!("'{text}'") };
+                    let key =
+                        if text.starts_with(|c: char| c.is_ascii_digit()) { text.into() } else { format!("'{text}'") };
                     let insert = match steps.get(i + 1) {
                         Some(Step::Call { .. }) => format!("|__call({key},"),
                         _ => format!("|__get({key})"),

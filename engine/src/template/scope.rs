@@ -88,7 +88,12 @@ impl Scope {
     }
 
     /// Renders the definition of `via` once; a second time yields the same.
-    pub fn render_once(&self, key: Key, via: Via, render: impl FnOnce() -> Result<minijinja::Value, TemplateError>) -> Outcome {
+    pub fn render_once(
+        &self,
+        key: Key,
+        via: Via,
+        render: impl FnOnce() -> Result<minijinja::Value, TemplateError>,
+    ) -> Outcome {
         let mut state = self.state();
         if let Some((outcome, flags)) = state.rendered.get(&key).cloned() {
             state.flags.merge(&flags);

@@ -7,8 +7,13 @@ use super::super::call::{Call, Entry, fail, items};
 use super::super::python::{mutable, text};
 
 pub(super) static ALL: &[Entry] = &[
-    Entry::new(&["default", "d"], &["value", "default_value", "boolean"], "Another value for one that is undefined.", default)
-        .takes_undefined(),
+    Entry::new(
+        &["default", "d"],
+        &["value", "default_value", "boolean"],
+        "Another value for one that is undefined.",
+        default,
+    )
+    .takes_undefined(),
     Entry::new(&["mandatory"], &["value", "msg"], "Insists that a value is defined.", mandatory).takes_undefined(),
     Entry::new(&["bool"], &["value"], "True for yes, on, true and 1.", to_bool),
     Entry::new(&["int"], &["value", "default", "base"], "A whole number.", int),
@@ -86,7 +91,11 @@ fn int(c: &mut Call) -> Result<Value, Error> {
         let digits = s.strip_prefix(prefix).unwrap_or(&s);
         return match i64::from_str_radix(digits, base) {
             Ok(number) => Ok(Value::from(number)),
-            Err(_) => s.parse::<f64>().ok().filter(|f| f.is_finite()).map_or_else(default, |f| Ok(Value::from(f.trunc() as i64))),
+            Err(_) => s
+                .parse::<f64>()
+                .ok()
+                .filter(|f| f.is_finite())
+                .map_or_else(default, |f| Ok(Value::from(f.trunc() as i64))),
         };
     }
     match value.kind() {

@@ -27,9 +27,8 @@ pub(super) static ALL: &[Entry] = &[
         use serde::Deserialize as _;
         let bad = |e: serde_yaml::Error| fail(format!("not YAML: {e}"));
         let text = c.str(0)?;
-        let all = serde_yaml::Deserializer::from_str(&text).map(|d| {
-            serde_yaml::Value::deserialize(d).map_err(bad).and_then(|v| yaml_value(&v))
-        });
+        let all = serde_yaml::Deserializer::from_str(&text)
+            .map(|d| serde_yaml::Value::deserialize(d).map_err(bad).and_then(|v| yaml_value(&v)));
         all.collect::<Result<Vec<_>, _>>().map(Value::from)
     }),
 ];
@@ -73,7 +72,9 @@ impl Json {
                 })?;
             }
             ValueKind::Seq | ValueKind::Iterable => {
-                self.row(items(value)??.into_iter(), ['[', ']'], depth, out, |item, out| self.write(&item, depth + 1, out))?;
+                self.row(items(value)??.into_iter(), ['[', ']'], depth, out, |item, out| {
+                    self.write(&item, depth + 1, out)
+                })?;
             }
             _ => return Err(fail(format!("a value of type {} has no JSON", text::type_name(value)))),
         }
@@ -304,7 +305,21 @@ fn quoted(text: &str) -> String {
     }
     let reserved = matches!(
         text.to_lowercase().as_str(),
-        "" | "~" | "null" | "true" | "false" | "yes" | "no" | "on" | "off" | "y" | "n" | "=" | "<<" | ".inf" | "-.inf" | ".nan"
+        "" | "~"
+            | "null"
+            | "true"
+            | "false"
+            | "yes"
+            | "no"
+            | "on"
+            | "off"
+            | "y"
+            | "n"
+            | "="
+            | "<<"
+            | ".inf"
+            | "-.inf"
+            | ".nan"
     );
     let numeric = text.trim_start_matches(['-', '+', '.']).starts_with(|c: char| c.is_ascii_digit())
         && text.chars().all(|c| c.is_ascii_hexdigit() || "+-_.:xoXOT ".contains(c));

@@ -16,10 +16,15 @@ pub(super) static ALL: &[Entry] = &[
         Ok(c.pairs(0)?.into_iter().map(|(k, v)| Value::from(Tuple::from([k, v]))).collect())
     }),
     Entry::new(&["dictsort"], &["value", "case_sensitive", "by", "reverse"], "The pairs, sorted.", dictsort),
-    Entry::new(&["subelements"], &["value", "subelements", "skip_missing"], "Each item with each of its subelements.", |c| {
-        let skip = c.flag(2, false)?;
-        subelements(c.value(0)?, c.value(1)?, skip)
-    }),
+    Entry::new(
+        &["subelements"],
+        &["value", "subelements", "skip_missing"],
+        "Each item with each of its subelements.",
+        |c| {
+            let skip = c.flag(2, false)?;
+            subelements(c.value(0)?, c.value(1)?, skip)
+        },
+    ),
 ];
 
 fn combine(c: &mut Call) -> Result<Value, Error> {
@@ -81,7 +86,11 @@ fn merge_lists(old: Vec<Value>, new: Vec<Value>, how: &str) -> Result<Value, Err
             let rest = without(&old, &new);
             [new, rest].concat()
         }
-        other => return Err(fail(format!("'{other}' is no list_merge: replace, keep, append, prepend, append_rp or prepend_rp"))),
+        other => {
+            return Err(fail(format!(
+                "'{other}' is no list_merge: replace, keep, append, prepend, append_rp or prepend_rp"
+            )));
+        }
     }))
 }
 

@@ -48,7 +48,10 @@ fn sha1(data: &[u8]) -> [u8; 20] {
     let mut h: [u32; 5] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0];
     let mut padded = data.to_vec();
     padded.push(0x80);
-    padded.resize(padded.len().next_multiple_of(64) + if padded.len() % 64 > 56 || padded.len() % 64 == 0 { 64 } else { 0 }, 0);
+    padded.resize(
+        padded.len().next_multiple_of(64) + if padded.len() % 64 > 56 || padded.len() % 64 == 0 { 64 } else { 0 },
+        0,
+    );
     let bits = (data.len() as u64 * 8).to_be_bytes();
     let len = padded.len();
     padded[len - 8..].copy_from_slice(&bits);

@@ -15,8 +15,12 @@ pub(super) static ALL: &[Entry] = &[
     Entry::new(&["join"], &["value", "d", "attribute"], "Joins items to a text.", join),
     Entry::new(&["sort"], &["value", "reverse", "case_sensitive", "attribute"], "Sorts.", sort),
     Entry::new(&["reverse"], &["value"], "Backwards.", reverse),
-    Entry::new(&["min"], &["value", "case_sensitive", "attribute"], "The least item.", |c| extreme(c, std::cmp::Ordering::Less)),
-    Entry::new(&["max"], &["value", "case_sensitive", "attribute"], "The greatest item.", |c| extreme(c, std::cmp::Ordering::Greater)),
+    Entry::new(&["min"], &["value", "case_sensitive", "attribute"], "The least item.", |c| {
+        extreme(c, std::cmp::Ordering::Less)
+    }),
+    Entry::new(&["max"], &["value", "case_sensitive", "attribute"], "The greatest item.", |c| {
+        extreme(c, std::cmp::Ordering::Greater)
+    }),
     Entry::new(&["flatten"], &["value", "levels", "skip_nulls"], "Lists in lists become one.", flatten),
     Entry::new(&["batch"], &["value", "linecount", "fill_with"], "Rows of so many items.", batch),
     Entry::new(&["slice"], &["value", "slices", "fill_with"], "So many columns.", slice),
@@ -135,20 +139,26 @@ fn flatten(c: &mut Call) -> Result<Value, Error> {
 }
 
 fn batch(c: &mut Call) -> Result<Value, Error> {
-    let size = usize::try_from(c.int(1)?).ok().filter(|n| *n > 0).ok_or_else(|| fail("'batch' needs a positive number"))?;
+    let size =
+        usize::try_from(c.int(1)?).ok().filter(|n| *n > 0).ok_or_else(|| fail("'batch' needs a positive number"))?;
     let fill = c.option(2)?.cloned();
-    let rows = c.list(0)?.chunks(size).map(|row| {
-        let mut row = row.to_vec();
-        if let Some(fill) = &fill {
-            row.resize(size, fill.clone());
-        }
-        row
-    }).collect::<Vec<_>>();
+    let rows = c
+        .list(0)?
+        .chunks(size)
+        .map(|row| {
+            let mut row = row.to_vec();
+            if let Some(fill) = &fill {
+                row.resize(size, fill.clone());
+            }
+            row
+        })
+        .collect::<Vec<_>>();
     Ok(Value::from(rows))
 }
 
 fn slice(c: &mut Call) -> Result<Value, Error> {
-    let slices = usize::try_from(c.int(1)?).ok().filter(|n| *n > 0).ok_or_else(|| fail("'slice' needs a positive number"))?;
+    let slices =
+        usize::try_from(c.int(1)?).ok().filter(|n| *n > 0).ok_or_else(|| fail("'slice' needs a positive number"))?;
     let (list, fill) = (c.list(0)?, c.option(2)?.cloned());
     let (size, extra) = (list.len() / slices, list.len() % slices);
     let mut out = Vec::new();
@@ -286,7 +296,8 @@ fn random(c: &mut Call) -> Result<Value, Error> {
     let mut below = generator(c, c.option(3)?)?;
     if c.value(0)?.is_integer() {
         let (start, end, step) = (c.int_or(1, 0)?, c.int(0)?, c.int_or(2, 1)?);
-        let count = usize::try_from((end - start + step.signum().max(1) * (step - 1)).checked_div(step).unwrap_or(0)).unwrap_or(0);
+        let count = usize::try_from((end - start + step.signum().max(1) * (step - 1)).checked_div(step).unwrap_or(0))
+            .unwrap_or(0);
         if count == 0 {
             return Err(fail("'random' needs a range that is not empty"));
         }

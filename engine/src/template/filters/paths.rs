@@ -48,7 +48,8 @@ pub(super) static ALL: &[Entry] = &[
         let mut bytes = Vec::new();
         let mut rest = text.as_bytes();
         while let [first, tail @ ..] = rest {
-            let hex = tail.get(..2).and_then(|h| std::str::from_utf8(h).ok()).and_then(|h| u8::from_str_radix(h, 16).ok());
+            let hex =
+                tail.get(..2).and_then(|h| std::str::from_utf8(h).ok()).and_then(|h| u8::from_str_radix(h, 16).ok());
             match hex.filter(|_| *first == b'%') {
                 Some(byte) => {
                     bytes.push(byte);
@@ -124,14 +125,18 @@ fn urlsplit(c: &mut Call) -> Result<Value, Error> {
     let url = c.str(0)?;
     let (rest, fragment) = url.split_once('#').unwrap_or((&url, ""));
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let is_scheme = |s: &str| s.starts_with(|c: char| c.is_ascii_alphabetic()) && s.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
+    let is_scheme = |s: &str| {
+        s.starts_with(|c: char| c.is_ascii_alphabetic())
+            && s.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+    };
     let (scheme, rest) = rest.split_once(':').filter(|(s, _)| is_scheme(s)).unwrap_or(("", rest));
     let (netloc, path) = match rest.strip_prefix("//") {
         Some(rest) => rest.split_at(rest.find('/').unwrap_or(rest.len())),
         None => ("", rest),
     };
     let (user, host) = netloc.rsplit_once('@').map_or((None, netloc), |(u, h)| (Some(u), h));
-    let (username, password) = user.map_or((None, None), |u| u.split_once(':').map_or((Some(u), None), |(u, p)| (Some(u), Some(p))));
+    let (username, password) =
+        user.map_or((None, None), |u| u.split_once(':').map_or((Some(u), None), |(u, p)| (Some(u), Some(p))));
     let (hostname, port) = match host.strip_prefix('[').and_then(|h| h.split_once(']')) {
         Some((inside, port)) => (inside, port.strip_prefix(':').unwrap_or("")),
         None => host.split_once(':').unwrap_or((host, "")),
@@ -161,7 +166,9 @@ fn urlsplit(c: &mut Call) -> Result<Value, Error> {
 fn urlencode(c: &mut Call) -> Result<Value, Error> {
     let encode = |text: &str, keep: &str| {
         text.bytes().fold(String::new(), |out, b| match b {
-            b if b.is_ascii_alphanumeric() || b"-_.~".contains(&b) || keep.as_bytes().contains(&b) => out + &char::from(b).to_string(),
+            b if b.is_ascii_alphanumeric() || b"-_.~".contains(&b) || keep.as_bytes().contains(&b) => {
+                out + &char::from(b).to_string()
+            }
             b => out + &format!("%{b:02X}"),
         })
     };

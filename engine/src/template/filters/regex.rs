@@ -188,7 +188,8 @@ fn escape(c: &mut Call) -> Result<Value, Error> {
         "posix_basic" => "[].^$*\\",
         other => return Err(fail(format!("'{other}' is no kind of regular expression: python or posix_basic"))),
     };
-    let escaped = |ch: char| if special.contains(ch) { Cow::from(format!("\\{ch}")) } else { Cow::from(ch.to_string()) };
+    let escaped =
+        |ch: char| if special.contains(ch) { Cow::from(format!("\\{ch}")) } else { Cow::from(ch.to_string()) };
     Ok(Value::from(text.chars().map(escaped).collect::<String>()))
 }
 

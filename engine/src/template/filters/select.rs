@@ -11,8 +11,12 @@ pub(super) static ALL: &[Entry] = &[
     Entry::new(&["map"], &["value", "*", "**"], "Applies a filter to each item or takes an attribute of it.", map),
     Entry::new(&["select"], &["value", "test", "*", "**"], "The items that pass a test.", |c| select(c, false, true)),
     Entry::new(&["reject"], &["value", "test", "*", "**"], "The items that fail a test.", |c| select(c, false, false)),
-    Entry::new(&["selectattr"], &["value", "*", "**"], "The items whose attribute passes a test.", |c| select(c, true, true)),
-    Entry::new(&["rejectattr"], &["value", "*", "**"], "The items whose attribute fails a test.", |c| select(c, true, false)),
+    Entry::new(&["selectattr"], &["value", "*", "**"], "The items whose attribute passes a test.", |c| {
+        select(c, true, true)
+    }),
+    Entry::new(&["rejectattr"], &["value", "*", "**"], "The items whose attribute fails a test.", |c| {
+        select(c, true, false)
+    }),
 ];
 
 /// The value at a path like `a.b.0`; undefined where a step is missing.
@@ -85,7 +89,8 @@ fn arguments(c: &Call, skip: usize) -> Vec<Value> {
 fn select(c: &mut Call, by_attribute: bool, keep: bool) -> Result<Value, Error> {
     let list = c.list(0)?;
     let (path, test, skip) = if by_attribute {
-        let path = c.rest.first().cloned().ok_or_else(|| fail(format!("'{}' needs the name of an attribute", c.name)))?;
+        let path =
+            c.rest.first().cloned().ok_or_else(|| fail(format!("'{}' needs the name of an attribute", c.name)))?;
         (Some(path), c.rest.get(1).cloned(), 2)
     } else {
         (None, c.option(1)?.cloned(), 0)

@@ -25,7 +25,9 @@ pub(super) static ALL: &[Entry] = &[
         Ok(Value::from(format!("{text:^width$}")))
     }),
     Entry::new(&["truncate"], &["value", "length", "killwords", "end", "leeway"], "Shortened.", truncate),
-    Entry::new(&["wordcount"], &["value"], "The number of words.", |c| Ok(Value::from(c.str(0)?.split_whitespace().count()))),
+    Entry::new(&["wordcount"], &["value"], "The number of words.", |c| {
+        Ok(Value::from(c.str(0)?.split_whitespace().count()))
+    }),
     Entry::new(&["wordwrap"], &["value", "width"], "In lines of so many letters.", wordwrap),
     Entry::new(&["escape", "e", "forceescape"], &["value"], "For HTML.", |c| {
         let text = c.str(0)?.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
@@ -36,7 +38,12 @@ pub(super) static ALL: &[Entry] = &[
         Ok(Value::from(plain.split_whitespace().collect::<Vec<_>>().join(" ")))
     }),
     Entry::new(&["quote"], &["value"], "Quoted for a shell.", |c| Ok(Value::from(quote(&c.str(0)?)))),
-    Entry::new(&["comment"], &["value", "style", "decoration", "prefix", "prefix_count", "postfix", "postfix_count"], "As a comment.", comment),
+    Entry::new(
+        &["comment"],
+        &["value", "style", "decoration", "prefix", "prefix_count", "postfix", "postfix_count"],
+        "As a comment.",
+        comment,
+    ),
     Entry::new(&["strftime"], &["value", "second", "utc"], "The time, by a format.", strftime),
     Entry::new(&["to_datetime"], &["value", "format"], "Not supported.", |_| {
         Err(fail("'to_datetime' is not supported: compare times as texts in ISO 8601"))
@@ -114,7 +121,11 @@ fn wordwrap(c: &mut Call) -> Result<Value, Error> {
 /// `shlex.quote`.
 pub(crate) fn quote(text: &str) -> String {
     let safe = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./-".contains(c);
-    if !text.is_empty() && text.chars().all(safe) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\"'\"'")) }
+    if !text.is_empty() && text.chars().all(safe) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\"'\"'"))
+    }
 }
 
 fn comment(c: &mut Call) -> Result<Value, Error> {

@@ -13,25 +13,50 @@ pub(super) static ALL: &[Lookup] = &[
     Lookup { name: "list", doc: "The terms.", options: &[], run: |t| Ok(t.terms.clone()) },
     Lookup { name: "flattened", doc: "The items of lists in lists.", options: &[], run: |t| flatten(&t.terms) },
     Lookup { name: "dict", doc: "Keys and values of dictionaries.", options: &[], run: dict },
-    Lookup { name: "sequence", doc: "Numbers in a row.", options: &["start", "end", "count", "stride", "format"], run: sequence },
-    Lookup { name: "nested", doc: "All combinations of items.", options: &[], run: |t| {
-        let lists = t.terms.iter().map(|term| spread(std::slice::from_ref(term))).collect::<Result<Vec<_>, _>>()?;
-        Ok(filters::combine(&lists).into_iter().map(Value::from).collect())
-    } },
-    Lookup { name: "cartesian", doc: "All combinations of items.", options: &[], run: |t| {
-        let lists = t.terms.iter().map(|term| spread(std::slice::from_ref(term))).collect::<Result<Vec<_>, _>>()?;
-        Ok(filters::combine(&lists).into_iter().map(Value::from).collect())
-    } },
+    Lookup {
+        name: "sequence",
+        doc: "Numbers in a row.",
+        options: &["start", "end", "count", "stride", "format"],
+        run: sequence,
+    },
+    Lookup {
+        name: "nested",
+        doc: "All combinations of items.",
+        options: &[],
+        run: |t| {
+            let lists = t.terms.iter().map(|term| spread(std::slice::from_ref(term))).collect::<Result<Vec<_>, _>>()?;
+            Ok(filters::combine(&lists).into_iter().map(Value::from).collect())
+        },
+    },
+    Lookup {
+        name: "cartesian",
+        doc: "All combinations of items.",
+        options: &[],
+        run: |t| {
+            let lists = t.terms.iter().map(|term| spread(std::slice::from_ref(term))).collect::<Result<Vec<_>, _>>()?;
+            Ok(filters::combine(&lists).into_iter().map(Value::from).collect())
+        },
+    },
     Lookup { name: "together", doc: "Lists side by side.", options: &[], run: together },
-    Lookup { name: "indexed_items", doc: "Items with their numbers.", options: &[], run: |t| {
-        let pair = |(i, v)| Value::from(Tuple::from([Value::from(i), v]));
-        Ok(spread(&t.terms)?.into_iter().enumerate().map(pair).collect())
-    } },
+    Lookup {
+        name: "indexed_items",
+        doc: "Items with their numbers.",
+        options: &[],
+        run: |t| {
+            let pair = |(i, v)| Value::from(Tuple::from([Value::from(i), v]));
+            Ok(spread(&t.terms)?.into_iter().enumerate().map(pair).collect())
+        },
+    },
     Lookup { name: "subelements", doc: "Each item with each of its subelements.", options: &[], run: subelements },
-    Lookup { name: "random_choice", doc: "One item by chance.", options: &[], run: |t| {
-        let list = Value::from(spread(&t.terms)?);
-        t.call.state.apply_filter("random", &[list]).map(|v| vec![v])
-    } },
+    Lookup {
+        name: "random_choice",
+        doc: "One item by chance.",
+        options: &[],
+        run: |t| {
+            let list = Value::from(spread(&t.terms)?);
+            t.call.state.apply_filter("random", &[list]).map(|v| vec![v])
+        },
+    },
 ];
 
 fn is_list(value: &Value) -> bool {
@@ -73,7 +98,9 @@ fn together(t: &mut Terms) -> Result<Vec<Value>, Error> {
 }
 
 fn subelements(t: &mut Terms) -> Result<Vec<Value>, Error> {
-    let [list, path, rest @ ..] = &*t.terms else { return Err(fail("the lookup 'subelements' needs a list and a key")) };
+    let [list, path, rest @ ..] = &*t.terms else {
+        return Err(fail("the lookup 'subelements' needs a list and a key"));
+    };
     let skip = match rest.first() {
         Some(flags) => text::item(flags, &"skip_missing".into())?.is_true(),
         None => false,
@@ -94,7 +121,8 @@ fn sequence(t: &mut Terms) -> Result<Vec<Value>, Error> {
             continue;
         }
         for setting in term.split_whitespace() {
-            let (key, value) = setting.split_once('=').ok_or_else(|| fail(format!("'{setting}' is no setting of a sequence")))?;
+            let (key, value) =
+                setting.split_once('=').ok_or_else(|| fail(format!("'{setting}' is no setting of a sequence")))?;
             settings.push((key.into(), value.into()));
         }
     }
@@ -121,5 +149,7 @@ fn sequence(t: &mut Terms) -> Result<Vec<Value>, Error> {
     }
     let format = get("format").unwrap_or("%d").to_owned();
     let len = (end - start) / stride + 1;
-    (0..len).map(|i| super::super::python::percent::format(&format, &Value::from(start + i * stride)).map(Value::from)).collect()
+    (0..len)
+        .map(|i| super::super::python::percent::format(&format, &Value::from(start + i * stride)).map(Value::from))
+        .collect()
 }

@@ -15,17 +15,43 @@ use crate::source::{Source, Span};
 
 pub(super) static ALL: &[Lookup] = &[
     Lookup { name: "file", doc: "The content of files.", options: &["lstrip", "rstrip"], run: file },
-    Lookup { name: "unvault", doc: "Not supported.", options: &["*"], run: |_| {
-        Err(fail("the lookup 'unvault' is not supported: name the file in 'vars_files'"))
-    } },
-    Lookup { name: "template", doc: "Rendered template files.", options: &["template_vars", "trim_blocks", "lstrip_blocks"], run: template },
+    Lookup {
+        name: "unvault",
+        doc: "Not supported.",
+        options: &["*"],
+        run: |_| Err(fail("the lookup 'unvault' is not supported: name the file in 'vars_files'")),
+    },
+    Lookup {
+        name: "template",
+        doc: "Rendered template files.",
+        options: &["template_vars", "trim_blocks", "lstrip_blocks"],
+        run: template,
+    },
     Lookup { name: "fileglob", doc: "Files that match a pattern.", options: &[], run: fileglob },
-    Lookup { name: "first_found", doc: "The first of several files that exists.", options: &["files", "paths", "skip"], run: first_found },
-    Lookup { name: "ini", doc: "A value in an INI file.", options: &["file", "section", "default", "type", "re", "allow_no_value"], run: ini },
-    Lookup { name: "csvfile", doc: "A field in a CSV file.", options: &["file", "delimiter", "col", "default", "keycol"], run: csv },
-    Lookup { name: "password", doc: "Not supported.", options: &["*"], run: |_| {
-        Err(fail("the lookup 'password' is not supported: keep the password in a vault file"))
-    } },
+    Lookup {
+        name: "first_found",
+        doc: "The first of several files that exists.",
+        options: &["files", "paths", "skip"],
+        run: first_found,
+    },
+    Lookup {
+        name: "ini",
+        doc: "A value in an INI file.",
+        options: &["file", "section", "default", "type", "re", "allow_no_value"],
+        run: ini,
+    },
+    Lookup {
+        name: "csvfile",
+        doc: "A field in a CSV file.",
+        options: &["file", "delimiter", "col", "default", "keycol"],
+        run: csv,
+    },
+    Lookup {
+        name: "password",
+        doc: "Not supported.",
+        options: &["*"],
+        run: |_| Err(fail("the lookup 'password' is not supported: keep the password in a vault file")),
+    },
 ];
 
 /// The directories that relative paths are looked up in, best first.
@@ -88,7 +114,8 @@ fn template(t: &mut Terms) -> Result<Vec<Value>, Error> {
         return Err(fail("the option 'template_vars' is not supported: give the variables to the task"));
     }
     let switch = |name: &str, default| t.option(name).map_or(default, Value::is_true);
-    let whitespace = Whitespace::File { trim_blocks: switch("trim_blocks", true), lstrip_blocks: switch("lstrip_blocks", false) };
+    let whitespace =
+        Whitespace::File { trim_blocks: switch("trim_blocks", true), lstrip_blocks: switch("lstrip_blocks", false) };
     let mut out = Vec::new();
     for name in t.texts()? {
         let path = need(&ctx, "templates", &name)?;
@@ -129,7 +156,8 @@ fn wildcard(pattern: &str, name: &str) -> bool {
         }
         Some(first) => {
             let mut chars = name.chars();
-            chars.next().is_some_and(|c| first == '?' || first == c) && wildcard(&pattern[first.len_utf8()..], chars.as_str())
+            chars.next().is_some_and(|c| first == '?' || first == c)
+                && wildcard(&pattern[first.len_utf8()..], chars.as_str())
         }
     }
 }

@@ -14,22 +14,36 @@ pub(super) static ALL: &[Lookup] = &[
     Lookup { name: "env", doc: "Environment variables of the controller.", options: &["default"], run: env },
     Lookup { name: "vars", doc: "Variables by name.", options: &["default"], run: vars },
     Lookup { name: "varnames", doc: "Names of variables that match.", options: &[], run: varnames },
-    Lookup { name: "pipe", doc: "The output of a shell command on the controller.", options: &[], run: |t| {
-        t.texts()?.iter().map(|command| shell(command).map(|out| Value::from(out.trim_end()))).collect()
-    } },
-    Lookup { name: "lines", doc: "The lines a shell command on the controller writes.", options: &[], run: |t| {
-        let mut out = Vec::new();
-        for command in t.texts()? {
-            out.extend(shell(&command)?.lines().map(Value::from));
-        }
-        Ok(out)
-    } },
-    Lookup { name: "url", doc: "Not supported.", options: &["*"], run: |_| {
-        Err(fail("the lookup 'url' is not supported: fetch the file with a task"))
-    } },
-    Lookup { name: "config", doc: "Not supported.", options: &["*"], run: |_| {
-        Err(fail("the lookup 'config' is not supported: there is no ansible.cfg here"))
-    } },
+    Lookup {
+        name: "pipe",
+        doc: "The output of a shell command on the controller.",
+        options: &[],
+        run: |t| t.texts()?.iter().map(|command| shell(command).map(|out| Value::from(out.trim_end()))).collect(),
+    },
+    Lookup {
+        name: "lines",
+        doc: "The lines a shell command on the controller writes.",
+        options: &[],
+        run: |t| {
+            let mut out = Vec::new();
+            for command in t.texts()? {
+                out.extend(shell(&command)?.lines().map(Value::from));
+            }
+            Ok(out)
+        },
+    },
+    Lookup {
+        name: "url",
+        doc: "Not supported.",
+        options: &["*"],
+        run: |_| Err(fail("the lookup 'url' is not supported: fetch the file with a task")),
+    },
+    Lookup {
+        name: "config",
+        doc: "Not supported.",
+        options: &["*"],
+        run: |_| Err(fail("the lookup 'config' is not supported: there is no ansible.cfg here")),
+    },
 ];
 
 fn env(t: &mut Terms) -> Result<Vec<Value>, Error> {

@@ -43,7 +43,9 @@ fn lookup(path: &str, args: &[Value], kwargs: &Kwargs, next: &mut usize) -> Resu
         name.parse().ok()
     };
     let mut value = match index {
-        Some(i) => args.get(i).cloned().ok_or_else(|| fail("Replacement index out of range for positional args tuple"))?,
+        Some(i) => {
+            args.get(i).cloned().ok_or_else(|| fail("Replacement index out of range for positional args tuple"))?
+        }
         None => kwargs.get(name).map_err(|_| fail(format!("KeyError: '{name}'")))?,
     };
     for step in steps.split(['.', '[']).filter(|s| !s.is_empty()) {
@@ -70,7 +72,13 @@ fn apply(spec: &str, value: &Value) -> Result<String, Error> {
     let (sized, precision) = body.split_once('.').map_or((body.as_str(), None), |(w, p)| (w, Some(p)));
     let flags: String = sized.chars().take_while(|c| "+ #0".contains(*c)).collect();
     let width: usize = sized[flags.len()..].parse().unwrap_or(0);
-    let conversion = kind.unwrap_or(if !numeric { 's' } else if precision.is_some() { 'g' } else { 's' });
+    let conversion = kind.unwrap_or(if !numeric {
+        's'
+    } else if precision.is_some() {
+        'g'
+    } else {
+        's'
+    });
     let precision = precision.map_or_else(String::new, |p| format!(".{p}"));
     let zero = flags.contains('0') && align.is_none();
     let printf_width = if zero { width.to_string() } else { String::new() };

@@ -42,9 +42,11 @@ impl Args<'_> {
     }
 
     fn get(&self, i: usize, name: &str) -> Result<Value, Error> {
-        self.args.get(i).cloned().or_else(|| self.opt(i, name)).ok_or_else(|| {
-            fail(format!("'{}()' needs one more argument", self.method))
-        })
+        self.args
+            .get(i)
+            .cloned()
+            .or_else(|| self.opt(i, name))
+            .ok_or_else(|| fail(format!("'{}()' needs one more argument", self.method)))
     }
 
     fn str(&self, i: usize, name: &str) -> Result<String, Error> {
@@ -100,7 +102,9 @@ fn string(s: &str, a: &Args) -> Result<Value, Error> {
         "count" => s.matches(a.str(0, "sub")?.as_str()).count().into(),
         "ljust" | "rjust" | "center" => justify(s, a)?.into(),
         "zfill" => zfill(s, a.size(0, "width")?).into(),
-        "expandtabs" => s.replace('\t', &" ".repeat(a.opt(0, "tabsize").and_then(|v| v.as_usize()).unwrap_or(8))).into(),
+        "expandtabs" => {
+            s.replace('\t', &" ".repeat(a.opt(0, "tabsize").and_then(|v| v.as_usize()).unwrap_or(8))).into()
+        }
         "isdigit" | "isnumeric" | "isdecimal" => all(char::is_numeric),
         "isalpha" => all(char::is_alphabetic),
         "isalnum" => all(char::is_alphanumeric),
@@ -122,7 +126,11 @@ pub(crate) fn title(s: &str) -> String {
     let mut inside = false;
     let mut out = String::with_capacity(s.len());
     for c in s.chars() {
-        if inside { out.extend(c.to_lowercase()) } else { out.extend(c.to_uppercase()) }
+        if inside {
+            out.extend(c.to_lowercase())
+        } else {
+            out.extend(c.to_uppercase())
+        }
         inside = c.is_alphabetic();
     }
     out
@@ -187,7 +195,9 @@ fn join(sep: &str, parts: &Value) -> Result<Value, Error> {
     for (i, part) in items(parts)??.iter().enumerate() {
         let kind = text::type_name(part);
         out.push_str(if i == 0 { "" } else { sep });
-        out.push_str(part.as_str().ok_or_else(|| fail(format!("sequence item {i}: expected str instance, {kind} found")))?);
+        out.push_str(
+            part.as_str().ok_or_else(|| fail(format!("sequence item {i}: expected str instance, {kind} found")))?,
+        );
     }
     Ok(Value::from(out))
 }
@@ -218,7 +228,9 @@ fn dict(value: &Value, a: &Args) -> Result<Value, Error> {
         "keys" => return Ok(pairs_keys(value)?.into()),
         "values" => return Ok(pairs(value)?.into_iter().map(|(_, v)| v).collect()),
         "items" => return Ok(pairs(value)?.into_iter().map(|(k, v)| Value::from(Tuple::from([k, v]))).collect()),
-        "get" => return Ok(found(&a.get(0, "key")?).unwrap_or_else(|| a.opt(1, "default").unwrap_or_else(|| ().into()))),
+        "get" => {
+            return Ok(found(&a.get(0, "key")?).unwrap_or_else(|| a.opt(1, "default").unwrap_or_else(|| ().into())));
+        }
         "copy" => return Ok(super::mutable::dict(pairs(value)?)),
         _ => {}
     }
@@ -279,7 +291,9 @@ pub(crate) fn pair_list(list: &Value) -> Result<Vec<(Value, Value)>, Error> {
 fn list(value: &Value, a: &Args) -> Result<Value, Error> {
     let position = |item: &Value| -> Result<Option<usize>, Error> { Ok(items(value)??.iter().position(|v| v == item)) };
     match a.method {
-        "index" => return position(&a.get(0, "value")?)?.map(Value::from).ok_or_else(|| fail("the value is not in the list")),
+        "index" => {
+            return position(&a.get(0, "value")?)?.map(Value::from).ok_or_else(|| fail("the value is not in the list"));
+        }
         "count" => {
             let wanted = a.get(0, "value")?;
             return Ok(items(value)??.iter().filter(|v| **v == wanted).count().into());
@@ -292,7 +306,8 @@ fn list(value: &Value, a: &Args) -> Result<Value, Error> {
     }
     let editable = value.downcast_object::<List>();
     let editable = editable.or_else(|| value.downcast_object::<LazyList>().map(|l| l.edit()));
-    let editable = editable.ok_or_else(|| fail("only a list that the template made can be changed: '| list' makes one"))?;
+    let editable =
+        editable.ok_or_else(|| fail("only a list that the template made can be changed: '| list' makes one"))?;
     let found = if a.method == "remove" { position(&a.get(0, "value")?)? } else { None };
     let more = if a.method == "extend" { items(&a.get(0, "iterable")?)?? } else { Vec::new() };
     let mut list = editable.lock();
@@ -305,9 +320,10 @@ fn list(value: &Value, a: &Args) -> Result<Value, Error> {
         }
         "pop" => {
             let last = list.len().checked_sub(1).ok_or_else(|| fail("pop from empty list"))?;
-            let at = a.opt(0, "index").and_then(|v| v.as_i64()).map_or(Some(last), |i| {
-                usize::try_from(if i < 0 { i + list.len() as i64 } else { i }).ok()
-            });
+            let at = a
+                .opt(0, "index")
+                .and_then(|v| v.as_i64())
+                .map_or(Some(last), |i| usize::try_from(if i < 0 { i + list.len() as i64 } else { i }).ok());
             return at.filter(|i| *i <= last).map(|i| list.remove(i)).ok_or_else(|| fail("pop index out of range"));
         }
         "remove" => drop(list.remove(found.ok_or_else(|| fail("the value is not in the list"))?)),

@@ -81,10 +81,7 @@ pub(crate) fn contains(container: &Value, value: &Value) -> Result<bool, Error> 
     match container.kind() {
         ValueKind::String => match value.as_str() {
             Some(part) => Ok(container.as_str().unwrap_or_default().contains(part)),
-            None => Err(fail(format!(
-                "'in <string>' requires string as left operand, not {}",
-                text::type_name(value)
-            ))),
+            None => Err(fail(format!("'in <string>' requires string as left operand, not {}", text::type_name(value)))),
         },
         ValueKind::Map => Ok(container.as_object().is_some_and(|o| o.get_value(value).is_some())),
         ValueKind::Seq | ValueKind::Iterable => {

@@ -116,7 +116,16 @@ impl Spec {
 
     fn pad(&self, mut body: String, numeric: bool) -> String {
         if numeric && !body.starts_with('-') {
-            body.insert_str(0, if self.plus { "+" } else if self.space { " " } else { "" });
+            body.insert_str(
+                0,
+                if self.plus {
+                    "+"
+                } else if self.space {
+                    " "
+                } else {
+                    ""
+                },
+            );
         }
         let missing = self.width.saturating_sub(body.chars().count());
         if self.left {

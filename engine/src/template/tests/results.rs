@@ -11,11 +11,17 @@ use super::super::python::text;
 
 pub(super) static ALL: &[Entry] = &[
     Entry::new(&["failed", "failure"], &["value"], "The task failed.", |c| Ok(Value::from(failed(c)?))),
-    Entry::new(&["success", "succeeded", "successful"], &["value"], "The task did not fail.", |c| Ok(Value::from(!failed(c)?))),
+    Entry::new(&["success", "succeeded", "successful"], &["value"], "The task did not fail.", |c| {
+        Ok(Value::from(!failed(c)?))
+    }),
     Entry::new(&["changed", "change"], &["value"], "The task changed something.", changed),
     Entry::new(&["skipped", "skip"], &["value"], "The task was skipped.", |c| flag(c, "skipped").map(Value::from)),
-    Entry::new(&["unreachable"], &["value"], "The host could not be reached.", |c| flag(c, "unreachable").map(Value::from)),
-    Entry::new(&["reachable"], &["value"], "The host could be reached.", |c| flag(c, "unreachable").map(|b| Value::from(!b))),
+    Entry::new(&["unreachable"], &["value"], "The host could not be reached.", |c| {
+        flag(c, "unreachable").map(Value::from)
+    }),
+    Entry::new(&["reachable"], &["value"], "The host could be reached.", |c| {
+        flag(c, "unreachable").map(|b| Value::from(!b))
+    }),
     Entry::new(&["finished"], &["value"], "An asynchronous task has ended.", |c| flag(c, "finished").map(Value::from)),
     Entry::new(&["started"], &["value"], "An asynchronous task has begun.", |c| flag(c, "started").map(Value::from)),
     Entry::new(&["timedout"], &["value"], "The task took too long.", |c| flag(c, "timedout").map(Value::from)),

@@ -11,24 +11,72 @@ use super::super::python::operators::{contains, order};
 pub(super) static ALL: &[Entry] = &[
     Entry::new(&["defined"], &["value"], "It is defined.", |c| Ok(Value::from(!undefined(c)))).takes_undefined(),
     Entry::new(&["undefined"], &["value"], "It is not defined.", |c| Ok(Value::from(undefined(c)))).takes_undefined(),
-    Entry::new(&["none"], &["value"], "It is none.", |c| c.value(0).map(|v| Value::from(v.is_none()))).takes_undefined(),
-    Entry::new(&["string"], &["value"], "It is a text.", |c| c.value(0).map(|v| Value::from(v.kind() == ValueKind::String))).takes_undefined(),
-    Entry::new(&["number"], &["value"], "It is a number.", |c| c.value(0).map(|v| Value::from(matches!(v.kind(), ValueKind::Number | ValueKind::Bool)))).takes_undefined(),
-    Entry::new(&["integer", "int"], &["value"], "It is a whole number.", |c| c.value(0).map(|v| Value::from(Value::is_integer(v)))).takes_undefined(),
-    Entry::new(&["float"], &["value"], "It is a real number.", |c| c.value(0).map(|v| Value::from(v.kind() == ValueKind::Number && !v.is_integer()))).takes_undefined(),
-    Entry::new(&["boolean"], &["value"], "It is true or false.", |c| c.value(0).map(|v| Value::from(v.kind() == ValueKind::Bool))).takes_undefined(),
-    Entry::new(&["true"], &["value"], "It is true.", |c| c.value(0).map(|v| Value::from(v.kind() == ValueKind::Bool && v.is_true()))).takes_undefined(),
-    Entry::new(&["false"], &["value"], "It is false.", |c| c.value(0).map(|v| Value::from(v.kind() == ValueKind::Bool && !v.is_true()))).takes_undefined(),
-    Entry::new(&["mapping"], &["value"], "It is a dictionary.", |c| c.value(0).map(|v| Value::from(v.kind() == ValueKind::Map))).takes_undefined(),
-    Entry::new(&["sequence"], &["value"], "It is a list, a dictionary or a text.", |c| c.value(0).map(|v| Value::from(is_iterable(v)))).takes_undefined(),
-    Entry::new(&["iterable"], &["value"], "It can be iterated.", |c| c.value(0).map(|v| Value::from(is_iterable(v)))).takes_undefined(),
-    Entry::new(&["callable"], &["value"], "It can be called.", |c| c.value(0).map(|v| Value::from(v.kind() == ValueKind::Plain))).takes_undefined(),
-    Entry::new(&["lower"], &["value"], "It is in small letters.", |c| c.value(0).map(|v| Value::from(v.as_str().is_some_and(|s| s == s.to_lowercase() && s != s.to_uppercase())))).takes_undefined(),
-    Entry::new(&["upper"], &["value"], "It is in capitals.", |c| c.value(0).map(|v| Value::from(v.as_str().is_some_and(|s| s == s.to_uppercase() && s != s.to_lowercase())))).takes_undefined(),
-    Entry::new(&["vault_encrypted"], &["value"], "It is the text of a vault.", |c| c.value(0).map(|v| Value::from(v.as_str().is_some_and(|s| s.starts_with("$ANSIBLE_VAULT;"))))).takes_undefined(),
-    Entry::new(&["nan"], &["value"], "It is not a number.", |c| c.value(0).map(|v| Value::from(f64::try_from(v.clone()).is_ok_and(f64::is_nan)))).takes_undefined(),
-    Entry::new(&["truthy"], &["value", "convert_bool"], "Python counts it as true.", |c| truthy(c).map(Value::from)).takes_undefined(),
-    Entry::new(&["falsy"], &["value", "convert_bool"], "Python counts it as false.", |c| truthy(c).map(|b| Value::from(!b))).takes_undefined(),
+    Entry::new(&["none"], &["value"], "It is none.", |c| c.value(0).map(|v| Value::from(v.is_none())))
+        .takes_undefined(),
+    Entry::new(&["string"], &["value"], "It is a text.", |c| {
+        c.value(0).map(|v| Value::from(v.kind() == ValueKind::String))
+    })
+    .takes_undefined(),
+    Entry::new(&["number"], &["value"], "It is a number.", |c| {
+        c.value(0).map(|v| Value::from(matches!(v.kind(), ValueKind::Number | ValueKind::Bool)))
+    })
+    .takes_undefined(),
+    Entry::new(&["integer", "int"], &["value"], "It is a whole number.", |c| {
+        c.value(0).map(|v| Value::from(Value::is_integer(v)))
+    })
+    .takes_undefined(),
+    Entry::new(&["float"], &["value"], "It is a real number.", |c| {
+        c.value(0).map(|v| Value::from(v.kind() == ValueKind::Number && !v.is_integer()))
+    })
+    .takes_undefined(),
+    Entry::new(&["boolean"], &["value"], "It is true or false.", |c| {
+        c.value(0).map(|v| Value::from(v.kind() == ValueKind::Bool))
+    })
+    .takes_undefined(),
+    Entry::new(&["true"], &["value"], "It is true.", |c| {
+        c.value(0).map(|v| Value::from(v.kind() == ValueKind::Bool && v.is_true()))
+    })
+    .takes_undefined(),
+    Entry::new(&["false"], &["value"], "It is false.", |c| {
+        c.value(0).map(|v| Value::from(v.kind() == ValueKind::Bool && !v.is_true()))
+    })
+    .takes_undefined(),
+    Entry::new(&["mapping"], &["value"], "It is a dictionary.", |c| {
+        c.value(0).map(|v| Value::from(v.kind() == ValueKind::Map))
+    })
+    .takes_undefined(),
+    Entry::new(&["sequence"], &["value"], "It is a list, a dictionary or a text.", |c| {
+        c.value(0).map(|v| Value::from(is_iterable(v)))
+    })
+    .takes_undefined(),
+    Entry::new(&["iterable"], &["value"], "It can be iterated.", |c| c.value(0).map(|v| Value::from(is_iterable(v))))
+        .takes_undefined(),
+    Entry::new(&["callable"], &["value"], "It can be called.", |c| {
+        c.value(0).map(|v| Value::from(v.kind() == ValueKind::Plain))
+    })
+    .takes_undefined(),
+    Entry::new(&["lower"], &["value"], "It is in small letters.", |c| {
+        c.value(0).map(|v| Value::from(v.as_str().is_some_and(|s| s == s.to_lowercase() && s != s.to_uppercase())))
+    })
+    .takes_undefined(),
+    Entry::new(&["upper"], &["value"], "It is in capitals.", |c| {
+        c.value(0).map(|v| Value::from(v.as_str().is_some_and(|s| s == s.to_uppercase() && s != s.to_lowercase())))
+    })
+    .takes_undefined(),
+    Entry::new(&["vault_encrypted"], &["value"], "It is the text of a vault.", |c| {
+        c.value(0).map(|v| Value::from(v.as_str().is_some_and(|s| s.starts_with("$ANSIBLE_VAULT;"))))
+    })
+    .takes_undefined(),
+    Entry::new(&["nan"], &["value"], "It is not a number.", |c| {
+        c.value(0).map(|v| Value::from(f64::try_from(v.clone()).is_ok_and(f64::is_nan)))
+    })
+    .takes_undefined(),
+    Entry::new(&["truthy"], &["value", "convert_bool"], "Python counts it as true.", |c| truthy(c).map(Value::from))
+        .takes_undefined(),
+    Entry::new(&["falsy"], &["value", "convert_bool"], "Python counts it as false.", |c| {
+        truthy(c).map(|b| Value::from(!b))
+    })
+    .takes_undefined(),
     Entry::new(&["even"], &["value"], "It is even.", |c| Ok(Value::from(c.int(0)? % 2 == 0))).takes_undefined(),
     Entry::new(&["odd"], &["value"], "It is odd.", |c| Ok(Value::from(c.int(0)? % 2 != 0))).takes_undefined(),
     Entry::new(&["divisibleby"], &["value", "num"], "It can be divided evenly.", |c| {
@@ -36,22 +84,44 @@ pub(super) static ALL: &[Entry] = &[
         c.int(0)?.checked_rem(by).map(|rest| Value::from(rest == 0)).ok_or_else(|| fail("division by zero"))
     })
     .takes_undefined(),
-    Entry::new(&["eq", "equalto", "=="], &["value", "other"], "They are equal.", |c| Ok(Value::from(c.value(0)? == c.value(1)?))).takes_undefined(),
-    Entry::new(&["ne", "!="], &["value", "other"], "They differ.", |c| Ok(Value::from(c.value(0)? != c.value(1)?))).takes_undefined(),
+    Entry::new(&["eq", "equalto", "=="], &["value", "other"], "They are equal.", |c| {
+        Ok(Value::from(c.value(0)? == c.value(1)?))
+    })
+    .takes_undefined(),
+    Entry::new(&["ne", "!="], &["value", "other"], "They differ.", |c| Ok(Value::from(c.value(0)? != c.value(1)?)))
+        .takes_undefined(),
     Entry::new(&["sameas"], &["value", "other"], "They are the same.", |c| {
         Ok(Value::from(c.value(0)?.kind() == c.value(1)?.kind() && c.value(0)? == c.value(1)?))
     })
     .takes_undefined(),
-    Entry::new(&["lt", "lessthan", "<"], &["value", "other"], "It is less.", |c| compare(c, "<", |o| o.is_lt())).takes_undefined(),
-    Entry::new(&["le", "<="], &["value", "other"], "It is not greater.", |c| compare(c, "<=", |o| o.is_le())).takes_undefined(),
-    Entry::new(&["gt", "greaterthan", ">"], &["value", "other"], "It is greater.", |c| compare(c, ">", |o| o.is_gt())).takes_undefined(),
-    Entry::new(&["ge", ">="], &["value", "other"], "It is not less.", |c| compare(c, ">=", |o| o.is_ge())).takes_undefined(),
-    Entry::new(&["in"], &["value", "container"], "A container holds it.", |c| contains(c.value(1)?, c.value(0)?).map(Value::from)).takes_undefined(),
-    Entry::new(&["contains"], &["value", "item"], "It holds an item.", |c| contains(c.value(0)?, c.value(1)?).map(Value::from)).takes_undefined(),
-    Entry::new(&["subset", "issubset"], &["value", "other"], "The other list holds all its items.", |c| subset(c, 0, 1)).takes_undefined(),
-    Entry::new(&["superset", "issuperset"], &["value", "other"], "It holds all items of the other list.", |c| subset(c, 1, 0)).takes_undefined(),
-    Entry::new(&["any"], &["value"], "One item is true.", |c| Ok(Value::from(c.list(0)?.iter().any(Value::is_true)))).takes_undefined(),
-    Entry::new(&["all"], &["value"], "All items are true.", |c| Ok(Value::from(c.list(0)?.iter().all(Value::is_true)))).takes_undefined(),
+    Entry::new(&["lt", "lessthan", "<"], &["value", "other"], "It is less.", |c| compare(c, "<", |o| o.is_lt()))
+        .takes_undefined(),
+    Entry::new(&["le", "<="], &["value", "other"], "It is not greater.", |c| compare(c, "<=", |o| o.is_le()))
+        .takes_undefined(),
+    Entry::new(&["gt", "greaterthan", ">"], &["value", "other"], "It is greater.", |c| compare(c, ">", |o| o.is_gt()))
+        .takes_undefined(),
+    Entry::new(&["ge", ">="], &["value", "other"], "It is not less.", |c| compare(c, ">=", |o| o.is_ge()))
+        .takes_undefined(),
+    Entry::new(&["in"], &["value", "container"], "A container holds it.", |c| {
+        contains(c.value(1)?, c.value(0)?).map(Value::from)
+    })
+    .takes_undefined(),
+    Entry::new(&["contains"], &["value", "item"], "It holds an item.", |c| {
+        contains(c.value(0)?, c.value(1)?).map(Value::from)
+    })
+    .takes_undefined(),
+    Entry::new(&["subset", "issubset"], &["value", "other"], "The other list holds all its items.", |c| {
+        subset(c, 0, 1)
+    })
+    .takes_undefined(),
+    Entry::new(&["superset", "issuperset"], &["value", "other"], "It holds all items of the other list.", |c| {
+        subset(c, 1, 0)
+    })
+    .takes_undefined(),
+    Entry::new(&["any"], &["value"], "One item is true.", |c| Ok(Value::from(c.list(0)?.iter().any(Value::is_true))))
+        .takes_undefined(),
+    Entry::new(&["all"], &["value"], "All items are true.", |c| Ok(Value::from(c.list(0)?.iter().all(Value::is_true))))
+        .takes_undefined(),
     Entry::new(&["match"], &["value", "pattern", "ignorecase", "multiline"], "Its start matches.", |c| {
         matches(c, 2, 3, |p| format!("\\A(?:{p})"))
     })
@@ -69,9 +139,16 @@ pub(super) static ALL: &[Entry] = &[
         })
     })
     .takes_undefined(),
-    Entry::new(&["uri", "url"], &["value"], "It is a URI.", |c| Ok(Value::from(c.str(0)?.contains("://")))).takes_undefined(),
-    Entry::new(&["filter"], &["value"], "There is such a filter.", |c| Ok(Value::from(unknown_name(false, &c.str(0)?).is_none()))).takes_undefined(),
-    Entry::new(&["test"], &["value"], "There is such a test.", |c| Ok(Value::from(unknown_name(true, &c.str(0)?).is_none()))).takes_undefined(),
+    Entry::new(&["uri", "url"], &["value"], "It is a URI.", |c| Ok(Value::from(c.str(0)?.contains("://"))))
+        .takes_undefined(),
+    Entry::new(&["filter"], &["value"], "There is such a filter.", |c| {
+        Ok(Value::from(unknown_name(false, &c.str(0)?).is_none()))
+    })
+    .takes_undefined(),
+    Entry::new(&["test"], &["value"], "There is such a test.", |c| {
+        Ok(Value::from(unknown_name(true, &c.str(0)?).is_none()))
+    })
+    .takes_undefined(),
 ];
 
 fn undefined(c: &Call) -> bool {

@@ -24,7 +24,9 @@ fn version(c: &mut Call) -> Result<Value, Error> {
     let order = match kind.as_str() {
         "loose" => loose(&ours, &theirs),
         "strict" | "semver" | "semantic" | "pep440" => release(&ours)?.cmp(&release(&theirs)?),
-        other => return Err(fail(format!("'{other}' is no kind of version: loose, strict, semver, semantic or pep440"))),
+        other => {
+            return Err(fail(format!("'{other}' is no kind of version: loose, strict, semver, semantic or pep440")));
+        }
     };
     let operator = c.str_or(2, "eq")?;
     Ok(Value::from(match operator.as_str() {
