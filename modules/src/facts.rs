@@ -1,5 +1,7 @@
 //! Users, groups, packages and units: what modules ask a host for by name, and what edits can claim to make.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::host::{Command, Error, Host, Look};
@@ -111,12 +113,25 @@ fn entry<H: Host + ?Sized>(host: &H, database: &str, key: &str) -> Look<Option<S
     }
 }
 
-pub(crate) fn package<H: Host + ?Sized>(host: &H, name: &str) -> Look<Option<Package>> {
-    let format = "${db:Status-Status}\\t${Version}\\n";
-    let output = host.query(&Command::new("dpkg-query", ["--show", "--showformat", format, "--", name]))?;
-    // Status 1: nothing known of that name (dpkg-query(1)).
-    let installed = output.stdout.lines().find_map(|line| line.strip_prefix("installed\t"));
-    Ok(installed.map(|version| Package { name: name.into(), version: Some(version.into()) }))
+pub(crate) fn packages<H: Host + ?Sized>(host: &H, names: &[&str]) -> Look<BTreeMap<String, Package>> {
+    if names.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let format = "${Package}\\t${Architecture}\\t${db:Status-Status}\\t${Version}\\n";
+    let args = ["--show", "--showformat", format, "--"].into_iter().chain(names.iter().copied());
+    // Status 1: nothing known of one of the names (dpkg-query(1)).
+    let output = host.query(&Command::new("dpkg-query", args))?;
+    let mut installed = BTreeMap::new();
+    for line in output.stdout.lines() {
+        let field: Vec<&str> = line.split('\t').collect();
+        let [package, architecture, "installed", version] = field[..] else { continue };
+        let asked = |name: &&&str| **name == package || name.split_once(':') == Some((package, architecture));
+        for name in names.iter().filter(asked) {
+            let found = Package { name: (*name).into(), version: Some(version.into()) };
+            installed.entry((*name).to_owned()).or_insert(found);
+        }
+    }
+    Ok(installed)
 }
 
 pub(crate) fn unit<H: Host + ?Sized>(host: &H, name: &str) -> Look<Unit> {

@@ -41,7 +41,11 @@ pub trait Host {
     }
     /// An installed Debian package.
     fn package(&self, name: &str) -> Look<Option<Package>> {
-        facts::package(self, name)
+        Ok(self.packages(&[name])?.remove(name))
+    }
+    /// Those of the named Debian packages that are installed, by the names asked for.
+    fn packages(&self, names: &[&str]) -> Look<BTreeMap<String, Package>> {
+        facts::packages(self, names)
     }
     /// A systemd unit; one that does not exist has `load: "not-found"`.
     fn unit(&self, name: &str) -> Look<Unit> {

@@ -309,13 +309,18 @@ impl Host for View<'_> {
         }
     }
 
-    fn package(&self, name: &str) -> Look<Option<Package>> {
-        let pending = self.fact(|fact| match fact {
-            Fact::Package(package) if package.name == name => Some(Some(package.clone())),
-            Fact::NoPackage(gone) if gone == name => Some(None),
-            _ => None,
-        });
-        pending.map_or_else(|| facts::package(self, name), Ok)
+    fn packages(&self, names: &[&str]) -> Look<BTreeMap<String, Package>> {
+        let mut installed = facts::packages(self, names)?;
+        for fact in &self.preview.facts {
+            match fact {
+                Fact::Package(package) if names.contains(&package.name.as_str()) => {
+                    installed.insert(package.name.clone(), package.clone());
+                }
+                Fact::NoPackage(gone) => drop(installed.remove(gone)),
+                _ => {}
+            }
+        }
+        Ok(installed)
     }
 
     fn unit(&self, name: &str) -> Look<Unit> {

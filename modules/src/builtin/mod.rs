@@ -9,7 +9,9 @@ mod copy;
 mod debug;
 mod fail;
 mod file;
+mod package;
 mod postgres;
+mod service;
 mod set_fact;
 mod shell;
 mod stat;
@@ -24,7 +26,9 @@ pub static REGISTRY: &[Entry] = &[
     Entry::of::<debug::Debug>(),
     Entry::of::<fail::Fail>(),
     Entry::of::<file::FileModule>(),
+    Entry::of::<package::Packages>(),
     Entry::of::<postgres::pg_role::PgRole>(),
+    Entry::of::<service::Service>(),
     Entry::of::<set_fact::SetFact>(),
     Entry::of::<shell::Shell>(),
     Entry::of::<postgres::sql_exec::SqlExec>(),

@@ -1,0 +1,318 @@
+//! `package`: which Debian packages are installed.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::edit::{Diff, Edit, Reach, Shown};
+use crate::facts::{Fact, Package};
+use crate::host::{Command, Error, Host, Output};
+use crate::module::Module;
+use crate::param::Word;
+use crate::plan::Plan;
+
+/// Debian packages: installed, up to date, or gone; and the lists of what there is.
+///
+/// The packages that come along as dependencies are shown beforehand, as apt-get's simulation tells them. Where the
+/// package lists have to be refreshed first, versions are not known before that.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Packages {
+    /// Names; one may have a version (`nginx=1.22.1-9`, or with a wildcard, `nginx=1.22*`) or an architecture (`libc6:i386`).
+    #[serde(default)]
+    #[schemars(extend("aliases" = ["pkg", "package"]))]
+    name: Vec<Word>,
+    /// Whether they are installed.
+    #[serde(default)]
+    state: State,
+    /// Refresh the package lists first: when something is to be installed, or when they are older than `cache_valid_time`.
+    #[serde(default)]
+    #[schemars(extend("aliases" = ["update-cache"]))]
+    update_cache: bool,
+    /// Seconds for which the package lists count as fresh; giving it implies `update_cache`. Without it they are always
+    /// refreshed before an installation, and after an hour for `state: latest` and where no package is named.
+    cache_valid_time: Option<u32>,
+    /// Whether recommended packages come along. As the host is configured, if not given.
+    #[schemars(extend("aliases" = ["install-recommends"]))]
+    install_recommends: Option<bool>,
+    /// A package named with a version may replace a newer one.
+    #[serde(default)]
+    #[schemars(extend("aliases" = ["allow-downgrade"]))]
+    allow_downgrade: bool,
+    /// With `state: absent`, remove configuration files too.
+    #[serde(default)]
+    purge: bool,
+    /// Also remove packages that came as dependencies and are no longer needed.
+    #[serde(default)]
+    autoremove: bool,
+}
+
+#[derive(Clone, Copy, Default, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    /// Installed, in any version or the one given. Also `installed`.
+    #[default]
+    #[serde(alias = "installed")]
+    #[schemars(extend("enum" = ["present", "installed"]))]
+    Present,
+    /// Installed, in the newest version that the lists know.
+    Latest,
+    /// Not installed. Also `removed`.
+    #[serde(alias = "removed")]
+    #[schemars(extend("enum" = ["absent", "removed"]))]
+    Absent,
+}
+
+/// How long lists count as fresh where nothing was said: an hour, in seconds.
+const FRESH: i64 = 3600;
+/// Written by the update, as Debian's update-notifier does it: the lists' own times don't change if nothing is new.
+const STAMP: &str = "/var/lib/apt/periodic/update-success-stamp";
+const LISTS: &str = "/var/lib/apt/lists";
+
+impl Module for Packages {
+    const NAME: &'static str = "package";
+    const ALIASES: &'static [&'static str] = &["apt"];
+
+    fn plan(&self, host: &dyn Host) -> Result<Plan, Error> {
+        let wanted: Vec<Wanted> = self.name.iter().map(|Word(name)| Wanted::parse(name)).collect();
+        let names: Vec<&str> = wanted.iter().map(|wanted| wanted.name).collect();
+        let installed = host.packages(&names).map_err(|error| match error {
+            Error::Program { .. } => {
+                Error::Unsupported("this host has no dpkg-query: `package` knows Debian only".into())
+            }
+            other => other,
+        })?;
+        let (verb, due) = self.due(&wanted, &installed);
+        let update = self.update_due(!due.is_empty(), host)?;
+        let mut plan = Plan::nothing().returning("cache_updated", update);
+        if update {
+            plan.edits.push(update_edit());
+        }
+        if due.is_empty() && !(self.autoremove && names.is_empty()) {
+            return Ok(plan);
+        }
+        let command = self.apt_get(verb, due.iter().map(|wanted| wanted.typed));
+        let changes = match simulate(&command, host)? {
+            Ok(changes) => changes,
+            // Lists that are missing or old may not know them yet.
+            Err(_) if update => Vec::new(),
+            Err(output) => return Err(refused(&command, output)),
+        };
+        if changes.is_empty() && !update {
+            return Ok(plan);
+        }
+        let changes = if update { not_yet_known(changes, &due, &installed) } else { changes };
+        plan.edits.push(change_edit(command, &changes));
+        Ok(plan)
+    }
+
+    fn intent(&self) -> Vec<Diff> {
+        let after = if self.state == State::Absent { Shown::Absent } else { Shown::Unknown };
+        let show = |Word(name): &Word| {
+            Diff::new(format!("package {}", Wanted::parse(name).name), "version", Shown::Unknown, after.clone())
+        };
+        self.name.iter().map(show).collect()
+    }
+}
+
+impl Packages {
+    /// What apt-get has to do, and with which of the packages.
+    fn due<'a>(
+        &self,
+        wanted: &'a [Wanted<'a>],
+        installed: &BTreeMap<String, Package>,
+    ) -> (&'static str, Vec<&'a Wanted<'a>>) {
+        let due = |wanted: &&Wanted| match (self.state, installed.get(wanted.name)) {
+            (State::Absent, found) => found.is_some(),
+            (State::Present, Some(found)) => !wanted.accepts(found),
+            (State::Present, None) | (State::Latest, _) => true,
+        };
+        let verb = match self.state {
+            _ if wanted.is_empty() => "autoremove",
+            State::Absent if self.purge => "purge",
+            State::Absent => "remove",
+            State::Present | State::Latest => "install",
+        };
+        (verb, wanted.iter().filter(due).collect())
+    }
+
+    /// Whether the package lists have to be refreshed: see the manual of `cache_valid_time`.
+    fn update_due(&self, something_due: bool, host: &dyn Host) -> Result<bool, Error> {
+        if !self.update_cache && self.cache_valid_time.is_none() {
+            return Ok(false);
+        }
+        let valid = match (self.cache_valid_time, self.state) {
+            (Some(seconds), _) => i64::from(seconds),
+            (None, State::Latest) => FRESH,
+            (None, _) if self.name.is_empty() => FRESH,
+            (None, State::Present) => return Ok(something_due),
+            (None, State::Absent) => return Ok(false),
+        };
+        let Some(updated) = last_update(host)? else { return Ok(true) };
+        let now = host.query(&Command::new("date", ["+%s"]))?.stdout.trim().parse::<i64>();
+        let now = now.map_err(|_| Error::Failed("`date +%s` printed no number".into()))?;
+        Ok(now - updated > valid)
+    }
+
+    fn apt_get<'a>(&self, verb: &'a str, names: impl Iterator<Item = &'a str>) -> Command {
+        let mut args = vec![
+            "--quiet",
+            "--yes",
+            // Another apt at work, such as unattended upgrades, is waited for: two minutes.
+            "--option=DPkg::Lock::Timeout=120",
+            "--option=Dpkg::Use-Pty=0",
+            // Configuration files that were changed here stay.
+            "--option=Dpkg::Options::=--force-confdef",
+            "--option=Dpkg::Options::=--force-confold",
+        ];
+        match self.install_recommends {
+            Some(true) => args.push("--install-recommends"),
+            Some(false) => args.push("--no-install-recommends"),
+            None => {}
+        }
+        if self.allow_downgrade {
+            args.push("--allow-downgrades");
+        }
+        if self.autoremove && verb != "autoremove" {
+            args.push("--auto-remove");
+        }
+        args.extend([verb, "--"]);
+        args.extend(names);
+        Command::new("apt-get", args).env("DEBIAN_FRONTEND", "noninteractive")
+    }
+}
+
+/// A package as it is asked for: `name`, `name=version`, `name=1.2*`.
+struct Wanted<'a> {
+    typed: &'a str,
+    name: &'a str,
+    version: Option<&'a str>,
+}
+
+impl<'a> Wanted<'a> {
+    fn parse(typed: &'a str) -> Self {
+        let (name, version) = typed.split_once('=').map_or((typed, None), |(name, version)| (name, Some(version)));
+        Self { typed, name, version }
+    }
+
+    /// Whether the installed one will do. Of wildcards, only the one at the end is known here, which is the usual one.
+    fn accepts(&self, installed: &Package) -> bool {
+        match (self.version, &installed.version) {
+            (Some(wanted), Some(version)) => match wanted.strip_suffix('*') {
+                Some(start) => version.starts_with(start),
+                None => version == wanted,
+            },
+            _ => true,
+        }
+    }
+}
+
+/// What apt-get would do to one package.
+#[derive(Clone, Debug, PartialEq)]
+struct Change {
+    name: String,
+    before: Option<String>,
+    after: Shown,
+}
+
+/// Asks apt-get what it would do; the error is what it said instead.
+fn simulate(command: &Command, host: &dyn Host) -> Result<Result<Vec<Change>, Output>, Error> {
+    let mut simulation = command.clone();
+    simulation.args.insert(0, "--simulate".into());
+    let output = host.query(&simulation)?;
+    if !output.success() {
+        return Ok(Err(output));
+    }
+    Ok(Ok(output.stdout.lines().filter_map(change).collect()))
+}
+
+/// A line of a simulation: `Inst nginx [1.18] (1.22 Debian:12/stable [amd64])`, `Remv nginx [1.18]`, `Purg nginx [1.18]`.
+fn change(line: &str) -> Option<Change> {
+    let (action, rest) = line.split_once(' ')?;
+    let (name, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+    let before = rest.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    let (before, rest) = before.map_or((None, rest), |(before, rest)| (Some(before.to_owned()), rest.trim_start()));
+    let after = match action {
+        "Inst" => Shown::Plain(rest.strip_prefix('(')?.split([' ', ')']).next()?.to_owned()),
+        "Remv" | "Purg" => Shown::Absent,
+        _ => return None,
+    };
+    Some(Change { name: name.into(), before, after })
+}
+
+/// With the lists refreshed, apt-get may find other versions; the packages named change in any case.
+fn not_yet_known(changes: Vec<Change>, due: &[&Wanted], installed: &BTreeMap<String, Package>) -> Vec<Change> {
+    let named = due.iter().filter(|wanted| !changes.iter().any(|change| change.name == wanted.name)).map(|wanted| {
+        let before = installed.get(wanted.name).and_then(|package| package.version.clone());
+        Change { name: wanted.name.into(), before, after: Shown::Unknown }
+    });
+    let named: Vec<Change> = named.collect();
+    let vague = |change| match change {
+        Change { after: Shown::Plain(_), .. } => Change { after: Shown::Unknown, ..change },
+        removed => removed,
+    };
+    changes.into_iter().map(vague).chain(named).collect()
+}
+
+fn change_edit(command: Command, changes: &[Change]) -> Edit {
+    let diff = |change: &Change| {
+        Diff::new(format!("package {}", change.name), "version", change.before.clone(), change.after.clone())
+    };
+    let fact = |change: &Change| match &change.after {
+        Shown::Absent => Fact::NoPackage(change.name.clone()),
+        Shown::Plain(version) => Fact::Package(Package { name: change.name.clone(), version: Some(version.clone()) }),
+        _ => Fact::Package(Package { name: change.name.clone(), version: None }),
+    };
+    Edit::Run {
+        command,
+        effect: changes.iter().map(diff).collect(),
+        makes: changes.iter().map(fact).collect(),
+        reach: Reach::Anything,
+        progress: None,
+    }
+}
+
+/// Refreshes the lists. A list that can't be fetched is a failure here, which for apt-get it is not by itself.
+fn update_edit() -> Edit {
+    let args = [
+        "--quiet".into(),
+        "--option=APT::Update::Error-Mode=any".into(),
+        "--option=DPkg::Lock::Timeout=120".into(),
+        format!("--option=APT::Update::Post-Invoke-Success::=touch {STAMP}"),
+        "update".into(),
+    ];
+    Edit::Run {
+        command: Command::new("apt-get", args).env("DEBIAN_FRONTEND", "noninteractive"),
+        effect: vec![Diff::new("package lists", "content", "outdated", "refreshed")],
+        makes: Vec::new(),
+        reach: Reach::Stated,
+        progress: None,
+    }
+}
+
+/// When the lists were last refreshed, in seconds since 1970; `None` if there are none.
+fn last_update(host: &dyn Host) -> Result<Option<i64>, Error> {
+    let lists = Path::new(LISTS);
+    let Some(dir) = host.stat(lists)? else { return Ok(None) };
+    let is_list = |path: &Path| path.to_string_lossy().ends_with("Release");
+    if !host.list(lists)?.iter().any(|path| is_list(path)) {
+        return Ok(None);
+    }
+    let stamp = host.stat(Path::new(STAMP))?.map(|stamp| stamp.mtime);
+    Ok(Some(stamp.map_or(dir.mtime, |stamp| stamp.max(dir.mtime))))
+}
+
+fn refused(command: &Command, output: Output) -> Error {
+    let unknown =
+        output.stderr.lines().find_map(|line| line.split_once("Unable to locate package ")).map(|(_, name)| name);
+    match unknown {
+        Some(name) => Error::refused(
+            format!("package {name}"),
+            "apt knows no package of that name",
+            "refresh the lists with `update_cache: true`, or add the repository that has it",
+        ),
+        None => Error::Command { command: command.to_string(), output: Box::new(output) },
+    }
+}

@@ -1,0 +1,229 @@
+//! `service`: whether a systemd unit runs, and whether it starts at boot.
+
+use std::path::Path;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::edit::{Diff, Edit, Reach, Shown};
+use crate::facts::{Fact, Unit};
+use crate::host::{Command, Error, Host};
+use crate::module::Module;
+use crate::param::{Word, nearest};
+use crate::plan::Plan;
+
+/// A systemd unit: running or not, started at boot or not, masked or not.
+///
+/// `restarted` and `reloaded` always act, as in Ansible; use them in handlers. When a unit does not come up, the failure
+/// shows the end of its log.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Service {
+    /// The unit; `.service` is added if there is no suffix. Not needed for `daemon_reload` alone.
+    #[schemars(extend("aliases" = ["unit", "service"]))]
+    name: Option<Word>,
+    /// Whether it runs. As it is, if not given.
+    state: Option<State>,
+    /// Whether it starts at boot. As it is, if not given. A `static` unit, which others pull in, counts as enabled.
+    enabled: Option<bool>,
+    /// Whether it is masked: can't be started by any means.
+    masked: Option<bool>,
+    /// Have systemd read unit files again first, if any has changed since it read them.
+    #[serde(default)]
+    #[schemars(extend("aliases" = ["daemon-reload"]))]
+    daemon_reload: bool,
+}
+
+#[derive(Clone, Copy, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    /// It runs.
+    Started,
+    /// It does not run.
+    Stopped,
+    /// Stop it if it runs, then start it: always.
+    Restarted,
+    /// Have it read its configuration, or start it if it does not run: always.
+    Reloaded,
+}
+
+impl Module for Service {
+    const NAME: &'static str = "service";
+    const ALIASES: &'static [&'static str] = &["systemd", "systemd_service"];
+
+    fn plan(&self, host: &dyn Host) -> Result<Plan, Error> {
+        if host.stat(Path::new("/run/systemd/system"))?.is_none() {
+            return Err(Error::Unsupported("this host was not started by systemd, which `service` needs".into()));
+        }
+        let Some(name) = self.unit_name() else { return self.plan_reload(host) };
+        let unit = host.unit(&name)?;
+        if unit.load == "not-found" {
+            return Err(not_found(&name, host));
+        }
+        let mut steps = Steps { unit, plan: Plan::nothing() };
+        if self.masked == Some(false) {
+            steps.unmask();
+        }
+        steps.enable(self.enabled);
+        if let Some(state) = self.state {
+            steps.run(state);
+        }
+        if self.masked == Some(true) {
+            steps.mask();
+        }
+        let stale = self.daemon_reload && steps.unit.needs_reload;
+        let mut plan = steps.plan;
+        if stale {
+            plan.edits.insert(0, reload_edit(&format!("unit {name}")));
+        }
+        Ok(plan.returning("name", name))
+    }
+
+    fn intent(&self) -> Vec<Diff> {
+        let Some(name) = self.unit_name() else { return Vec::new() };
+        let wanted = |aspect: &str, after: &str| Diff::new(format!("unit {name}"), aspect, Shown::Unknown, after);
+        let state = self.state.map(|state| match state {
+            State::Stopped => wanted("state", "inactive"),
+            State::Started => wanted("state", "active"),
+            State::Restarted => wanted("state", "restarted"),
+            State::Reloaded => wanted("state", "reloaded"),
+        });
+        let enabled = self.enabled.map(|enabled| wanted("boot", if enabled { "enabled" } else { "disabled" }));
+        state.into_iter().chain(enabled).collect()
+    }
+
+    fn explain(&self, host: &dyn Host, _error: &Error) -> Option<String> {
+        let name = self.unit_name()?;
+        let show = ["show", "--property=ActiveState,SubState,Result,ExecMainStatus", "--", &name];
+        let log = ["--unit", &name, "--lines=15", "--no-pager", "--output=cat", "--quiet"];
+        let said = [Command::new("systemctl", show), Command::new("journalctl", log)]
+            .map(|command| host.query(&command).map(|output| output.stdout.trim_end().to_owned()).unwrap_or_default());
+        let said: Vec<String> = said.into_iter().filter(|text| !text.is_empty()).collect();
+        (!said.is_empty()).then(|| said.join("\n"))
+    }
+
+    fn converges(&self) -> bool {
+        !matches!(self.state, Some(State::Restarted | State::Reloaded))
+    }
+}
+
+impl Service {
+    fn unit_name(&self) -> Option<String> {
+        const SUFFIXES: [&str; 11] =
+            ["service", "socket", "device", "mount", "automount", "swap", "target", "path", "timer", "slice", "scope"];
+        let Word(name) = self.name.as_ref()?;
+        let suffixed = name.rsplit_once('.').is_some_and(|(_, suffix)| SUFFIXES.contains(&suffix));
+        Some(if suffixed { name.clone() } else { format!("{name}.service") })
+    }
+
+    /// No unit is named: any whose file has changed since systemd read it is a reason to reload.
+    fn plan_reload(&self, host: &dyn Host) -> Result<Plan, Error> {
+        if !self.daemon_reload || self.state.is_some() || self.enabled.is_some() || self.masked.is_some() {
+            return Err(Error::param("name", "missing: which unit?"));
+        }
+        let command = Command::new("systemctl", ["show", "--property=NeedDaemonReload", "*"]);
+        let output = host.query(&command)?;
+        if !output.success() {
+            return Err(Error::Command { command: command.to_string(), output: Box::new(output) });
+        }
+        let stale = output.stdout.lines().any(|line| line == "NeedDaemonReload=yes");
+        Ok(if stale { Plan::nothing().with(reload_edit("systemd")) } else { Plan::nothing() })
+    }
+}
+
+/// The edits so far, and the unit as it will be after them.
+struct Steps {
+    unit: Unit,
+    plan: Plan,
+}
+
+impl Steps {
+    fn unmask(&mut self) {
+        if self.unit.enabled == "masked" || self.unit.load == "masked" {
+            let after = Unit { load: "loaded".into(), enabled: "disabled".into(), ..self.unit.clone() };
+            self.push("unmask", "masked", "masked", Shown::Absent, Reach::Stated, after);
+        }
+    }
+
+    fn mask(&mut self) {
+        if self.unit.enabled != "masked" {
+            let after = Unit { load: "masked".into(), enabled: "masked".into(), ..self.unit.clone() };
+            self.push("mask", "masked", Shown::Absent, "masked", Reach::Stated, after);
+        }
+    }
+
+    /// What is neither enabled nor disabled by links of its own (`static`, `generated`, `indirect`) is left alone.
+    fn enable(&mut self, wanted: Option<bool>) {
+        let before = self.unit.enabled.clone();
+        let on = matches!(before.as_str(), "enabled" | "enabled-runtime" | "alias");
+        let off = matches!(before.as_str(), "disabled" | "linked" | "linked-runtime" | "masked" | "");
+        let (verb, word) = match wanted {
+            Some(true) if off => ("enable", "enabled"),
+            Some(false) if on => ("disable", "disabled"),
+            _ => return,
+        };
+        let seen = if before.is_empty() { Shown::Absent } else { Shown::Plain(before) };
+        let after = Unit { enabled: word.into(), ..self.unit.clone() };
+        self.push(verb, "boot", seen, word, Reach::Stated, after);
+    }
+
+    /// What is on its way (`activating`, `deactivating`) is acted upon all the same: systemctl then waits for the end.
+    fn run(&mut self, state: State) {
+        let before = self.unit.active.clone();
+        let runs = matches!(before.as_str(), "active" | "reloading");
+        let rests = matches!(before.as_str(), "inactive" | "failed");
+        let (verb, shown, active) = match state {
+            State::Started if runs => return,
+            State::Stopped if rests => return,
+            State::Stopped => ("stop", "inactive", "inactive"),
+            State::Reloaded if runs => ("reload", "reloaded", "active"),
+            State::Started | State::Reloaded => ("start", "active", "active"),
+            State::Restarted => ("restart", "restarted", "active"),
+        };
+        // What starts may make anything: sockets, databases.
+        let reach = if state == State::Stopped { Reach::Stated } else { Reach::Anything };
+        let after = Unit { active: active.into(), ..self.unit.clone() };
+        self.push(verb, "state", before, shown, reach, after);
+    }
+
+    fn push(
+        &mut self,
+        verb: &str,
+        aspect: &str,
+        before: impl Into<Shown>,
+        shown: impl Into<Shown>,
+        reach: Reach,
+        after: Unit,
+    ) {
+        let name = &self.unit.name;
+        self.plan.edits.push(Edit::Run {
+            command: Command::new("systemctl", [verb, "--", name]),
+            effect: vec![Diff::new(format!("unit {name}"), aspect, before, shown)],
+            makes: vec![Fact::Unit(after.clone())],
+            reach,
+            progress: None,
+        });
+        self.unit = after;
+    }
+}
+
+fn reload_edit(subject: &str) -> Edit {
+    Edit::Run {
+        command: Command::new("systemctl", ["daemon-reload"]),
+        effect: vec![Diff::new(subject, "definition", "outdated", "reloaded")],
+        makes: Vec::new(),
+        reach: Reach::Stated,
+        progress: None,
+    }
+}
+
+fn not_found(name: &str, host: &dyn Host) -> Error {
+    let list = ["list-unit-files", "--no-legend", "--no-pager", "--plain"];
+    let listed = host.query(&Command::new("systemctl", list)).map(|output| output.stdout).unwrap_or_default();
+    let near = nearest(name, listed.lines().filter_map(|line| line.split_whitespace().next()));
+    Error::Refused {
+        subject: format!("unit {name}"),
+        reason: "systemd knows no unit of that name".into(),
+        hint: near.map(|near| format!("did you mean `{near}`?")),
+    }
+}
