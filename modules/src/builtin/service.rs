@@ -227,3 +227,103 @@ fn not_found(name: &str, host: &dyn Host) -> Error {
         hint: near.map(|near| format!("did you mean `{near}`?")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::builtin;
+    use crate::fake::Fake;
+    use crate::interpret;
+
+    const SHOW: &str = "systemctl show --property=LoadState,ActiveState,UnitFileState,NeedDaemonReload --";
+
+    fn host(load: &str, active: &str, enabled: &str, reload: &str) -> Fake {
+        let shown =
+            format!("LoadState={load}\nActiveState={active}\nUnitFileState={enabled}\nNeedDaemonReload={reload}\n");
+        Fake::new().dir("/run/systemd/system", 0o755).answer(&format!("{SHOW} web.service"), 0, &shown)
+    }
+
+    fn plan(params: Value, host: &Fake) -> Result<Plan, Error> {
+        builtin::find("systemd").unwrap().load(params).unwrap().plan(host)
+    }
+
+    fn commands(plan: &Plan) -> String {
+        let show = |edit: &Edit| match edit {
+            Edit::Run { command, .. } => command.to_string().replace("systemctl ", "").replace(" -- web.service", ""),
+            other => panic!("only commands are planned, not {other:?}"),
+        };
+        plan.edits.iter().map(show).collect::<Vec<_>>().join(", ")
+    }
+
+    #[test]
+    fn what_is_done_in_which_state() {
+        let table = [
+            (json!({"state": "started"}), ["loaded", "inactive", "disabled", "no"], "start"),
+            (json!({"state": "started"}), ["loaded", "active", "disabled", "no"], ""),
+            (json!({"state": "started"}), ["loaded", "activating", "disabled", "no"], "start"),
+            (json!({"state": "started", "enabled": true}), ["loaded", "failed", "disabled", "no"], "enable, start"),
+            (json!({"state": "stopped"}), ["loaded", "failed", "disabled", "no"], ""),
+            (json!({"state": "stopped", "enabled": false}), ["loaded", "active", "enabled", "no"], "disable, stop"),
+            (json!({"state": "restarted"}), ["loaded", "active", "enabled", "no"], "restart"),
+            (json!({"state": "reloaded"}), ["loaded", "active", "enabled", "no"], "reload"),
+            (json!({"state": "reloaded"}), ["loaded", "inactive", "enabled", "no"], "start"),
+            (json!({"enabled": true}), ["loaded", "active", "static", "no"], ""),
+            (json!({"daemon_reload": true}), ["loaded", "active", "static", "yes"], "daemon-reload"),
+            (json!({"daemon_reload": true}), ["loaded", "active", "static", "no"], ""),
+            (json!({"masked": true, "state": "stopped"}), ["loaded", "active", "enabled", "no"], "stop, mask"),
+            (
+                json!({"masked": false, "enabled": true, "state": "started"}),
+                ["masked", "inactive", "masked", "no"],
+                "unmask, enable, start",
+            ),
+        ];
+        for (mut params, [load, active, enabled, reload], wanted) in table {
+            params["name"] = json!("web");
+            let plan = plan(params.clone(), &host(load, active, enabled, reload)).unwrap();
+            assert_eq!(commands(&plan), wanted, "{params} {active} {enabled}");
+        }
+    }
+
+    #[test]
+    fn starting_converges() {
+        let mut host = host("loaded", "inactive", "enabled", "no").effect("systemctl start -- web.service", |host| {
+            host.set_answer(&format!("{SHOW} web.service"), 0, "LoadState=loaded\nActiveState=active\n");
+        });
+        let params = json!({"name": "web.service", "state": "started"});
+        interpret::apply(&plan(params.clone(), &host).unwrap(), &mut host, &mut |_| {}).unwrap();
+        assert!(plan(params, &host).unwrap().is_empty());
+    }
+
+    #[test]
+    fn only_what_always_acts_need_not_converge() {
+        for (state, wanted) in [("started", true), ("stopped", true), ("restarted", false), ("reloaded", false)] {
+            let params = json!({"name": "web", "state": state});
+            assert_eq!(builtin::find("service").unwrap().load(params).unwrap().converges(), wanted, "{state}");
+        }
+    }
+
+    #[test]
+    fn reloading_alone_asks_all_units() {
+        let all = "systemctl show --property=NeedDaemonReload '*'";
+        for (answer, wanted) in [("NeedDaemonReload=no\n\nNeedDaemonReload=yes\n", "daemon-reload"), ("", "")] {
+            let host = host("", "", "", "").answer(all, 0, answer);
+            assert_eq!(commands(&plan(json!({"daemon_reload": true}), &host).unwrap()), wanted);
+        }
+    }
+
+    #[test]
+    fn a_missing_unit_is_named_and_the_nearest_one_too() {
+        let host = host("not-found", "inactive", "", "no").answer(
+            "systemctl list-unit-files --no-legend --no-pager --plain",
+            0,
+            "cron.service enabled enabled\nweb2.service disabled enabled\n",
+        );
+        let error = plan(json!({"name": "web", "state": "started"}), &host).unwrap_err();
+        assert_eq!(error.to_string(), "unit web.service: systemd knows no unit of that name");
+        assert_eq!(error.hint().unwrap(), "did you mean `web2.service`?");
+        let error = plan(json!({"name": "web"}), &Fake::new()).unwrap_err();
+        assert_eq!(error.to_string(), "this host was not started by systemd, which `service` needs");
+    }
+}
