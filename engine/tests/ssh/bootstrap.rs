@@ -258,3 +258,21 @@ async fn on_this_machine_it_is_a_child() {
     let error = start_agent(&connection, &local("#!/bin/sh\nkill -9 $$\n"), PREAMBLE, None).await.err().unwrap();
     assert_eq!(error.to_string(), "start the agent on this machine: it ended at once: signal KILL");
 }
+
+/// With `TRUEUP_AGENT=none` there is none to start; the full test run embeds one.
+#[tokio::test]
+async fn the_embedded_agent_greets() {
+    let tmp = tempfile::tempdir().unwrap();
+    let agents = Agents::embedded();
+    if agents.for_arch(std::env::consts::ARCH).is_none() {
+        return;
+    }
+    let server = serve(Nature::shell(tmp.path(), "echo Welcome")).await;
+    let connection = reach(target(&server)).await.unwrap();
+    let preamble = trueup_modules::wire::PREAMBLE;
+    let session = start_agent(&connection, &agents, preamble, tmp.path().to_str()).await.unwrap();
+    // It ends when its stdin does, without a complaint.
+    let output = session.output(b"", 1 << 16).await.unwrap();
+    assert_eq!((output.exit.to_string().as_str(), &output.stderr[..]), ("exit status 0", &b""[..]));
+    assert!(!output.stdout.is_empty());
+}
