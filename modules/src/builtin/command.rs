@@ -57,7 +57,7 @@ impl Module for CommandModule {
     fn intent(&self) -> Vec<Diff> {
         let words = self.words().unwrap_or_default();
         let line = words.split_first().map(|(program, args)| Command::new(program, args).to_string());
-        line.map(|line| shown(line)).into_iter().collect()
+        line.map(shown).into_iter().collect()
     }
 
     fn report(&self, applied: &Applied) -> Data {
