@@ -2,6 +2,8 @@
 #![allow(missing_docs, reason = "being laid out")]
 
 pub mod compile;
+pub mod cli;
+pub mod command;
 pub mod connect;
 pub mod diagnostic;
 pub mod event;

@@ -5,7 +5,7 @@
 //! - [`human`]: what a person reads, as text; [`diff`]: what changes; [`summary`]: the end, and the verdict.
 //! - [`plain`]: the same on a pipe; [`live`]: the same on a terminal, with what runs now below it.
 //! - [`json`]: one event a line. [`text`]: foreign text made fit for a terminal.
-//! - [`print`]: what the commands that run nothing have to say.
+//! - [`manual`]: what modules do. [`print`]: what the commands that run nothing have to say.
 //!
 //! Data goes to standard output, all else to standard error. Everything can be read without colour.
 
@@ -13,6 +13,7 @@ pub mod diff;
 pub mod human;
 pub mod json;
 pub mod live;
+pub mod manual;
 pub mod plain;
 pub mod print;
 pub mod summary;

@@ -1,0 +1,109 @@
+//! The verbs of the command line, one a file.
+
+mod agent;
+mod ask;
+mod keys;
+mod modules;
+mod vault;
+
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Verb};
+use crate::report::print;
+use crate::vault::VaultError;
+
+/// Exit status: an error of the program's own.
+const ERROR: u8 = 1;
+/// Exit status: a wrong option.
+const WRONG_OPTION: u8 = 5;
+/// Does what the command line says.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // If nobody reads it, there is nobody to tell.
+            _ = error.print();
+            return ExitCode::from(if error.use_stderr() { WRONG_OPTION } else { 0 });
+        }
+    };
+    let done = match cli.verb {
+        Verb::Modules(args) => modules::run(&args, cli.color.for_output()),
+        Verb::Vault(verb) => vault::run(&verb),
+        Verb::Agent(crate::cli::Agent::Serve) => agent::serve(),
+        Verb::AsUser => agent::as_user(),
+    };
+    ExitCode::from(done.unwrap_or_else(|error| {
+        print::error(&error.to_string(), error.hint().as_deref(), cli.color.for_errors());
+        error.code()
+    }))
+}
+
+/// Why a command could not do its work. A run that fails is no error here: its verdict is the exit status.
+#[derive(Debug, thiserror::Error)]
+enum CommandError {
+    /// A file could not be used.
+    #[error("failed to {doing} `{}`: {source}", path.display())]
+    File { doing: &'static str, path: PathBuf, source: io::Error },
+    /// Something else of the system's did not work.
+    #[error("failed to {doing}: {source}")]
+    System { doing: &'static str, source: io::Error },
+    /// A password cannot be asked for.
+    #[error("failed to ask for the {what}: there is no terminal")]
+    NoTerminal { what: String },
+    /// Asked twice, told two things.
+    #[error("the two passwords are not the same")]
+    Mismatch,
+    /// A vault stays closed.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// A program that should print a password.
+    #[error("failed to get a vault password: `{}` ended with {status}", path.display())]
+    PasswordScript { path: PathBuf, status: std::process::ExitStatus },
+    /// A password file that holds none.
+    #[error("`{}` holds no password", path.display())]
+    EmptyPassword { path: PathBuf },
+    /// No password at all.
+    #[error("no vault password was given")]
+    NoPassword,
+    /// Encrypted already.
+    #[error("`{}` is encrypted already", path.display())]
+    Sealed { path: PathBuf },
+    /// `--vault-id` without a source.
+    #[error("`--vault-id {given}` does not say where the password is")]
+    VaultId { given: String },
+    /// No such module.
+    #[error("there is no module `{name}`")]
+    NoModule { name: String, nearest: Option<String> },
+    /// What was spoken on the wire made no sense.
+    #[error("failed to serve: {0}")]
+    Wire(#[from] trueup_modules::wire::WireError),
+}
+
+impl CommandError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoTerminal { .. } => Some("give it in a file".to_owned()),
+            Self::Vault(VaultError::NoPassword { .. }) | Self::NoPassword => {
+                Some("give it with `--vault-password-file FILE`, or `--ask-vault-pass`".to_owned())
+            }
+            Self::VaultId { .. } => Some("write `ID@FILE`, or `ID@prompt`".to_owned()),
+            Self::NoModule { nearest, .. } => Some(match nearest {
+                Some(nearest) => format!("did you mean `{nearest}`?"),
+                None => "`trueup modules` lists them".to_owned(),
+            }),
+            _ => None,
+        }
+    }
+
+    fn code(&self) -> u8 {
+        match self {
+            Self::VaultId { .. } => WRONG_OPTION,
+            _ => ERROR,
+        }
+    }
+}
