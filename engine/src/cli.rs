@@ -25,6 +25,10 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
+    /// Show what playbooks would change. Changes nothing.
+    Plan(Plan),
+    /// Bring hosts into the state that playbooks describe.
+    Apply(Apply),
     /// List the modules, or show the manual of one.
     Modules(Modules),
     /// Encrypt, decrypt and view files, as ansible-vault does.

@@ -1,9 +1,9 @@
 //! The engine: from YAML to hosts that are as it says.
 #![allow(missing_docs, reason = "being laid out")]
 
-pub mod compile;
 pub mod cli;
 pub mod command;
+pub mod compile;
 pub mod connect;
 pub mod diagnostic;
 pub mod event;

@@ -4,6 +4,7 @@ mod agent;
 mod ask;
 mod keys;
 mod modules;
+mod run;
 mod vault;
 
 use std::ffi::OsString;
@@ -32,6 +33,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let done = match cli.verb {
+        Verb::Plan(args) => run::plan(args, cli.color),
+        Verb::Apply(args) => run::apply(args, cli.color),
         Verb::Modules(args) => modules::run(&args, cli.color.for_output()),
         Verb::Vault(verb) => vault::run(&verb),
         Verb::Agent(crate::cli::Agent::Serve) => agent::serve(),

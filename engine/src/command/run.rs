@@ -1,0 +1,161 @@
+//! `trueup plan` and `trueup apply`: compile, run, and tell.
+
+use std::io;
+
+use tokio::sync::mpsc;
+
+use super::{CommandError, ask, keys};
+use crate::cli::{Apply, Plan, Run};
+use crate::connect::{Agents, HostKeys};
+use crate::diagnostic::{Diagnostics, Paint};
+use crate::event::Event;
+use crate::execute::{self, Options, Passwords, Program};
+use crate::report::human::{Detail, Diffs, View};
+use crate::report::print::{self, Color};
+use crate::report::summary::Verdict;
+use crate::report::{self, Format, Reporter};
+
+/// Exit status: pending changes, where they were asked for.
+const PENDING: u8 = 3;
+/// Exit status: a playbook or inventory is wrong. Ansible's for "parser error".
+const WRONG_INPUT: u8 = 4;
+/// Exit status: the run ended without a verdict.
+const UNEXPECTED: u8 = 250;
+
+/// Events that may wait for a slow terminal before the run waits, too.
+const BACKLOG: usize = 1024;
+
+/// Shows what would change.
+pub(super) fn plan(args: Plan, color: Color) -> Result<u8, CommandError> {
+    let format = format(&args.run, Diffs::Preview, color);
+    let options = Options { preview: true, ..options(args.run)? };
+    Ok(match run(options, format, color.for_errors())? {
+        Ending::Verdict(Verdict::Changed) if args.exit_code => PENDING,
+        ending => ending.code(),
+    })
+}
+
+/// Changes it.
+pub(super) fn apply(args: Apply, color: Color) -> Result<u8, CommandError> {
+    let diffs = if args.diff { Diffs::Always } else { Diffs::Preview };
+    let format = format(&args.run, diffs, color);
+    Ok(run(options(args.run)?, format, color.for_errors())?.code())
+}
+
+fn format(args: &Run, diffs: Diffs, color: Color) -> Format {
+    let detail = if args.verbose { Detail::Full } else { Detail::Brief };
+    if args.json { Format::Json } else { Format::Human(View { paint: color.for_output(), detail, diffs }) }
+}
+
+/// What the executor has to know, passwords included: whoever is to be asked is asked here.
+fn options(args: Run) -> Result<Options, CommandError> {
+    let reach = args.reach;
+    let vault_passwords = keys::passwords(&args.vault)?;
+    let ask = Passwords {
+        connection: reach.ask_pass.then(|| ask::password("SSH password")).transpose()?,
+        become_: reach.ask_become_pass.then(|| ask::password("sudo password")).transpose()?,
+    };
+    Ok(Options {
+        preview: false,
+        inventories: args.inventories,
+        playbooks: args.playbooks,
+        limit: args.limit,
+        tags: args.tags,
+        skip_tags: args.skip_tags,
+        extra_vars: args.extra_vars,
+        vault_passwords,
+        forks: args.forks.into(),
+        host_keys: reach.accept_new_host_keys.then_some(HostKeys::AcceptNew),
+        ssh_config: reach.ssh_config,
+        user: reach.user,
+        private_key: reach.private_key,
+        ask,
+        become_: reach.become_root,
+        agents: Agents::embedded(),
+    })
+}
+
+/// How it ended.
+enum Ending {
+    /// The input is wrong; nothing was run.
+    WrongInput,
+    /// The run came to its end, or to Ctrl-C.
+    Verdict(Verdict),
+    /// The events ended before the run did.
+    Lost,
+}
+
+impl Ending {
+    fn code(&self) -> u8 {
+        match self {
+            Self::WrongInput => WRONG_INPUT,
+            Self::Verdict(verdict) => verdict.code(),
+            Self::Lost => UNEXPECTED,
+        }
+    }
+}
+
+fn run(options: Options, format: Format, paint: Paint) -> Result<Ending, CommandError> {
+    let mut diagnostics = Diagnostics::new();
+    let program = execute::compile(&options, &mut diagnostics);
+    print::diagnostics(&diagnostics, paint);
+    let Some(program) = program.filter(|_| !diagnostics.has_errors()) else {
+        return Ok(Ending::WrongInput);
+    };
+    let runtime =
+        tokio::runtime::Runtime::new().map_err(|source| CommandError::System { doing: "start threads", source })?;
+    let mut reporter = report::reporter(format);
+    let ending = runtime.block_on(watch(program, options, Teller { reporter: reporter.as_mut(), heard: true }));
+    match ending {
+        Ending::Verdict(Verdict::Cancelled) => print::say("Ended by Ctrl-C.\n"),
+        Ending::Lost => print::error("the run ended without a verdict", None, paint),
+        _ => {}
+    }
+    Ok(ending)
+}
+
+/// Runs, and tells what happens. On Ctrl-C the run is dropped; its connections close, and with them the agents end
+/// what they are doing.
+async fn watch(program: Program, options: Options, mut teller: Teller<'_>) -> Ending {
+    let (sender, mut events) = mpsc::channel(BACKLOG);
+    let mut ending = Ending::Lost;
+    {
+        let run = execute::run(program, options, sender);
+        let mut run = std::pin::pin!(run);
+        let mut runs = true;
+        loop {
+            tokio::select! {
+                event = events.recv() => match event {
+                    Some(event) => {
+                        if let Event::RunFinished { recap, cancelled, .. } = &event {
+                            ending = Ending::Verdict(Verdict::of(recap, *cancelled));
+                        }
+                        teller.tell(|reporter| reporter.event(&event));
+                    }
+                    None => break,
+                },
+                () = &mut run, if runs => runs = false,
+                Ok(()) = tokio::signal::ctrl_c() => {
+                    ending = Ending::Verdict(Verdict::Cancelled);
+                    break;
+                }
+            }
+        }
+    }
+    teller.tell(|reporter| reporter.end());
+    ending
+}
+
+/// Tells as long as somebody listens; a run is not broken off because `| head` has seen enough.
+struct Teller<'a> {
+    reporter: &'a mut dyn Reporter,
+    heard: bool,
+}
+
+impl Teller<'_> {
+    fn tell(&mut self, what: impl FnOnce(&mut dyn Reporter) -> io::Result<()>) {
+        if self.heard {
+            self.heard = what(self.reporter).is_ok();
+        }
+    }
+}
