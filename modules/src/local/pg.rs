@@ -100,14 +100,32 @@ fn run(client: &mut impl GenericClient, statement: &str, prepared: &Statement, a
         let affected = client.execute(prepared, &args).map_err(failed)?;
         return Ok(Rows { affected, ..Rows::default() });
     }
+    let columns = prepared.columns().iter().map(|column| column.name().to_owned()).collect();
+    let as_text = match prepared.columns().iter().all(|column| is_known(column.type_())) {
+        true => None,
+        false => Some(client.prepare(&with_texts(statement, prepared)).map_err(failed)?),
+    };
     let cells = |row: &Row| {
         let cell = |at| row.try_get::<_, Option<Cell>>(at).map(|cell| cell.map_or(Value::Null, |cell| cell.0));
         (0..row.len()).map(cell).collect::<Result<Vec<_>, _>>()
     };
-    let found = client.query(prepared, &args).map_err(failed)?;
+    let found = client.query(as_text.as_ref().unwrap_or(prepared), &args).map_err(failed)?;
     let rows = found.iter().map(cells).collect::<Result<Vec<_>, _>>().map_err(failed)?;
-    let columns = prepared.columns().iter().map(|column| column.name().to_owned()).collect();
     Ok(Rows { columns, affected: rows.len() as u64, rows })
+}
+
+/// The same statement, with the server's text for values of types that we can't read. Only what yields tables of such types
+/// comes here: `SELECT`, `VALUES`, `… RETURNING`; so it can be a common table expression.
+fn with_texts(statement: &str, prepared: &Statement) -> String {
+    let columns = prepared.columns();
+    let names = (1..=columns.len()).map(|n| format!("c{n}")).collect::<Vec<_>>().join(", ");
+    let cast = |(n, column): (usize, &postgres::Column)| match is_known(column.type_()) {
+        true => format!("c{n}"),
+        false => format!("c{n}::text"),
+    };
+    let wanted = (1..).zip(columns).map(cast).collect::<Vec<_>>().join(", ");
+    let statement = statement.trim_end().trim_end_matches(';');
+    format!("WITH q ({names}) AS (\n{statement}\n) SELECT {wanted} FROM q")
 }
 
 fn root(error: &dyn std::error::Error) -> String {
@@ -145,6 +163,29 @@ fn line_col(statement: &str, at: usize) -> String {
     format!("{line}:{col}")
 }
 
+/// Whether [`Cell`] reads values of that type.
+fn is_known(kind: &Type) -> bool {
+    let by_hand = [
+        Type::BOOL,
+        Type::INT2,
+        Type::INT4,
+        Type::INT8,
+        Type::OID,
+        Type::FLOAT4,
+        Type::FLOAT8,
+        Type::JSON,
+        Type::JSONB,
+        Type::VOID,
+        Type::CHAR,
+        Type::PG_LSN,
+        Type::TEXT_ARRAY,
+        Type::NAME_ARRAY,
+        Type::VARCHAR_ARRAY,
+        Type::INT4_ARRAY,
+    ];
+    by_hand.contains(kind) || <String as FromSql>::accepts(kind)
+}
+
 /// A value of any type that we know, as JSON.
 struct Cell(Value);
 
@@ -170,7 +211,7 @@ impl<'a> FromSql<'a> for Cell {
             }
             Type::INT4_ARRAY => Vec::<i32>::from_sql(kind, raw)?.into(),
             _ if <String as FromSql>::accepts(kind) => String::from_sql(kind, raw)?.into(),
-            _ => return Err(format!("a column has the type {kind}: cast it in the query, such as column::text").into()),
+            _ => return Err(format!("a value of type {kind} came as it is").into()),
         }))
     }
     fn accepts(_: &Type) -> bool {

@@ -71,6 +71,9 @@ impl Module for PgRole {
 
     fn plan(&self, host: &dyn Host) -> Result<Plan, Error> {
         let wanted = self.wanted()?;
+        if self.password.as_ref().is_some_and(|password| password.expose().is_empty()) {
+            return Err(Error::param("password", "is empty; without it, the password stays as it is"));
+        }
         let name = quote::identifier("name", &self.name)?;
         let role = self.look(host)?;
         let (verb, seen) = match (self.state, role) {

@@ -236,3 +236,43 @@ impl JsonSchema for Arg {
         json_schema!({})
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_compared_as_one_means_them() {
+        let table = [
+            (json!(1), json!("1"), true),
+            (json!(1), json!("1.0"), true),
+            (json!("1"), json!(1), true),
+            (json!(1), json!(true), false),
+            (json!(true), json!("t"), true),
+            (json!("no"), json!(false), true),
+            (json!("a"), json!("A"), false),
+            (json!(null), json!(null), true),
+            (json!(null), json!(""), false),
+            (json!(["a"]), json!(["a"]), true),
+        ];
+        for (wanted, seen, equal) in table {
+            assert_eq!(same(&wanted, &seen), equal, "{wanted} {seen}");
+        }
+    }
+
+    #[test]
+    fn parameters_are_counted() {
+        for (statement, count) in
+            [("SELECT 1", 0), ("SELECT $2, $1", 2), ("DO $$ x $$", 0), ("SELECT $11", 11), ("$", 0)]
+        {
+            assert_eq!(parameters(statement), count, "{statement}");
+        }
+    }
+
+    #[test]
+    fn a_secret_statement_is_not_shown() {
+        let module: SqlExec = serde_json::from_value(json!({"query": {"$secret": "SELECT 'x'"}})).unwrap();
+        assert_eq!(module.intent()[0].after, Shown::Redacted);
+        assert!(!module.converges());
+    }
+}

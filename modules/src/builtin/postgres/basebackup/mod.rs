@@ -16,7 +16,7 @@ use serde::Deserialize;
 use self::conninfo::Pairs;
 use self::directory::Directory;
 use self::passfile::Login;
-use self::source::{Identity, Source};
+use self::source::{Answer, Identity, Source};
 use crate::edit::{Diff, Edit, Meter, Owner, Reach, Shown, Text};
 use crate::host::{Command, Error, Host, Kind};
 use crate::module::Module;
@@ -115,24 +115,25 @@ impl Module for BaseBackup {
         let source = self.source();
         let found = directory::look(host, &self.data_directory, self.pg_bin.as_deref())?;
         // A standby is fine while its primary is away; a copy can only be made of one that answers.
-        let identity = match source.identify(host) {
-            Ok(identity) => Ok(identity),
-            Err(Error::Unknown(why)) => return Err(Error::Unknown(why)),
-            Err(error) => Err(error),
+        let answer = source.identify(host)?;
+        let identity = match &answer {
+            Answer::Is(identity) => Some(identity),
+            Answer::Away(_) => None,
         };
-        match (directory::usable(&found, identity.as_ref().ok()), identity) {
-            (Ok(true), Ok(identity)) => self.keep(host, &source, &identity),
-            (Ok(true), Err(error)) => {
-                let mut plan = self.settle(host)?;
-                plan.warnings.push(format!("it was not seen whether this is a standby of {}: {error}", source.name));
+        match directory::usable(&found, identity) {
+            Ok(true) => {
+                let mut plan = self.keep(host, &source, identity)?;
+                if let Answer::Away(said) = answer {
+                    plan.warnings.push(format!("whether this is a standby of {} was not seen: {said}", source.name));
+                }
                 Ok(plan)
             }
-            (Ok(false), identity) => self.copy(host, &source, &identity?, &found),
-            (Err(reason), identity) if self.replace == Replace::Aside => {
+            Ok(false) => self.copy(host, &source, &answer, &found),
+            Err(reason) if self.replace == Replace::Aside => {
                 self.idle(host, &reason)?;
-                self.copy(host, &source, &identity?, &found)
+                self.copy(host, &source, &answer, &found)
             }
-            (Err(reason), _) => Err(Error::refused(
+            Err(reason) => Err(Error::refused(
                 self.subject(),
                 reason,
                 "move it away, or say `replace: aside`, which keeps it under another name",
@@ -252,9 +253,10 @@ impl BaseBackup {
         Ok(open.map(|stat| Edit::Mode { path: path.clone(), before: stat.mode, after: 0o600 }))
     }
 
-    /// A standby or a copy of the source: the slot is there, and it is told what it needs to know.
-    fn keep(&self, host: &dyn Host, source: &Source, identity: &Identity) -> Result<Plan, Error> {
+    /// A standby or a copy of the source: it is told what it needs to know, and the slot is there.
+    fn keep(&self, host: &dyn Host, source: &Source, identity: Option<&Identity>) -> Result<Plan, Error> {
         let mut plan = self.settle(host)?;
+        let Some(identity) = identity else { return Ok(plan) };
         if let Some(slot) = &self.slot
             && !source.has_slot(host, slot)?
         {
@@ -319,7 +321,11 @@ impl BaseBackup {
     }
 
     /// A new copy: made beside its place, and renamed when it is complete.
-    fn copy(&self, host: &dyn Host, source: &Source, identity: &Identity, found: &Directory) -> Result<Plan, Error> {
+    fn copy(&self, host: &dyn Host, source: &Source, answer: &Answer, found: &Directory) -> Result<Plan, Error> {
+        let identity = match answer {
+            Answer::Is(identity) => identity,
+            Answer::Away(said) => return Err(Error::Failed(said.clone())),
+        };
         if host.query(&Command::new("id", ["-u"]))?.stdout.trim() == "0" {
             let reason = "root would own the copy, and PostgreSQL would not start on it";
             return Err(Error::refused(

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::conninfo::{self, Pairs};
-use crate::host::{Command, Error, Host, Input, Look};
+use crate::host::{Command, Error, Host, Input, Look, Output};
 use crate::secret::Secret;
 
 /// The server to be copied, and how to log in to it.
@@ -28,6 +28,14 @@ pub(super) struct Identity {
     pub(super) timeline: u32,
 }
 
+/// The answer to the question who the source is.
+pub(super) enum Answer {
+    /// That one.
+    Is(Identity),
+    /// It could not be reached; and what was said.
+    Away(String),
+}
+
 /// How long the source may take to answer, seconds.
 const TIMEOUT: &str = "10";
 
@@ -38,17 +46,20 @@ impl Source<'_> {
     }
 
     /// Who the source is.
-    pub(super) fn identify(&self, host: &dyn Host) -> Look<Identity> {
-        let row = self.ask(host, "IDENTIFY_SYSTEM")?;
+    pub(super) fn identify(&self, host: &dyn Host) -> Look<Answer> {
+        let row = match self.ask(host, "IDENTIFY_SYSTEM")? {
+            Ok(row) => row,
+            Err(said) => return Ok(Answer::Away(said)),
+        };
         match (row.first(), row.get(1).and_then(|timeline| timeline.parse().ok())) {
-            (Some(system), Some(timeline)) => Ok(Identity { system: system.clone(), timeline }),
+            (Some(system), Some(timeline)) => Ok(Answer::Is(Identity { system: system.clone(), timeline })),
             _ => Err(Error::Failed(format!("{} did not say who it is: {}", self.name, row.join("|")))),
         }
     }
 
     /// Whether the source has that slot. PostgreSQL 15 is the first that can say.
     pub(super) fn has_slot(&self, host: &dyn Host, slot: &str) -> Look<bool> {
-        let row = self.ask(host, &format!("READ_REPLICATION_SLOT \"{slot}\""))?;
+        let row = self.ask(host, &format!("READ_REPLICATION_SLOT \"{slot}\""))?.map_err(Error::Failed)?;
         match row.first().map(String::as_str) {
             Some("physical") => Ok(true),
             None | Some("") => Ok(false),
@@ -71,7 +82,8 @@ impl Source<'_> {
         Command::new(self.program("psql"), options)
     }
 
-    fn ask(&self, host: &dyn Host, question: &str) -> Look<Vec<String>> {
+    /// The answer's columns. The inner error: the source is away.
+    fn ask(&self, host: &dyn Host, question: &str) -> Look<Result<Vec<String>, String>> {
         let mut command = self.psql(question);
         match (self.password, self.passfile) {
             (Some(password), _) => drop(command.env.insert("PGPASSWORD".into(), Input::Secret(password.clone()))),
@@ -79,13 +91,43 @@ impl Source<'_> {
             (None, None) => {}
         }
         let output = host.query(&command)?;
-        if !output.success() {
-            return Err(Error::Failed(format!("cannot ask {}{}", self.name, output.last_words())));
+        if output.success() {
+            return Ok(Ok(output.stdout.trim_end_matches('\n').split('|').map(str::to_owned).collect()));
         }
-        Ok(output.stdout.trim_end_matches('\n').split('|').map(str::to_owned).collect())
+        let said = format!("cannot ask {}{}", self.name, output.last_words());
+        if is_away(&output) { Ok(Err(said)) } else { Err(Error::Failed(said)) }
     }
+}
+
+/// psql(1) ends with 2 if there is no connection. A server that says why (a wrong password, no line in pg_hba.conf) is not
+/// away, unless it says that it has just come or is about to go.
+fn is_away(output: &Output) -> bool {
+    let passing = ["starting up", "shutting down", "in recovery mode", "not yet accepting connections"];
+    let reason = output.stderr.split_once("FATAL:").or_else(|| output.stderr.split_once("ERROR:"));
+    output.status == 2 && reason.is_none_or(|(_, reason)| passing.iter().any(|state| reason.contains(state)))
 }
 
 pub(super) fn program(bin: Option<&Path>, name: &str) -> String {
     bin.map_or_else(|| name.into(), |bin| bin.join(name).display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_refuses_is_not_away() {
+        let table = [
+            (2, "psql: error: connection to server at \"db1\", port 5432 failed: Connection refused", true),
+            (2, "psql: error: could not translate host name \"db1\" to address", true),
+            (2, "psql: error: … failed: FATAL:  the database system is starting up", true),
+            (2, "psql: error: … failed: FATAL:  password authentication failed for user \"rep\"", false),
+            (2, "psql: error: … failed: FATAL:  no pg_hba.conf entry for replication connection from host", false),
+            (1, "ERROR:  syntax error", false),
+        ];
+        for (status, stderr, away) in table {
+            let output = Output { status, stderr: stderr.into(), ..Output::default() };
+            assert_eq!(is_away(&output), away, "{stderr}");
+        }
+    }
 }
