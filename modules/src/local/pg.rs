@@ -121,7 +121,8 @@ fn with_texts(statement: &str, prepared: &Statement) -> String {
     let names = (1..=columns.len()).map(|n| format!("c{n}")).collect::<Vec<_>>().join(", ");
     let cast = |(n, column): (usize, &postgres::Column)| match is_known(column.type_()) {
         true => format!("c{n}"),
-        false => format!("c{n}::text"),
+        // Not `::text`, which writes some types in another way: an address gets its netmask.
+        false => format!("CASE WHEN c{n} IS NOT NULL THEN format('%s', c{n}) END"),
     };
     let wanted = (1..).zip(columns).map(cast).collect::<Vec<_>>().join(", ");
     let statement = statement.trim_end().trim_end_matches(';');
