@@ -10,6 +10,7 @@ mod debug;
 mod fail;
 mod file;
 mod file_line;
+mod group;
 mod package;
 mod postgres;
 mod service;
@@ -17,25 +18,28 @@ mod set_fact;
 mod shell;
 mod stat;
 mod template;
+mod user;
 
 /// Every module, sorted by name.
 pub static REGISTRY: &[Entry] = &[
     Entry::of::<assert::Assert>(),
+    Entry::of::<postgres::basebackup::BaseBackup>(),
     Entry::of::<command::CommandModule>(),
     Entry::of::<copy::Copy>(),
     Entry::of::<debug::Debug>(),
     Entry::of::<fail::Fail>(),
     Entry::of::<file::FileModule>(),
     Entry::of::<file_line::FileLine>(),
+    Entry::of::<group::GroupModule>(),
     Entry::of::<package::Packages>(),
-    Entry::of::<postgres::basebackup::BaseBackup>(),
     Entry::of::<postgres::pg_role::PgRole>(),
-    Entry::of::<postgres::sql_exec::SqlExec>(),
     Entry::of::<service::Service>(),
     Entry::of::<set_fact::SetFact>(),
     Entry::of::<shell::Shell>(),
+    Entry::of::<postgres::sql_exec::SqlExec>(),
     Entry::of::<stat::StatModule>(),
     Entry::of::<template::Template>(),
+    Entry::of::<user::UserModule>(),
 ];
 
 /// The module of that name or alias. FQCNs are the caller's to shorten.

@@ -1,0 +1,343 @@
+//! `user`: an account, its groups and its password.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::group::State;
+use crate::edit::{Diff, Edit, Reach, Shown};
+use crate::facts::{Fact, Group, User};
+use crate::host::{Command, Error, Host, Input, Known, known};
+use crate::module::Module;
+use crate::param::Word;
+use crate::plan::Plan;
+use crate::secret::Secret;
+
+/// An account of this host, there or not. What is not given is chosen by useradd(8), and left alone afterwards.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UserModule {
+    /// Login name.
+    #[schemars(extend("aliases" = ["user"]))]
+    name: Word,
+    /// Its number.
+    uid: Option<u32>,
+    /// The primary group, by name or number. A group of the account's own name, if not given.
+    group: Option<Word>,
+    /// The other groups that it is in: exactly these, or at least these with `append`.
+    groups: Option<Vec<Word>>,
+    /// Leave other groups that it is in.
+    #[serde(default)]
+    append: bool,
+    /// Home directory.
+    home: Option<Word>,
+    /// When `home` changes, move what is in the old one.
+    #[serde(default)]
+    move_home: bool,
+    /// Login shell.
+    shell: Option<Word>,
+    /// The comment field, usually a person's name.
+    comment: Option<Word>,
+    /// Make it a system account: with a number from the lower range.
+    #[serde(default)]
+    system: bool,
+    /// Make the home directory when the account is made.
+    #[serde(default = "yes")]
+    #[schemars(extend("aliases" = ["createhome"]))]
+    create_home: bool,
+    /// A hash as crypt(3) makes it, not the password itself; `!` or `*` for none that fits.
+    password: Option<Secret>,
+    /// When the password is set.
+    #[serde(default)]
+    update_password: When,
+    /// Whether it exists.
+    #[serde(default)]
+    state: State,
+    /// With `state: absent`, remove the home directory too.
+    #[serde(default)]
+    remove: bool,
+}
+
+#[derive(Clone, Copy, Default, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+enum When {
+    /// Whenever it differs.
+    #[default]
+    Always,
+    /// Only when the account is made.
+    OnCreate,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Module for UserModule {
+    const NAME: &'static str = "user";
+
+    fn plan(&self, host: &dyn Host) -> Result<Plan, Error> {
+        let plan = Plan::nothing().returning("name", self.name.0.as_str());
+        match (self.state, host.user(&self.name.0)?) {
+            (State::Absent, None) => Ok(plan),
+            (State::Absent, Some(_)) => Ok(plan.with(self.delete())),
+            (State::Present, found) => {
+                self.check(host)?;
+                let mut plan = plan;
+                plan.edits.extend(match &found {
+                    None => Some(self.add(host)?),
+                    Some(user) => self.modify(user, host)?,
+                });
+                plan.edits.extend(self.set_password(found.is_some(), host)?);
+                Ok(match found {
+                    Some(User { uid: Some(uid), gid: Some(gid), home, shell, .. }) if plan.is_empty() => plan
+                        .returning("uid", uid)
+                        .returning("group", gid)
+                        .returning("home", home)
+                        .returning("shell", shell),
+                    _ => plan,
+                })
+            }
+        }
+    }
+
+    fn intent(&self) -> Vec<Diff> {
+        match self.state {
+            State::Present => vec![self.diff("state", Shown::Unknown, "present")],
+            State::Absent => vec![self.diff("state", Shown::Unknown, Shown::Absent)],
+        }
+    }
+}
+
+impl UserModule {
+    /// That the groups exist, the number is free, and the password is a hash.
+    fn check(&self, host: &dyn Host) -> Result<(), Error> {
+        let refused = |reason: String, hint: Option<&str>| {
+            Err(Error::Refused { subject: format!("user {}", self.name.0), reason, hint: hint.map(Into::into) })
+        };
+        for Word(group) in self.groups.iter().flatten().chain(&self.group) {
+            if known(host.group(group))? == Known::Yes(None) {
+                return refused(format!("there is no group `{group}`"), Some("make it with `group` first"));
+            }
+        }
+        if let Some(uid) = self.uid {
+            match known(host.user(&uid.to_string()))? {
+                Known::Yes(Some(other)) if other.name != self.name.0 => {
+                    return refused(format!("the number {uid} belongs to the account {}", other.name), None);
+                }
+                _ => {}
+            }
+        }
+        match &self.password {
+            Some(password) if !is_hash(password.expose()) => refused(
+                "`password` is not a hash as crypt(3) makes it".into(),
+                Some("hash it: `{{ password | password_hash('sha512', salt) }}`"),
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    fn add(&self, host: &dyn Host) -> Result<Edit, Error> {
+        let name = &self.name.0;
+        // useradd refuses to make a group that is there already.
+        let own_group = known(host.group(name))?;
+        let group = self.group.clone().or_else(|| matches!(own_group, Known::Yes(Some(_))).then(|| self.name.clone()));
+        let mut args = vec![if self.create_home { "--create-home".to_owned() } else { "--no-create-home".into() }];
+        args.extend(self.system.then(|| "--system".to_owned()));
+        let mut effect = vec![self.diff("state", Shown::Absent, "present")];
+        let mut set = |flag: &str, aspect: &str, value: Option<String>| {
+            let Some(value) = value else { return };
+            args.push(format!("--{flag}={value}"));
+            effect.push(self.diff(aspect, Shown::Absent, value));
+        };
+        set("uid", "uid", self.uid.map(|uid| uid.to_string()));
+        set("gid", "group", text(group.as_ref()));
+        set("groups", "groups", self.groups.as_deref().filter(|groups| !groups.is_empty()).map(join));
+        set("home-dir", "home", text(self.home.as_ref()));
+        set("shell", "shell", text(self.shell.as_ref()));
+        set("comment", "comment", text(self.comment.as_ref()));
+        let user = User {
+            name: name.clone(),
+            uid: self.uid,
+            gid: match &group {
+                Some(Word(group)) => gid(group, host)?,
+                None => None,
+            },
+            gecos: text(self.comment.as_ref()).unwrap_or_default(),
+            home: text(self.home.as_ref()).unwrap_or_else(|| format!("/home/{name}")),
+            shell: text(self.shell.as_ref()).unwrap_or_default(),
+        };
+        let mut makes = vec![Fact::User(user)];
+        if group.is_none() {
+            makes.push(Fact::Group(Group { name: name.clone(), gid: None, members: Vec::new() }));
+        }
+        makes.extend(self.memberships(host)?);
+        Ok(self.edit("useradd", args, effect, makes))
+    }
+
+    fn modify(&self, user: &User, host: &dyn Host) -> Result<Option<Edit>, Error> {
+        let mut after = user.clone();
+        let mut args = Vec::new();
+        let mut effect = Vec::new();
+        let mut set = |flag: &str, aspect: &str, before: Shown, wanted: String| {
+            args.push(format!("--{flag}={wanted}"));
+            effect.push(self.diff(aspect, before, wanted));
+        };
+        if let Some(uid) = self.uid.filter(|uid| user.uid != Some(*uid)) {
+            set("uid", "uid", user.uid.map_or(Shown::Unknown, |uid| uid.to_string().into()), uid.to_string());
+            after.uid = Some(uid);
+        }
+        if let Some(Word(group)) = &self.group {
+            let wanted = gid(group, host)?;
+            if wanted.is_none() || wanted != user.gid {
+                set("gid", "group", group_name(user.gid, host)?, group.clone());
+                after.gid = wanted;
+            }
+        }
+        for (flag, aspect, wanted, field) in [
+            ("home", "home", &self.home, &mut after.home),
+            ("shell", "shell", &self.shell, &mut after.shell),
+            ("comment", "comment", &self.comment, &mut after.gecos),
+        ] {
+            let Some(Word(wanted)) = wanted else { continue };
+            if field != wanted {
+                set(flag, aspect, field.as_str().into(), wanted.clone());
+                field.clone_from(wanted);
+            }
+        }
+        if let Some((before, wanted)) = self.groups_due(host)? {
+            set("groups", "groups", before.into(), wanted);
+        }
+        if effect.is_empty() {
+            return Ok(None);
+        }
+        if self.move_home && after.home != user.home {
+            args.push("--move-home".into());
+        }
+        let mut makes = vec![Fact::User(after)];
+        makes.extend(self.memberships(host)?);
+        Ok(Some(self.edit("usermod", args, effect, makes)))
+    }
+
+    /// The supplementary groups now and as they shall be, where that differs.
+    fn groups_due(&self, host: &dyn Host) -> Result<Option<(String, String)>, Error> {
+        let Some(groups) = &self.groups else { return Ok(None) };
+        let mut now = member_of(&self.name.0, host)?;
+        let mut wanted = BTreeSet::new();
+        for Word(group) in groups {
+            let found = match known(host.group(group))? {
+                Known::Yes(found) => found,
+                Known::No(_) => None,
+            };
+            // By its name, should it be given by number.
+            let name = found.as_ref().map_or(group, |found| &found.name).clone();
+            if found.is_some_and(|found| found.members.contains(&self.name.0)) {
+                now.insert(name.clone());
+            }
+            wanted.insert(name);
+        }
+        if self.append {
+            wanted.extend(now.iter().cloned());
+        }
+        let list = |groups: &BTreeSet<String>| groups.iter().cloned().collect::<Vec<_>>().join(",");
+        Ok((now != wanted).then(|| (list(&now), list(&wanted))))
+    }
+
+    /// The groups as they will be with this member.
+    fn memberships(&self, host: &dyn Host) -> Result<Vec<Fact>, Error> {
+        let mut facts = Vec::new();
+        for Word(group) in self.groups.iter().flatten() {
+            if let Known::Yes(Some(mut group)) = known(host.group(group))?
+                && !group.members.contains(&self.name.0)
+            {
+                group.members.push(self.name.0.clone());
+                facts.push(Fact::Group(group));
+            }
+        }
+        Ok(facts)
+    }
+
+    /// By chpasswd(8), which reads the hash from its input: arguments can be seen by everybody.
+    fn set_password(&self, exists: bool, host: &dyn Host) -> Result<Option<Edit>, Error> {
+        let Some(password) = &self.password else { return Ok(None) };
+        if exists && (self.update_password == When::OnCreate || shadow(&self.name.0, host)?.as_ref() == Some(password))
+        {
+            return Ok(None);
+        }
+        let line = Secret::new(format!("{}:{}\n", self.name.0, password.expose()));
+        let before = if exists { Shown::Redacted } else { Shown::Absent };
+        Ok(Some(Edit::Run {
+            command: Command { stdin: Some(Input::Secret(line)), ..Command::new("chpasswd", ["--encrypted"]) },
+            effect: vec![self.diff("password", before, Shown::Redacted)],
+            makes: Vec::new(),
+            reach: Reach::Stated,
+            progress: None,
+        }))
+    }
+
+    fn delete(&self) -> Edit {
+        let effect = vec![self.diff("state", "present", Shown::Absent)];
+        let args = self.remove.then(|| "--remove".to_owned()).into_iter().collect();
+        self.edit("userdel", args, effect, vec![Fact::NoUser(self.name.0.clone())])
+    }
+
+    fn diff(&self, aspect: &str, before: impl Into<Shown>, after: impl Into<Shown>) -> Diff {
+        Diff::new(format!("user {}", self.name.0), aspect, before, after)
+    }
+
+    fn edit(&self, program: &str, mut args: Vec<String>, effect: Vec<Diff>, makes: Vec<Fact>) -> Edit {
+        args.extend(["--".into(), self.name.0.clone()]);
+        Edit::Run { command: Command::new(program, args), effect, makes, reach: Reach::Stated, progress: None }
+    }
+}
+
+fn text(word: Option<&Word>) -> Option<String> {
+    word.map(|Word(text)| text.clone())
+}
+
+fn join(groups: &[Word]) -> String {
+    groups.iter().map(|Word(group)| group.as_str()).collect::<Vec<_>>().join(",")
+}
+
+/// The number of a group that is given by name or number; `None` where only a run will tell.
+fn gid(group: &str, host: &dyn Host) -> Result<Option<u32>, Error> {
+    Ok(match known(host.group(group))? {
+        Known::Yes(found) => found.and_then(|found| found.gid),
+        Known::No(_) => None,
+    })
+}
+
+fn group_name(gid: Option<u32>, host: &dyn Host) -> Result<Shown, Error> {
+    let Some(gid) = gid else { return Ok(Shown::Unknown) };
+    Ok(match known(host.group(&gid.to_string()))? {
+        Known::Yes(Some(group)) => group.name.into(),
+        _ => gid.to_string().into(),
+    })
+}
+
+/// The groups of /etc/group(5) that list an account: those that usermod(8) can change.
+fn member_of(name: &str, host: &dyn Host) -> Result<BTreeSet<String>, Error> {
+    let file = host.read(Path::new("/etc/group"))?.unwrap_or_default();
+    let lists = |line: &str| {
+        let field: Vec<&str> = line.split(':').collect();
+        let [group, _, _, members] = field[..] else { return None };
+        members.split(',').any(|member| member == name).then(|| group.to_owned())
+    };
+    Ok(String::from_utf8_lossy(&file).lines().filter_map(lists).collect())
+}
+
+/// The hash in shadow(5).
+fn shadow(name: &str, host: &dyn Host) -> Result<Option<Secret>, Error> {
+    let file = host.read(Path::new("/etc/shadow"))?.unwrap_or_default();
+    let text = String::from_utf8_lossy(&file);
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    Ok(line.map(|line| Secret::new(line.split(':').next().unwrap_or_default())))
+}
+
+/// Whether a text may stand in shadow(5): a hash (`$6$…`, or 13 letters of old), or what no password fits (`!`, `*`).
+fn is_hash(text: &str) -> bool {
+    let old = text.len() == 13 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"./".contains(&byte));
+    let marked = text.starts_with(['$', '!', '*']) && !text.contains([':', '\n']);
+    old || marked
+}
