@@ -15,5 +15,6 @@ pub mod report;
 pub mod source;
 pub mod template;
 pub mod value;
+pub mod vars;
 pub mod vault;
 pub mod yaml;

@@ -19,6 +19,9 @@ mod scope;
 mod syntax;
 mod tests;
 
+#[cfg(test)]
+mod spec;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -93,9 +96,9 @@ impl Templar {
         Self { engine: Arc::new(eval::Engine::new(basedir.into())) }
     }
 
-    fn context(&self, vars: &Arc<dyn Lookup>) -> Arc<lazy::Context> {
+    fn context(&self, vars: &Arc<dyn Lookup>) -> Evaluation {
         let scope = Arc::new(scope::Scope::new(Arc::clone(&self.engine)));
-        Arc::new(lazy::Context { scope, vars: Arc::clone(vars) })
+        Evaluation(Arc::new(lazy::Context { scope, vars: Arc::clone(vars) }))
     }
 
     /// Renders a text. A lone `{{ expression }}` yields its native value; `omit` yields [`Value::Omit`].
@@ -192,6 +195,43 @@ impl Templar {
     /// The same for a bare expression.
     pub fn reads_expression(&self, text: &str) -> BTreeSet<String> {
         self.engine.reads(text.trim(), !is_template(text)).into_iter().collect()
+    }
+}
+
+/// What templates can use beside variables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `value | NAME`.
+    Filter,
+    /// `value is NAME`.
+    Test,
+    /// `lookup('NAME')`.
+    Lookup,
+}
+
+/// All filters, tests and lookups with a sentence about each: for the manual.
+pub fn catalogue() -> impl Iterator<Item = (Kind, &'static str, &'static str)> {
+    let names = |kind, entry: &'static call::Entry| entry.names.iter().map(move |name| (kind, *name, entry.doc));
+    filters::all()
+        .flat_map(move |entry| names(Kind::Filter, entry))
+        .chain(tests::all().flat_map(move |entry| names(Kind::Test, entry)))
+        .chain(lookups::all().map(|lookup| (Kind::Lookup, lookup.name, lookup.doc)))
+}
+
+/// An evaluation under way. What it has rendered refers back to it: its end lets go of that.
+struct Evaluation(Arc<lazy::Context>);
+
+impl std::ops::Deref for Evaluation {
+    type Target = Arc<lazy::Context>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl Drop for Evaluation {
+    fn drop(&mut self) {
+        self.0.scope.forget();
     }
 }
 

@@ -30,7 +30,7 @@ pub(crate) enum Undefined {
 }
 
 impl Entry {
-    pub const fn new(
+    pub(crate) const fn new(
         names: &'static [&'static str],
         params: &'static [&'static str],
         doc: &'static str,
@@ -39,13 +39,13 @@ impl Entry {
         Self { names, doc, params, undefined: Undefined::Passes, run }
     }
 
-    pub const fn takes_undefined(mut self) -> Self {
+    pub(crate) const fn takes_undefined(mut self) -> Self {
         self.undefined = Undefined::Handled;
         self
     }
 
     /// Calls it.
-    pub fn call(&self, state: &mut State<'_, '_>, args: &[Mj], kwargs: &Kwargs) -> Result<Mj, Error> {
+    pub(crate) fn call(&self, state: &mut State<'_, '_>, args: &[Mj], kwargs: &Kwargs) -> Result<Mj, Error> {
         if let Some(unknown) = args.iter().find(|v| v.downcast_object_ref::<NotKnown>().is_some()) {
             return Ok(unknown.clone());
         }
@@ -111,12 +111,12 @@ impl Call<'_, '_, '_> {
     }
 
     /// An argument as it was given, undefined or not.
-    pub fn raw(&self, i: usize) -> Option<&Mj> {
+    pub(crate) fn raw(&self, i: usize) -> Option<&Mj> {
         self.bound.get(i).and_then(Option::as_ref)
     }
 
     /// An argument that must be there.
-    pub fn value(&self, i: usize) -> Result<&Mj, Error> {
+    pub(crate) fn value(&self, i: usize) -> Result<&Mj, Error> {
         match self.raw(i) {
             Some(value) if value.is_undefined() => Err(undefined(value)),
             Some(value) => Ok(value),
@@ -125,7 +125,7 @@ impl Call<'_, '_, '_> {
     }
 
     /// An argument that may be left out or `none`.
-    pub fn option(&self, i: usize) -> Result<Option<&Mj>, Error> {
+    pub(crate) fn option(&self, i: usize) -> Result<Option<&Mj>, Error> {
         match self.raw(i) {
             None => Ok(None),
             Some(value) if value.is_none() => Ok(None),
@@ -134,37 +134,37 @@ impl Call<'_, '_, '_> {
     }
 
     /// A text; other values count as what Python prints.
-    pub fn str(&self, i: usize) -> Result<String, Error> {
+    pub(crate) fn str(&self, i: usize) -> Result<String, Error> {
         text::str(self.value(i)?)
     }
 
-    pub fn str_or(&self, i: usize, default: &str) -> Result<String, Error> {
+    pub(crate) fn str_or(&self, i: usize, default: &str) -> Result<String, Error> {
         self.option(i)?.map_or_else(|| Ok(default.to_owned()), text::str)
     }
 
-    pub fn int(&self, i: usize) -> Result<i64, Error> {
+    pub(crate) fn int(&self, i: usize) -> Result<i64, Error> {
         let value = self.value(i)?;
         let whole = || f64::try_from(value.clone()).ok().filter(|f| f.fract() == 0.0);
         value.as_i64().or_else(|| whole().map(|f| f as i64)).ok_or_else(|| self.bad(i, "a whole number", value))
     }
 
-    pub fn int_or(&self, i: usize, default: i64) -> Result<i64, Error> {
+    pub(crate) fn int_or(&self, i: usize, default: i64) -> Result<i64, Error> {
         if self.option(i)?.is_some() { self.int(i) } else { Ok(default) }
     }
 
     /// A switch, by Python's truth.
-    pub fn flag(&self, i: usize, default: bool) -> Result<bool, Error> {
+    pub(crate) fn flag(&self, i: usize, default: bool) -> Result<bool, Error> {
         Ok(self.option(i)?.map_or(default, Mj::is_true))
     }
 
     /// The items of a list; of a dictionary its keys, of a text its letters.
-    pub fn list(&self, i: usize) -> Result<Vec<Mj>, Error> {
+    pub(crate) fn list(&self, i: usize) -> Result<Vec<Mj>, Error> {
         let value = self.value(i)?;
         items(value).map_err(|_| self.bad(i, "a list", value))?
     }
 
     /// The pairs of a dictionary.
-    pub fn pairs(&self, i: usize) -> Result<Vec<(Mj, Mj)>, Error> {
+    pub(crate) fn pairs(&self, i: usize) -> Result<Vec<(Mj, Mj)>, Error> {
         let value = self.value(i)?;
         if value.kind() != ValueKind::Map {
             return Err(self.bad(i, "a dictionary", value));

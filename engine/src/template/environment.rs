@@ -99,7 +99,7 @@ pub(crate) struct Emits {
 
 impl Emits {
     /// The value, if there was just one.
-    pub fn only(&self) -> Option<&Mj> {
+    pub(crate) fn only(&self) -> Option<&Mj> {
         self.last.as_ref().filter(|_| self.count == 1)
     }
 }

@@ -37,12 +37,12 @@ enum Compiled {
 }
 
 impl Engine {
-    pub fn new(basedir: PathBuf) -> Self {
+    pub(crate) fn new(basedir: PathBuf) -> Self {
         Self { basedir, compiled: RwLock::default() }
     }
 
     /// Renders a text: a lone expression to its value, anything else to text.
-    pub fn evaluate(&self, template: &Template, ctx: &Arc<Context>) -> Result<Mj, TemplateError> {
+    pub(crate) fn evaluate(&self, template: &Template, ctx: &Arc<Context>) -> Result<Mj, TemplateError> {
         if template.secret {
             ctx.scope.taint();
         }
@@ -51,7 +51,7 @@ impl Engine {
     }
 
     /// Evaluates a bare expression; the delimiters are allowed around it.
-    pub fn expression(&self, text: &str, span: &Span, ctx: &Arc<Context>) -> Result<Mj, TemplateError> {
+    pub(crate) fn expression(&self, text: &str, span: &Span, ctx: &Arc<Context>) -> Result<Mj, TemplateError> {
         let trimmed = text.trim();
         let delimited = trimmed.starts_with("{{") || trimmed.starts_with("{%");
         let compiled = self.compile(trimmed, !delimited, span)?;
@@ -59,7 +59,7 @@ impl Engine {
     }
 
     /// Checks a text's syntax and the names of its filters and tests.
-    pub fn check(&self, text: &str, span: &Span, bare: bool) -> Result<(), TemplateError> {
+    pub(crate) fn check(&self, text: &str, span: &Span, bare: bool) -> Result<(), TemplateError> {
         let compiled = self.compile(text, bare, span)?;
         let (rewritten, at) = match &*compiled {
             Compiled::Data => return Ok(()),
@@ -77,7 +77,7 @@ impl Engine {
     }
 
     /// The variables a text may read, with the path of attributes where it is plain.
-    pub fn reads(&self, text: &str, bare: bool) -> std::collections::HashSet<String> {
+    pub(crate) fn reads(&self, text: &str, bare: bool) -> std::collections::HashSet<String> {
         match self.compile(text, bare, &Span::none()).as_deref() {
             Ok(Compiled::Expression { expression, .. }) => expression.undeclared_variables(true),
             Ok(Compiled::Mixed { name, .. }) => environment::get(Whitespace::Inline)
@@ -136,7 +136,7 @@ impl Engine {
     }
 
     /// Renders a file's text.
-    pub fn file(
+    pub(crate) fn file(
         &self,
         text: &str,
         whitespace: Whitespace,

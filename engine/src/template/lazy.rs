@@ -7,13 +7,13 @@ use std::sync::{Arc, OnceLock};
 use minijinja::value::{Enumerator, Object, ObjectRepr, Value as Mj};
 use minijinja::{Error, ErrorKind, State};
 
-use crate::value::{Map, Template, Value, Why};
+use crate::value::{Map, Template, Value};
 
 use super::Lookup;
 use super::error::Via;
 use super::python::mutable::{Dict, List};
 use super::python::text;
-use super::scope::{Outcome, Scope};
+use super::scope::{Key, Outcome, Scope};
 
 /// The name under which a filter finds the [`Context`]: no variable can have it.
 const CONTEXT: &str = "\0context";
@@ -32,7 +32,7 @@ impl fmt::Debug for Context {
 
 impl Context {
     /// The context that a filter, test or lookup was called in.
-    pub fn of(state: &State) -> Result<Arc<Self>, Error> {
+    pub(crate) fn of(state: &State) -> Result<Arc<Self>, Error> {
         state
             .lookup(CONTEXT)
             .and_then(|v| v.downcast_object::<Self>())
@@ -40,7 +40,7 @@ impl Context {
     }
 
     /// A variable's value; `None` if it is undefined.
-    pub fn variable(self: &Arc<Self>, name: &str) -> Option<Mj> {
+    pub(crate) fn variable(self: &Arc<Self>, name: &str) -> Option<Mj> {
         if let Some(raw) = self.vars.get(name) {
             return self.read(raw, || Arc::new(Place { parent: None, step: Step::Key(name.into()) }));
         }
@@ -53,7 +53,7 @@ impl Context {
     }
 
     /// A raw value as minijinja's: rendered, wrapped or converted; notes what was read.
-    pub fn read(self: &Arc<Self>, raw: &Value, place: impl FnOnce() -> Arc<Place>) -> Option<Mj> {
+    pub(crate) fn read(self: &Arc<Self>, raw: &Value, place: impl FnOnce() -> Arc<Place>) -> Option<Mj> {
         Some(match raw {
             Value::Null => Mj::from(()),
             Value::Bool(value) => Mj::from(*value),
@@ -66,19 +66,23 @@ impl Context {
             }
             Value::Unknown(why) => {
                 self.scope.not_known(why);
-                Mj::from_object(NotKnown(why.clone()))
+                Mj::from_object(NotKnown)
             }
             Value::Omit => omit(),
             Value::Template(template) => return self.render(template, &place()),
-            Value::List(_) => Mj::from_object(LazyList(Lazy::new(self, place()))),
-            Value::Map(_) => Mj::from_object(LazyMap(Lazy::new(self, place()))),
+            // The same object at each reading, so that a change (`append`) shows at the next.
+            Value::List(_) => self.scope.wrap(self.key(raw), || Mj::from_object(LazyList(Lazy::new(self, place())))),
+            Value::Map(_) => self.scope.wrap(self.key(raw), || Mj::from_object(LazyMap(Lazy::new(self, place())))),
         })
     }
 
+    fn key<T>(&self, raw: &T) -> Key {
+        (Arc::as_ptr(&self.vars).addr(), std::ptr::from_ref(raw).addr())
+    }
+
     fn render(self: &Arc<Self>, template: &Template, place: &Place) -> Option<Mj> {
-        let key = (Arc::as_ptr(&self.vars).addr(), std::ptr::from_ref(template).addr());
         let via = Via { name: place.to_string(), span: template.span.clone() };
-        match self.scope.render_once(key, via, || self.scope.engine.evaluate(template, self)) {
+        match self.scope.render_once(self.key(template), via, || self.scope.engine.evaluate(template, self)) {
             Outcome::Value(value) => Some(value),
             Outcome::Undefined => None,
             Outcome::Failed => Some(Mj::from(Error::new(ErrorKind::InvalidOperation, "a variable cannot be rendered"))),
@@ -113,15 +117,11 @@ enum Step {
 }
 
 impl Place {
-    pub fn variable(name: &str) -> Arc<Self> {
-        Arc::new(Self { parent: None, step: Step::Key(name.into()) })
-    }
-
-    pub fn key(self: &Arc<Self>, key: &str) -> Arc<Self> {
+    pub(crate) fn key(self: &Arc<Self>, key: &str) -> Arc<Self> {
         Arc::new(Self { parent: Some(Arc::clone(self)), step: Step::Key(key.into()) })
     }
 
-    pub fn index(self: &Arc<Self>, index: usize) -> Arc<Self> {
+    pub(crate) fn index(self: &Arc<Self>, index: usize) -> Arc<Self> {
         Arc::new(Self { parent: Some(Arc::clone(self)), step: Step::Index(index) })
     }
 
@@ -163,7 +163,7 @@ impl<E> Lazy<E> {
     }
 
     /// The value as defined, unless the template has changed it.
-    pub fn raw(&self) -> Option<&Value> {
+    pub(crate) fn raw(&self) -> Option<&Value> {
         if self.edited.get().is_some() { None } else { self.place.find(&*self.ctx.vars) }
     }
 }
@@ -187,7 +187,7 @@ impl LazyList {
     }
 
     /// The template's own copy.
-    pub fn edit(self: &Arc<Self>) -> Arc<List> {
+    pub(crate) fn edit(self: &Arc<Self>) -> Arc<List> {
         let copy = || Arc::new(List::new((0..self.items().len()).map(|i| self.at(i)).collect()));
         Arc::clone(self.0.edited.get_or_init(copy))
     }
@@ -233,7 +233,7 @@ impl LazyMap {
     }
 
     /// The template's own copy.
-    pub fn edit(self: &Arc<Self>) -> Arc<Dict> {
+    pub(crate) fn edit(self: &Arc<Self>) -> Arc<Dict> {
         let copy = || {
             let keys = self.items().into_iter().flat_map(Map::keys);
             Arc::new(Dict::new(keys.map(|k| (Mj::from(k.as_str()), self.at(k).unwrap_or_default())).collect()))
@@ -314,7 +314,7 @@ impl Object for HostVars {
 /// Something that is not known before a task has run: whatever is done with it yields it again, and the evaluation
 /// ends as [`Value::Unknown`] in any case.
 #[derive(Debug)]
-pub(crate) struct NotKnown(pub Why);
+pub(crate) struct NotKnown;
 
 impl Object for NotKnown {
     fn get_value(self: &Arc<Self>, _: &Mj) -> Option<Mj> {

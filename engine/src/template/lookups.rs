@@ -27,17 +27,17 @@ pub(crate) struct Terms<'a, 'c, 's, 'e> {
 
 impl Terms<'_, '_, '_, '_> {
     /// An option by name.
-    pub fn option(&self, name: &str) -> Option<&Mj> {
+    pub(crate) fn option(&self, name: &str) -> Option<&Mj> {
         self.call.named.iter().find(|(key, _)| key == name).map(|(_, value)| value)
     }
 
     /// An option's text.
-    pub fn option_str(&self, name: &str, default: &str) -> Result<String, Error> {
+    pub(crate) fn option_str(&self, name: &str, default: &str) -> Result<String, Error> {
         self.option(name).map_or_else(|| Ok(default.to_owned()), text::str)
     }
 
     /// The terms as texts; a list counts as its items.
-    pub fn texts(&self) -> Result<Vec<String>, Error> {
+    pub(crate) fn texts(&self) -> Result<Vec<String>, Error> {
         let mut out = Vec::new();
         for term in &self.terms {
             if matches!(term.kind(), ValueKind::Seq | ValueKind::Iterable) {
@@ -64,7 +64,8 @@ pub(crate) static FUNCTIONS: &[Entry] = &[
     },
 ];
 
-fn all() -> impl Iterator<Item = &'static Lookup> {
+/// All lookups.
+pub(crate) fn all() -> impl Iterator<Item = &'static Lookup> {
     [collections::ALL, files::ALL, values::ALL].into_iter().flatten()
 }
 

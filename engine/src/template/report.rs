@@ -32,7 +32,7 @@ impl Origin<'_> {
 
     /// Bytes of the text as a place in the user's file. A scalar's quotes and indentation are not part of its text: if
     /// the file does not read the same, the place of the scalar has to do.
-    pub fn place(&self, start: usize, end: usize) -> Span {
+    pub(crate) fn place(&self, start: usize, end: usize) -> Span {
         let source = &self.span.source;
         let rest = source.text.get(self.span.start..).unwrap_or_default();
         for skip in 0..2 {
@@ -99,9 +99,7 @@ pub(crate) fn error(error: &Error, origin: &Origin, ctx: &Arc<Context>) -> Templ
             let name = message.split_whitespace().next().unwrap_or_default().to_owned();
             undefined(&name, origin, start, end, ctx)
         }
-        _ if ctx.scope.flags().tainted => {
-            TemplateError::new(Problem::Withheld(origin.snippet(start, end).to_owned()), place)
-        }
+        _ if ctx.scope.flags().tainted => TemplateError::new(Problem::Withheld(origin.text.trim().to_owned()), place),
         ErrorKind::UndefinedError => {
             TemplateError::new(Problem::Undefined(origin.snippet(start, end).to_owned()), place)
         }

@@ -34,7 +34,7 @@ pub(crate) struct Named {
 
 impl Rewritten {
     /// The position in the original for one in the rewritten text.
-    pub fn original(&self, pos: usize) -> usize {
+    pub(crate) fn original(&self, pos: usize) -> usize {
         let after = self.anchors.partition_point(|(new, _)| *new <= pos);
         let Some((new, old)) = after.checked_sub(1).map(|i| self.anchors[i]) else { return pos };
         let limit = self.anchors.get(after).map_or(usize::MAX, |(_, old)| *old);

@@ -46,6 +46,7 @@ pub(crate) enum Outcome {
 struct State {
     flags: Flags,
     rendered: HashMap<Key, (Outcome, Flags)>,
+    wrapped: HashMap<Key, minijinja::Value>,
     stack: Vec<(Key, Via)>,
     failure: Option<TemplateError>,
     undefined: HashMap<String, TemplateError>,
@@ -59,7 +60,7 @@ pub(crate) struct Scope {
 }
 
 impl Scope {
-    pub fn new(engine: Arc<Engine>) -> Self {
+    pub(crate) fn new(engine: Arc<Engine>) -> Self {
         Self { engine, state: Mutex::default() }
     }
 
@@ -67,28 +68,33 @@ impl Scope {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn taint(&self) {
+    pub(crate) fn taint(&self) {
         self.state().flags.tainted = true;
     }
 
-    pub fn not_known(&self, why: &Why) {
+    pub(crate) fn not_known(&self, why: &Why) {
         self.state().flags.merge(&Flags { tainted: false, unknown: Some(why.clone()) });
     }
 
-    pub fn flags(&self) -> Flags {
+    pub(crate) fn flags(&self) -> Flags {
         self.state().flags.clone()
     }
 
     /// Runs `read` and says what it alone has read; the evaluation's own flags stay as they were.
-    pub fn apart<T>(&self, read: impl FnOnce() -> T) -> (T, Flags) {
+    pub(crate) fn apart<T>(&self, read: impl FnOnce() -> T) -> (T, Flags) {
         let before = std::mem::take(&mut self.state().flags);
         let value = read();
         let flags = std::mem::replace(&mut self.state().flags, before);
         (value, flags)
     }
 
+    /// The object that stands for a container, made at the first reading.
+    pub(crate) fn wrap(&self, key: Key, make: impl FnOnce() -> minijinja::Value) -> minijinja::Value {
+        self.state().wrapped.entry(key).or_insert_with(make).clone()
+    }
+
     /// Renders the definition of `via` once; a second time yields the same.
-    pub fn render_once(
+    pub(crate) fn render_once(
         &self,
         key: Key,
         via: Via,
@@ -131,29 +137,35 @@ impl Scope {
     }
 
     /// Why the variable `name` counts as undefined though it has a definition.
-    pub fn why_undefined(&self, name: &str) -> Option<TemplateError> {
+    pub(crate) fn why_undefined(&self, name: &str) -> Option<TemplateError> {
         self.state().undefined.get(name).cloned()
     }
 
     /// Ends the evaluation with an error that knows its place already.
-    pub fn fail(&self, error: TemplateError) {
+    pub(crate) fn fail(&self, error: TemplateError) {
         self.state().failure.get_or_insert(error);
     }
 
     /// The error that ended the evaluation, if it happened in the definition of a variable.
-    pub fn take_failure(&self) -> Option<TemplateError> {
+    pub(crate) fn take_failure(&self) -> Option<TemplateError> {
         self.state().failure.take()
     }
 
+    /// Drops all values that were rendered.
+    pub(crate) fn forget(&self) {
+        let state = std::mem::take(&mut *self.state());
+        drop(state);
+    }
+
     /// How many random draws came before this one: a seeded generator continues from there.
-    pub fn next_draw(&self) -> u64 {
+    pub(crate) fn next_draw(&self) -> u64 {
         let mut state = self.state();
         state.draws += 1;
         state.draws
     }
 
     /// The innermost definition being rendered.
-    pub fn current_span(&self) -> Option<Span> {
+    pub(crate) fn current_span(&self) -> Option<Span> {
         self.state().stack.last().map(|(_, via)| via.span.clone())
     }
 }

@@ -7,7 +7,9 @@ use super::super::call::{Call, Entry, fail, items, pairs};
 use super::super::python::{mutable, text};
 
 pub(super) static ALL: &[Entry] = &[
-    Entry::new(&["to_json"], &["value", "indent", "sort_keys", "ensure_ascii", "**"], "JSON.", |c| json(c, 0, false)),
+    Entry::new(&["to_json"], &["value", "indent", "sort_keys", "ensure_ascii", "**"], "Writes JSON.", |c| {
+        json(c, 0, false)
+    }),
     Entry::new(&["tojson"], &["value", "indent"], "JSON, Jinja's way.", |c| json(c, 0, false)),
     Entry::new(&["to_nice_json"], &["value", "indent", "sort_keys", "ensure_ascii", "**"], "JSON to read.", |c| {
         json(c, 4, true)

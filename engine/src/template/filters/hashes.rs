@@ -17,7 +17,9 @@ pub(super) static ALL: &[Entry] = &[
     }),
     Entry::new(&["checksum", "sha1"], &["value"], "The SHA-1 digest.", |c| digest(&c.str(0)?, "sha1").map(Value::from)),
     Entry::new(&["md5"], &["value"], "The MD5 digest.", |c| digest(&c.str(0)?, "md5").map(Value::from)),
-    Entry::new(&["b64encode"], &["value", "encoding"], "Base64.", |c| Ok(Value::from(STANDARD.encode(c.str(0)?)))),
+    Entry::new(&["b64encode"], &["value", "encoding"], "Encodes in base64.", |c| {
+        Ok(Value::from(STANDARD.encode(c.str(0)?)))
+    }),
     Entry::new(&["b64decode"], &["value", "encoding"], "Reads base64.", b64decode),
     Entry::new(&["password_hash"], &["value", "*", "**"], "Not supported.", |_| {
         Err(fail("'password_hash' is not supported: give the hash itself, for example from 'mkpasswd'"))

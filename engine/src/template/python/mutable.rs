@@ -13,15 +13,15 @@ use super::text;
 pub(crate) struct List(Mutex<Vec<Value>>);
 
 impl List {
-    pub fn new(items: Vec<Value>) -> Self {
+    pub(crate) fn new(items: Vec<Value>) -> Self {
         Self(Mutex::new(items))
     }
 
-    pub fn lock(&self) -> MutexGuard<'_, Vec<Value>> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Vec<Value>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.lock().len()
     }
 }
@@ -49,15 +49,15 @@ impl Object for List {
 pub(crate) struct Dict(Mutex<IndexMap<Value, Value>>);
 
 impl Dict {
-    pub fn new(items: IndexMap<Value, Value>) -> Self {
+    pub(crate) fn new(items: IndexMap<Value, Value>) -> Self {
         Self(Mutex::new(items))
     }
 
-    pub fn lock(&self) -> MutexGuard<'_, IndexMap<Value, Value>> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, IndexMap<Value, Value>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.lock().len()
     }
 }
