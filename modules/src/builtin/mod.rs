@@ -15,6 +15,7 @@ mod package;
 mod postgres;
 mod service;
 mod set_fact;
+mod setup;
 mod shell;
 mod stat;
 mod template;
@@ -35,6 +36,7 @@ pub static REGISTRY: &[Entry] = &[
     Entry::of::<postgres::pg_role::PgRole>(),
     Entry::of::<service::Service>(),
     Entry::of::<set_fact::SetFact>(),
+    Entry::of::<setup::Setup>(),
     Entry::of::<shell::Shell>(),
     Entry::of::<postgres::sql_exec::SqlExec>(),
     Entry::of::<stat::StatModule>(),
