@@ -99,8 +99,10 @@ fn judge_outcome(outcome: &Outcome, pending: Option<&Why>) -> Judged {
         (Outcome::Changed(answer), _) => Judged::new(Status::Changed, answer.clone()),
         (Outcome::Unknown(why, answer), _) => Judged::new(Status::Unknown(why.clone()), answer.clone()),
         // What another host lacks yet may be what this look wanted.
-        (Outcome::Failed(_, answer), Some(why)) => Judged::new(Status::Unknown(why.clone()), answer.clone()),
-        (Outcome::Failed(error, answer), None) => {
+        (Outcome::Failed(error, answer), Some(why)) if may_pass(error) => {
+            Judged::new(Status::Unknown(why.clone()), answer.clone())
+        }
+        (Outcome::Failed(error, answer), _) => {
             let mut answer = answer.clone();
             if let Error::Command { output, .. } = error {
                 answer.data.entry("rc").or_insert(json!(output.status));
@@ -111,6 +113,11 @@ fn judge_outcome(outcome: &Outcome, pending: Option<&Why>) -> Judged {
             Judged::new(failed(error.to_string(), error.hint(), explanation), answer)
         }
     }
+}
+
+/// Whether another task could make the error go away.
+fn may_pass(error: &Error) -> bool {
+    !matches!(error, Error::Unsupported(_) | Error::Param { .. } | Error::Refused { .. } | Error::Cancelled)
 }
 
 fn failed(error: String, hint: Option<String>, explanation: Option<String>) -> Status {

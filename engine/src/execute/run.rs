@@ -59,10 +59,18 @@ struct Run {
     words: Vec<BTreeSet<String>>,
     members: Vec<HashSet<String>>,
     shown: (Option<usize>, Option<usize>),
-    /// In a preview: the first task on any host that has something to do.
-    pending: Option<(usize, Why)>,
+    /// In a preview: what other hosts' looks may wait for.
+    pending: Option<Pending>,
     batches: u64,
     ended_plays: BTreeSet<usize>,
+}
+
+/// A task that has something to do, and that was not run.
+struct Pending {
+    step: usize,
+    why: Why,
+    /// Anything may change with it: a package, a service, a command; not only a file.
+    far: bool,
 }
 
 /// A host on its way through the steps.
@@ -295,6 +303,9 @@ impl Run {
                 }
                 control = Control::default();
             }
+            if self.preview() && self.may_be_notified(at, index) {
+                return;
+            }
             if !self.may_run(at, index, &mut control) {
                 self.hosts[at].built += 1;
                 continue;
@@ -352,6 +363,23 @@ impl Run {
         let notified = |names: &BTreeSet<String>| same_play && names.iter().any(|name| host.notified.contains(name));
         let first = || self.first_alive(step.play) == Some(host.name.as_str());
         step.handler.as_ref().is_none_or(|handler| notified(&handler.names)) && (!self.once(step) || first())
+    }
+
+    /// Whether a step that is planned and not concluded may notify this handler. When applying, it is planned as if not:
+    /// a notification comes with a change, after which all is planned again. A preview plans nothing twice.
+    fn may_be_notified(&self, at: usize, index: usize) -> bool {
+        let steps = self.steps();
+        let Some(handler) = &steps[index].handler else { return false };
+        let notifies = |planned: &Planned| {
+            let step = &steps[planned.step];
+            let blocks = step.blocks.iter().flat_map(|(block, _)| &block.notify);
+            step.play == steps[index].play
+                && step.task.notify.iter().chain(blocks).any(|notify| match &notify.value {
+                    Field::Known(name) => handler.names.contains(name),
+                    Field::Template(_) => true,
+                })
+        };
+        self.hosts[at].planned.iter().any(notifies)
     }
 
     fn once(&self, step: &Step) -> bool {
@@ -474,7 +502,7 @@ impl Run {
         let mut control = self.hosts[at].control.clone();
         control.admits(step);
         self.hosts[at].control = control;
-        let pending = self.pending.as_ref().filter(|(since, _)| *since <= planned.step).map(|(_, why)| why.clone());
+        let pending = self.pending.as_ref().filter(|pending| pending.step <= planned.step).map(|pending| pending.why.clone());
         let vars = self.view(at, planned.step).shared();
         let name = self.lower(&self.hosts[at]).name(step, &vars);
         let judged: Vec<Judged> = {
@@ -488,7 +516,7 @@ impl Run {
         self.announce(planned.step, &name).await;
         let notified = self.settle(at, &planned, &name, judged).await;
         let failed = self.hosts[at].control.failed || notified.1;
-        if notified.0 || failed {
+        if (notified.0 && !shared.options.preview) || failed {
             self.hosts[at].forget_ahead();
         }
         failed
@@ -517,8 +545,11 @@ impl Run {
         }
         let changed = judged.iter().any(Judged::changed);
         let waits = judged.iter().any(|one| matches!(one.status, Status::Would | Status::Unknown(_)));
-        if self.preview() && waits && self.pending.is_none() {
-            self.pending = Some((planned.step, Why { after: name.into() }));
+        if self.preview() && waits {
+            let far = !matches!(step.entry.name, "file" | "copy" | "template" | "file_line");
+            if self.pending.as_ref().is_none_or(|pending| far && !pending.far) {
+                self.pending = Some(Pending { step: planned.step, why: Why { after: name.into() }, far });
+            }
         }
         self.register(at, step, planned, &judged);
         let info = self.info(planned.step, name);
