@@ -1,6 +1,7 @@
 //! Users, groups, packages and units: what modules ask a host for by name, and what edits can claim to make.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +76,30 @@ pub struct Unit {
     pub enabled: String,
     /// Its file was changed since systemd read it.
     pub needs_reload: bool,
+}
+
+impl Unit {
+    /// Whether a file is this unit's, or its template's, or one that amends it (systemd.unit(5)).
+    pub(crate) fn is_defined_by(&self, path: &Path) -> bool {
+        let template = self.name.split_once('@').zip(self.name.rsplit_once('.'));
+        let template = template.map(|((stem, _), (_, suffix))| format!("{stem}@.{suffix}"));
+        let names = [Some(self.name.as_str()), template.as_deref()];
+        let of_it =
+            |file: &str| names.iter().flatten().any(|name| file == *name || file.strip_suffix(".d") == Some(*name));
+        let dirs =
+            ["/etc/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
+        dirs.iter().filter_map(|dir| path.strip_prefix(dir).ok()?.iter().next()?.to_str()).any(of_it)
+    }
+
+    /// The unit once its file has other content: it exists, and systemd has to read the file again if the unit runs.
+    pub(crate) fn redefined(self, content: &[u8]) -> Self {
+        if self.load == "not-found" {
+            let installable = String::from_utf8_lossy(content).lines().any(|line| line.trim() == "[Install]");
+            let enabled = if installable { "disabled" } else { "static" };
+            return Self { load: "loaded".into(), enabled: enabled.into(), ..self };
+        }
+        Self { needs_reload: self.needs_reload || self.active == "active", ..self }
+    }
 }
 
 pub(crate) fn user<H: Host + ?Sized>(host: &H, name: &str) -> Look<Option<User>> {

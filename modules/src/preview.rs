@@ -330,7 +330,17 @@ impl Host for View<'_> {
         });
         match pending {
             Some(unit) => Ok(unit),
-            None => self.or_unknown(facts::unit(self, name)?, |unit| unit.load == "not-found"),
+            None => {
+                let unit = facts::unit(self, name)?;
+                let written = self.preview.paths.iter().find_map(|(path, entry)| match entry {
+                    Entry::Present { content: Some(text), .. } if unit.is_defined_by(path) => Some(text),
+                    _ => None,
+                });
+                match written {
+                    Some(text) => Ok(unit.redefined(&text.bytes)),
+                    None => self.or_unknown(unit, |unit| unit.load == "not-found"),
+                }
+            }
         }
     }
 }

@@ -61,6 +61,9 @@ impl Module for Service {
             return Err(not_found(&name, host));
         }
         let mut steps = Steps { unit, plan: Plan::nothing() };
+        if self.daemon_reload && steps.unit.needs_reload {
+            steps.reload();
+        }
         if self.masked == Some(false) {
             steps.unmask();
         }
@@ -71,12 +74,7 @@ impl Module for Service {
         if self.masked == Some(true) {
             steps.mask();
         }
-        let stale = self.daemon_reload && steps.unit.needs_reload;
-        let mut plan = steps.plan;
-        if stale {
-            plan.edits.insert(0, reload_edit(&format!("unit {name}")));
-        }
-        Ok(plan.returning("name", name))
+        Ok(steps.plan.returning("name", name))
     }
 
     fn intent(&self) -> Vec<Diff> {
@@ -127,7 +125,7 @@ impl Service {
             return Err(Error::Command { command: command.to_string(), output: Box::new(output) });
         }
         let stale = output.stdout.lines().any(|line| line == "NeedDaemonReload=yes");
-        Ok(if stale { Plan::nothing().with(reload_edit("systemd")) } else { Plan::nothing() })
+        Ok(if stale { Plan::nothing().with(reload_edit("systemd", Vec::new())) } else { Plan::nothing() })
     }
 }
 
@@ -138,6 +136,12 @@ struct Steps {
 }
 
 impl Steps {
+    fn reload(&mut self) {
+        self.unit.needs_reload = false;
+        let subject = format!("unit {}", self.unit.name);
+        self.plan.edits.push(reload_edit(&subject, vec![Fact::Unit(self.unit.clone())]));
+    }
+
     fn unmask(&mut self) {
         if self.unit.enabled == "masked" || self.unit.load == "masked" {
             let after = Unit { load: "loaded".into(), enabled: "disabled".into(), ..self.unit.clone() };
@@ -207,11 +211,11 @@ impl Steps {
     }
 }
 
-fn reload_edit(subject: &str) -> Edit {
+fn reload_edit(subject: &str, makes: Vec<Fact>) -> Edit {
     Edit::Run {
         command: Command::new("systemctl", ["daemon-reload"]),
         effect: vec![Diff::new(subject, "definition", "outdated", "reloaded")],
-        makes: Vec::new(),
+        makes,
         reach: Reach::Stated,
         progress: None,
     }
@@ -234,8 +238,10 @@ mod tests {
 
     use super::*;
     use crate::builtin;
+    use crate::edit::{Owner, Text};
     use crate::fake::Fake;
     use crate::interpret;
+    use crate::preview::Preview;
 
     const SHOW: &str = "systemctl show --property=LoadState,ActiveState,UnitFileState,NeedDaemonReload --";
 
@@ -301,6 +307,34 @@ mod tests {
         for (state, wanted) in [("started", true), ("stopped", true), ("restarted", false), ("reloaded", false)] {
             let params = json!({"name": "web", "state": state});
             assert_eq!(builtin::find("service").unwrap().load(params).unwrap().converges(), wanted, "{state}");
+        }
+    }
+
+    #[test]
+    fn a_preview_knows_units_whose_files_will_be_written() {
+        let file = |path: &str| Plan {
+            edits: vec![Edit::Write {
+                path: path.into(),
+                before: None,
+                after: Text::plain("[Service]\n[Install]\nWantedBy=multi-user.target\n"),
+                mode: None,
+                owner: Owner::default(),
+            }],
+            ..Plan::default()
+        };
+        let table = [
+            ("/etc/systemd/system/web.service", ["not-found", "inactive", "", "no"], "enable, start"),
+            ("/etc/systemd/system/web.service", ["loaded", "active", "enabled", "no"], "daemon-reload"),
+            ("/etc/systemd/system/web.service.d/limits.conf", ["loaded", "active", "enabled", "no"], "daemon-reload"),
+            ("/etc/systemd/system/other.service", ["loaded", "active", "enabled", "no"], ""),
+        ];
+        for (path, [load, active, enabled, reload], wanted) in table {
+            let mut preview = Preview::default();
+            preview.record("Write the unit", &file(path));
+            let host = host(load, active, enabled, reload);
+            let params = json!({"name": "web", "state": "started", "enabled": true, "daemon_reload": true});
+            let service = builtin::find("service").unwrap().load(params).unwrap();
+            assert_eq!(commands(&service.plan(&preview.over(&host)).unwrap()), wanted, "{path} {load} {active}");
         }
     }
 
