@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
@@ -196,7 +197,7 @@ fn preview(pending: &mut Preview, name: &str, module: &dyn Planner, host: &dyn H
     let (outcome, plan) = match (planned, pending.why()) {
         (Ok(plan), _) => {
             let answer = Answer { conditional, ..answer(&plan) };
-            (if plan.is_empty() { Outcome::Ok(answer) } else { Outcome::Would(answer) }, Some(plan))
+            (if plan.changes() { Outcome::Would(answer) } else { Outcome::Ok(answer) }, Some(plan))
         }
         (Err(Error::Unknown(why)), _) | (Err(_), Some(why)) => (unknown(why), None),
         (Err(error), None) => (Outcome::Failed(error, Answer::default()), None),
@@ -226,11 +227,13 @@ fn apply<W: Write>(id: u64, module: &dyn Planner, system: &mut Linked<'_, W>) ->
         let _ = wire::send(&mut lock(link).output, &reply);
     };
     let mut result = answer(&plan);
+    let changes = plan.changes();
     match interpret::apply(&with_environment(plan, system.environment), system, &mut tell) {
         Ok(applied) => {
             result.data.extend(module.report(&applied));
             match converged(module, system) {
-                Ok(()) => Outcome::Changed(result),
+                Ok(()) if changes => Outcome::Changed(result),
+                Ok(()) => Outcome::Ok(result),
                 Err(error) => Outcome::Failed(error, result),
             }
         }
@@ -335,6 +338,9 @@ impl<W: Write> Host for Linked<'_, W> {
     fn sql(&self, at: &PgConn, query: &str, args: &[SqlArg]) -> Look<Rows> {
         self.system.sql(at, query, args)
     }
+    fn connects(&self, host: &str, port: u16) -> Look<bool> {
+        self.system.connects(host, port)
+    }
     fn blob(&self, sha256: &str) -> Look<Vec<u8>> {
         self.fetch(sha256)
     }
@@ -370,6 +376,9 @@ impl<W: Write> System for Linked<'_, W> {
     }
     fn run(&mut self, command: &Command, line: &mut dyn FnMut(crate::system::Stream, &str)) -> Look<Output> {
         self.system.run(command, line)
+    }
+    fn pause(&mut self, time: Duration) -> Look<()> {
+        self.system.pause(time)
     }
     fn execute_sql(&mut self, at: &PgConn, statement: &str, args: &[SqlArg], autocommit: bool) -> Look<Rows> {
         self.system.execute_sql(at, statement, args, autocommit)

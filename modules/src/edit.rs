@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::facts::Fact;
 use crate::host::{Command, Kind};
 use crate::sql::{PgConn, SqlArg};
+use crate::wait::Wait;
 
 /// One thing to do. Carries what was seen (`before`): the interpreter looks again and refuses if that has changed.
 #[derive(Clone, Debug, PartialEq)]
@@ -100,6 +101,8 @@ pub enum Edit {
         /// What it will have changed.
         effect: Vec<Diff>,
     },
+    /// Let time pass until something is so. The only one that changes nothing.
+    Wait(Wait),
 }
 
 /// How much of a host a command may change.
@@ -268,6 +271,7 @@ impl Edit {
             Self::Rename { from, to } => vec![Diff::new(show(from), "path", show(from), show(to))],
             Self::Remove { path, before } => vec![Diff::new(show(path), "state", kind(before), Shown::Absent)],
             Self::Run { effect, .. } | Self::Sql { effect, .. } => effect.clone(),
+            Self::Wait(_) => Vec::new(),
         }
     }
 }

@@ -1,8 +1,9 @@
 //! A host in memory, for tests: files, scripted commands, scripted queries.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
@@ -33,6 +34,7 @@ pub struct Fake {
     effects: BTreeMap<String, Effect>,
     rows: BTreeMap<String, Result<Rows, Error>>,
     blobs: BTreeMap<String, Vec<u8>>,
+    ports: BTreeSet<(String, u16)>,
     /// What was run or executed, as it would be typed.
     pub log: Vec<String>,
 }
@@ -117,6 +119,11 @@ impl Fake {
     pub fn sql_error(mut self, query: &str, error: Error) -> Self {
         self.rows.insert(query.into(), Err(error));
         self
+    }
+
+    /// With a port that accepts connections.
+    pub fn open_port(&mut self, host: &str, port: u16) {
+        self.ports.insert((host.into(), port));
     }
 
     /// With content that can be fetched; returns its SHA-256.
@@ -214,6 +221,10 @@ impl Host for Fake {
             .unwrap_or_else(|| Err(Error::Failed(format!("this fake host has no rows for: {query}"))))
     }
 
+    fn connects(&self, host: &str, port: u16) -> Look<bool> {
+        Ok(self.ports.contains(&(host.into(), port)))
+    }
+
     fn blob(&self, sha256: &str) -> Look<Vec<u8>> {
         self.blobs.get(sha256).cloned().ok_or_else(|| Error::Failed(format!("no blob {sha256}")))
     }
@@ -277,6 +288,15 @@ impl System for Fake {
         let output = self.query(command)?;
         output.stdout.lines().for_each(|text| line(Stream::Out, text));
         Ok(output)
+    }
+
+    /// Takes no time; an effect of `pause` is what happens meanwhile.
+    fn pause(&mut self, time: Duration) -> Look<()> {
+        self.log.push(format!("pause {} s", time.as_secs()));
+        if let Some(effect) = self.effects.get("pause").cloned() {
+            effect(self);
+        }
+        Ok(())
     }
 
     fn execute_sql(&mut self, _: &PgConn, statement: &str, args: &[SqlArg], _: bool) -> Look<Rows> {

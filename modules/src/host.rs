@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +29,8 @@ pub trait Host {
     fn query(&self, command: &Command) -> Look<Output>;
     /// The rows of a query, run in a read-only transaction.
     fn sql(&self, at: &PgConn, query: &str, args: &[SqlArg]) -> Look<Rows>;
+    /// Whether a TCP port accepts a connection within [`CONNECT_TIMEOUT`]. A name that is not known is a "no".
+    fn connects(&self, host: &str, port: u16) -> Look<bool>;
     /// The content that the controller announced by its SHA-256, fetched when it is asked for.
     fn blob(&self, sha256: &str) -> Look<Vec<u8>>;
 
@@ -55,6 +58,9 @@ pub trait Host {
 
 /// The most that [`Host::read`] returns: 64 MiB. A larger file is an error that says so.
 pub const MAX_READ: u64 = 64 << 20;
+
+/// How long [`Host::connects`] waits for an answer: 5 seconds.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// An answer in a preview that may have to wait.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@
 //! - [`module`]: what a module is, and the registry's entry for one; [`builtin`]: the modules.
 //! - [`host`]: what a module may do: look. [`facts`]: the users, packages and units it can ask for.
 //! - [`plan`] and [`edit`]: what it returns. [`param`]: types for parameters; [`secret`]: text that is never shown.
-//! - [`system`]: what the interpreter may do: touch. [`interpret`]: the interpreter.
+//! - [`system`]: what the interpreter may do: touch. [`interpret`]: the interpreter. [`wait`]: what it can wait for.
 //! - [`preview`]: a host as it would be after edits that were not made.
 //! - [`local`]: this machine; [`fake`]: a host in memory; [`proxy`]: this machine as another user.
 //! - [`wire`]: frames and messages between controller and agent; [`agent`]: the loop that serves them.
@@ -32,4 +32,5 @@ pub mod proxy;
 pub mod secret;
 pub mod sql;
 pub mod system;
+pub mod wait;
 pub mod wire;

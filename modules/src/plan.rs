@@ -29,6 +29,11 @@ impl Plan {
         self.edits.is_empty()
     }
 
+    /// Whether applying changes anything, rather than only waits.
+    pub fn changes(&self) -> bool {
+        self.edits.iter().any(|edit| !matches!(edit, Edit::Wait(_)))
+    }
+
     /// Adds an edit.
     #[must_use]
     pub fn with(mut self, edit: Edit) -> Self {

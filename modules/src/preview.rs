@@ -63,7 +63,7 @@ impl Preview {
     /// Adds what the task `name` would do.
     pub fn record(&mut self, name: &str, plan: &Plan) {
         let why = Why { after: name.into() };
-        for edit in &plan.edits {
+        for edit in plan.edits.iter().filter(|edit| !matches!(edit, Edit::Wait(_))) {
             self.first.get_or_insert_with(|| why.clone());
             self.record_edit(edit, &why);
         }
@@ -114,6 +114,7 @@ impl Preview {
                 self.opaque.get_or_insert_with(|| why.clone());
             }
             Edit::Owner { path, after, .. } => self.own(path, after),
+            Edit::Wait(_) => {}
         }
     }
 
@@ -279,6 +280,10 @@ impl Host for View<'_> {
 
     fn sql(&self, at: &PgConn, query: &str, args: &[SqlArg]) -> Look<Rows> {
         self.from_host(self.host.sql(at, query, args))
+    }
+
+    fn connects(&self, host: &str, port: u16) -> Look<bool> {
+        self.from_host(self.host.connects(host, port))
     }
 
     fn blob(&self, sha256: &str) -> Look<Vec<u8>> {

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -39,7 +40,9 @@ enum Call {
     Link(PathBuf, PathBuf),
     Remove(PathBuf),
     Rename(PathBuf, PathBuf),
+    Connects(String, u16),
     Run(PlainCommand),
+    Pause(Duration),
     ExecuteSql(PlainConn, String, Vec<PlainArg>, bool),
 }
 
@@ -340,6 +343,9 @@ impl Host for Proxy {
     fn sql(&self, at: &PgConn, query: &str, args: &[SqlArg]) -> Look<Rows> {
         self.call(&Call::Sql(at.into(), query.into(), plain_args(args)))
     }
+    fn connects(&self, host: &str, port: u16) -> Look<bool> {
+        self.call(&Call::Connects(host.into(), port))
+    }
     fn blob(&self, sha256: &str) -> Look<Vec<u8>> {
         Err(Error::Failed(format!("no content was announced as {sha256}")))
     }
@@ -369,6 +375,9 @@ impl System for Proxy {
     }
     fn run(&mut self, command: &Command, line: &mut dyn FnMut(Stream, &str)) -> Look<Output> {
         self.call_with(&Call::Run(command.into()), line)
+    }
+    fn pause(&mut self, time: Duration) -> Look<()> {
+        self.call(&Call::Pause(time))
     }
     fn execute_sql(&mut self, at: &PgConn, statement: &str, args: &[SqlArg], autocommit: bool) -> Look<Rows> {
         self.call(&Call::ExecuteSql(at.into(), statement.into(), plain_args(args), autocommit))
@@ -420,6 +429,8 @@ fn answer(call: Call, system: &mut Local, output: &mut impl Write) -> Result<ser
             // If the agent is gone, the next receive says so.
             let _ = wire::send(output, &Back::Line(stream, text.into()));
         })),
+        Call::Connects(host, port) => json(system.connects(&host, port)),
+        Call::Pause(time) => json(system.pause(time)),
         Call::ExecuteSql(at, statement, args, autocommit) => {
             json(system.execute_sql(&at.into(), &statement, &sql_args(args), autocommit))
         }

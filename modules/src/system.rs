@@ -1,6 +1,7 @@
 //! Touching a host. Only the interpreter calls these; no module ever holds a [`System`].
 
 use std::path::Path;
+use std::time::Duration;
 
 use crate::edit::{Owner, Text};
 use crate::host::{Command, Host, Look, Output};
@@ -25,6 +26,8 @@ pub trait System: Host {
     fn rename(&mut self, from: &Path, to: &Path) -> Look<()>;
     /// Runs a program in a process group of its own, handing on each line that it prints (ended by `\n` or `\r`).
     fn run(&mut self, command: &Command, line: &mut dyn FnMut(Stream, &str)) -> Look<Output>;
+    /// Lets time pass; ends early if the task is cancelled.
+    fn pause(&mut self, time: Duration) -> Look<()>;
     /// Executes a statement, in a transaction unless `autocommit`.
     fn execute_sql(&mut self, at: &PgConn, statement: &str, args: &[SqlArg], autocommit: bool) -> Look<Rows>;
 }

@@ -87,7 +87,7 @@ fn laws(case: &Case, entry: &Entry, module: &dyn Planner, seen: &mut Seen) -> Re
 }
 
 fn stated(edit: &Edit) -> bool {
-    !matches!(edit, Edit::Run { .. } | Edit::Sql { .. })
+    !matches!(edit, Edit::Run { .. } | Edit::Sql { .. } | Edit::Wait(_))
 }
 
 fn previews_alike(module: &dyn Planner, host: &Fake, plan: &Plan) -> Result<(), String> {

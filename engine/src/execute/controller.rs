@@ -49,6 +49,9 @@ impl Host for Nowhere {
     fn sql(&self, _: &PgConn, _: &str, _: &[SqlArg]) -> Look<Rows> {
         nowhere()
     }
+    fn connects(&self, _: &str, _: u16) -> Look<bool> {
+        nowhere()
+    }
     fn blob(&self, _: &str) -> Look<Vec<u8>> {
         nowhere()
     }

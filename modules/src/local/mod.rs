@@ -4,12 +4,15 @@ mod command;
 mod file;
 mod pg;
 
+use std::net::{TcpStream, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::edit::{Owner, Text};
-use crate::host::{Command, Error, Host, Look, Output, Stat};
+use crate::host::{CONNECT_TIMEOUT, Command, Error, Host, Look, Output, Stat};
 use crate::sql::{PgConn, Rows, SqlArg};
 use crate::system::{Stream, System};
 
@@ -31,6 +34,9 @@ impl Cancel {
         self.0.store(false, Ordering::Relaxed);
     }
 }
+
+/// How often a pause looks whether it is cancelled.
+const TICK: Duration = Duration::from_millis(50);
 
 /// This machine, as the user that the process runs as.
 #[derive(Debug, Default)]
@@ -57,6 +63,11 @@ impl Host for Local {
     }
     fn sql(&self, at: &PgConn, query: &str, args: &[SqlArg]) -> Look<Rows> {
         pg::query(at, query, args)
+    }
+    fn connects(&self, host: &str, port: u16) -> Look<bool> {
+        // A name that is not known yet is no better than a port that is not open yet.
+        let Ok(addresses) = (host, port).to_socket_addrs() else { return Ok(false) };
+        Ok(addresses.into_iter().any(|address| TcpStream::connect_timeout(&address, CONNECT_TIMEOUT).is_ok()))
     }
     fn blob(&self, sha256: &str) -> Look<Vec<u8>> {
         Err(Error::Failed(format!("no content was announced as {sha256}")))
@@ -89,6 +100,16 @@ impl System for Local {
     }
     fn run(&mut self, command: &Command, line: &mut dyn FnMut(Stream, &str)) -> Look<Output> {
         command::run(command, &self.cancel, line)
+    }
+    fn pause(&mut self, time: Duration) -> Look<()> {
+        let end = Instant::now() + time;
+        while let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+            if self.cancel.is_cancelled() {
+                return Err(Error::Cancelled);
+            }
+            thread::sleep(left.min(TICK));
+        }
+        Ok(())
     }
     fn execute_sql(&mut self, at: &PgConn, statement: &str, args: &[SqlArg], autocommit: bool) -> Look<Rows> {
         pg::execute(at, statement, args, autocommit)
