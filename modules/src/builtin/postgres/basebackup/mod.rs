@@ -1,24 +1,25 @@
 //! `basebackup`: a standby that is a copy of its primary.
 //!
 //! - [`directory`]: what is in the place of the data directory, and whether it will do; [`source`]: asking the primary.
+//! - [`copy`]: making a new one; [`keep`]: bringing one up to date.
 //! - [`conninfo`] and [`passfile`]: the two texts that tell the standby where to go.
 
 mod conninfo;
+mod copy;
 mod directory;
+mod keep;
 mod passfile;
 mod source;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use self::conninfo::Pairs;
-use self::directory::Directory;
-use self::passfile::Login;
 use self::source::{Answer, Identity, Source};
-use crate::edit::{Diff, Edit, Meter, Owner, Reach, Shown, Text};
-use crate::host::{Command, Error, Host, Kind};
+use crate::edit::{Diff, Edit, Meter, Reach, Shown};
+use crate::host::{Command, Error, Host};
 use crate::module::Module;
 use crate::plan::Plan;
 use crate::secret::Secret;
@@ -224,170 +225,6 @@ impl BaseBackup {
         ];
         given.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
     }
-
-    /// Nothing may be renamed below a running server.
-    fn idle(&self, host: &dyn Host, reason: &str) -> Result<(), Error> {
-        match host.stat(&self.data_directory.join("postmaster.pid"))? {
-            None => Ok(()),
-            Some(_) => Err(Error::refused(
-                self.subject(),
-                format!("{reason}; and it is in use (there is a postmaster.pid)"),
-                "stop the server first",
-            )),
-        }
-    }
-
-    /// The password file's edit.
-    fn password_file(&self, host: &dyn Host) -> Result<Option<Edit>, Error> {
-        let (Some(path), Some(password)) = (&self.passfile, &self.password) else { return Ok(None) };
-        let before = host.read(path)?;
-        let text = String::from_utf8_lossy(before.as_deref().unwrap_or_default()).into_owned();
-        let login = Login { host: &self.primary_host, port: self.primary_port, user: &self.user };
-        if let Some(after) = passfile::with_password(&text, login, password.expose()) {
-            let (before, after) = (before.map(Text::secret), Text::secret(after));
-            let path = path.clone();
-            return Ok(Some(Edit::Write { path, before, after, mode: Some(0o600), owner: Owner::default() }));
-        }
-        // libpq ignores a password file that others may read.
-        let open = host.stat(path)?.filter(|stat| stat.mode & 0o077 != 0);
-        Ok(open.map(|stat| Edit::Mode { path: path.clone(), before: stat.mode, after: 0o600 }))
-    }
-
-    /// A standby or a copy of the source: it is told what it needs to know, and the slot is there.
-    fn keep(&self, host: &dyn Host, source: &Source, identity: Option<&Identity>) -> Result<Plan, Error> {
-        let mut plan = self.settle(host)?;
-        let Some(identity) = identity else { return Ok(plan) };
-        if let Some(slot) = &self.slot
-            && !source.has_slot(host, slot)?
-        {
-            let mut command = source.psql(&format!("CREATE_REPLICATION_SLOT \"{slot}\" PHYSICAL RESERVE_WAL"));
-            if let Some(passfile) = &self.passfile {
-                command = command.env("PGPASSFILE", passfile.display().to_string());
-            }
-            let effect = vec![Diff::new(self.slot_subject(slot), "state", Shown::Absent, "present")];
-            plan.edits.push(run(command, effect, None));
-        }
-        Ok(returning(plan, identity))
-    }
-
-    /// What stands in the directory about its primary.
-    fn settle(&self, host: &dyn Host) -> Result<Plan, Error> {
-        let mut plan = Plan::nothing();
-        plan.edits.extend(self.password_file(host)?);
-        let private = |path: PathBuf, before: Option<Vec<u8>>, after: Text| {
-            let secret = after.secret;
-            let before = before.map(|bytes| Text { bytes, secret });
-            Edit::Write { path, before, after, mode: Some(0o600), owner: Owner::default() }
-        };
-        let signal = self.data_directory.join("standby.signal");
-        if host.stat(&signal)?.is_none() {
-            plan.edits.push(private(signal, None, Text::plain("")));
-        }
-        let path = self.data_directory.join("postgresql.auto.conf");
-        let before = host.read(&path)?;
-        let text = String::from_utf8_lossy(before.as_deref().unwrap_or_default()).into_owned();
-        let after = self.settings(&text);
-        if after != text {
-            let secret = text.contains("password");
-            plan.edits.push(private(path, before, Text { bytes: after.into_bytes(), secret }));
-            if host.stat(&self.data_directory.join("postmaster.pid"))?.is_some() {
-                plan.warnings.push(format!("{} runs: it sees the new settings when it is reloaded", self.subject()));
-            }
-        }
-        Ok(plan)
-    }
-
-    /// `postgresql.auto.conf` as it shall be. What else stands in `primary_conninfo` stays, as `pg_basebackup` wrote it.
-    fn settings(&self, text: &str) -> String {
-        let mut wanted = self.conninfo();
-        wanted.extend(self.passfile.iter().map(|path| ("passfile".to_owned(), path.display().to_string())));
-        let now = conninfo::setting(text, "primary_conninfo").and_then(|now| conninfo::parse(&now)).unwrap_or_default();
-        // They would win over `host` and `passfile`.
-        let wins = |key: &str| key == "hostaddr" || key == "password" && self.passfile.is_some();
-        let same = wanted.iter().all(|pair| now.contains(pair)) && !now.iter().any(|(key, _)| wins(key));
-        let mut text = text.to_owned();
-        if !same {
-            let ours = |key: &str| wins(key) || wanted.iter().any(|(own, _)| own == key);
-            let kept: Pairs = now.into_iter().filter(|(key, _)| !ours(key)).collect();
-            let all: Pairs = wanted.iter().cloned().chain(kept).collect();
-            text = conninfo::with_setting(&text, "primary_conninfo", &conninfo::format(&all));
-        }
-        match &self.slot {
-            Some(slot) if conninfo::setting(&text, "primary_slot_name").as_ref() != Some(slot) => {
-                conninfo::with_setting(&text, "primary_slot_name", slot)
-            }
-            _ => text,
-        }
-    }
-
-    /// A new copy: made beside its place, and renamed when it is complete.
-    fn copy(&self, host: &dyn Host, source: &Source, answer: &Answer, found: &Directory) -> Result<Plan, Error> {
-        let identity = match answer {
-            Answer::Is(identity) => identity,
-            Answer::Away(said) => return Err(Error::Failed(said.clone())),
-        };
-        if host.query(&Command::new("id", ["-u"]))?.stdout.trim() == "0" {
-            let reason = "root would own the copy, and PostgreSQL would not start on it";
-            return Err(Error::refused(
-                self.subject(),
-                reason,
-                "run the task as the server's user: `become_user: postgres`",
-            ));
-        }
-        let copy = beside(&self.data_directory, "trueup-copy");
-        let mut plan = Plan::nothing();
-        plan.edits.extend(self.password_file(host)?);
-        plan.edits.extend(left_over(host, &copy)?);
-        plan.edits.push(self.backup(host, source, identity, &copy)?);
-        match found {
-            Directory::Absent => {}
-            // Unlike removing, this cannot take anything with it that came in the meantime.
-            Directory::Empty => {
-                let effect = vec![Diff::new(self.subject(), "state", "empty directory", Shown::Absent)];
-                plan.edits.push(run(Command::new("rmdir", [self.data_directory.display().to_string()]), effect, None));
-            }
-            Directory::Other | Directory::Partial | Directory::Cluster(_) => {
-                let to = free_aside(host, &self.data_directory)?;
-                plan.edits.push(Edit::Rename { from: self.data_directory.clone(), to });
-            }
-        }
-        plan.edits.push(Edit::Rename { from: copy, to: self.data_directory.clone() });
-        Ok(returning(plan, identity))
-    }
-
-    /// `pg_basebackup`. It writes `standby.signal`, `primary_conninfo` (with the password file, as it is given one) and
-    /// `primary_slot_name` itself.
-    fn backup(&self, host: &dyn Host, source: &Source, identity: &Identity, to: &Path) -> Result<Edit, Error> {
-        let wal_method = match self.wal_method {
-            WalMethod::Stream => "stream",
-            WalMethod::Fetch => "fetch",
-        };
-        let checkpoint = match self.checkpoint {
-            Checkpoint::Fast => "fast",
-            Checkpoint::Spread => "spread",
-        };
-        let mut args = vec![
-            format!("--pgdata={}", to.display()),
-            format!("--dbname={}", conninfo::format(&source.conninfo)),
-            format!("--wal-method={wal_method}"),
-            format!("--checkpoint={checkpoint}"),
-        ];
-        args.extend(["--no-password", "--write-recovery-conf", "--progress", "--verbose"].map(Into::into));
-        let state = format!("copy of {}, system {}", source.name, identity.system);
-        let mut effect = vec![Diff::new(self.subject(), "state", Shown::Absent, state)];
-        if let Some(slot) = &self.slot {
-            args.push(format!("--slot={slot}"));
-            if !source.has_slot(host, slot)? {
-                args.push("--create-slot".into());
-                effect.push(Diff::new(self.slot_subject(slot), "state", Shown::Absent, "present"));
-            }
-        }
-        let mut command = Command::new(source.program("pg_basebackup"), args);
-        if let Some(passfile) = &self.passfile {
-            command = command.env("PGPASSFILE", passfile.display().to_string());
-        }
-        Ok(run(command, effect, Some(Meter::PgBasebackup)))
-    }
 }
 
 fn run(command: Command, effect: Vec<Diff>, progress: Option<Meter>) -> Edit {
@@ -396,39 +233,4 @@ fn run(command: Command, effect: Vec<Diff>, progress: Option<Meter>) -> Edit {
 
 fn returning(plan: Plan, identity: &Identity) -> Plan {
     plan.returning("system_identifier", identity.system.clone()).returning("timeline", identity.timeline)
-}
-
-/// `/data/main` → `/data/main.SUFFIX`: on the same filesystem, so that it can be renamed.
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".");
-    name.push(suffix);
-    path.with_file_name(name)
-}
-
-/// An earlier copy that did not come to its end. Only what never ran is removed, whatever its name.
-fn left_over(host: &dyn Host, copy: &Path) -> Result<Option<Edit>, Error> {
-    let Some(stat) = host.stat(copy)? else { return Ok(None) };
-    let subject = || copy.display().to_string();
-    if !stat.is_dir() {
-        return Err(Error::refused(subject(), "it is in the place of the copy, and no directory", "move it away"));
-    }
-    for trace in ["postmaster.pid", "postmaster.opts"] {
-        if host.stat(&copy.join(trace))?.is_some() {
-            let reason = format!("it is in the place of the copy, but a server ran on it (there is a {trace})");
-            return Err(Error::refused(subject(), reason, "move it away"));
-        }
-    }
-    Ok(Some(Edit::Remove { path: copy.into(), before: Kind::Dir }))
-}
-
-/// The first free name for what is put aside.
-fn free_aside(host: &dyn Host, path: &Path) -> Result<PathBuf, Error> {
-    for number in 1_u32.. {
-        let aside = beside(path, &format!("aside-{number}"));
-        if host.stat(&aside)?.is_none() {
-            return Ok(aside);
-        }
-    }
-    Err(Error::refused(path.display().to_string(), "there is no free name to put it aside", "remove old ones"))
 }

@@ -1,0 +1,134 @@
+//! A new copy: made beside its place, and renamed when it is complete.
+
+use std::path::{Path, PathBuf};
+
+use super::directory::Directory;
+use super::source::{Answer, Identity, Source};
+use super::{BaseBackup, Checkpoint, WalMethod, conninfo, returning, run};
+use crate::edit::{Diff, Edit, Meter, Shown};
+use crate::host::{Command, Error, Host, Kind};
+use crate::plan::Plan;
+
+impl BaseBackup {
+    /// A new copy: made beside its place, and renamed when it is complete.
+    pub(super) fn copy(
+        &self,
+        host: &dyn Host,
+        source: &Source,
+        answer: &Answer,
+        found: &Directory,
+    ) -> Result<Plan, Error> {
+        let identity = match answer {
+            Answer::Is(identity) => identity,
+            Answer::Away(said) => return Err(Error::Failed(said.clone())),
+        };
+        if host.query(&Command::new("id", ["-u"]))?.stdout.trim() == "0" {
+            let reason = "root would own the copy, and PostgreSQL would not start on it";
+            return Err(Error::refused(
+                self.subject(),
+                reason,
+                "run the task as the server's user: `become_user: postgres`",
+            ));
+        }
+        let copy = beside(&self.data_directory, "trueup-copy");
+        let mut plan = Plan::nothing();
+        plan.edits.extend(self.password_file(host)?);
+        plan.edits.extend(left_over(host, &copy)?);
+        plan.edits.push(self.backup(host, source, identity, &copy)?);
+        match found {
+            Directory::Absent => {}
+            // Unlike removing, this cannot take anything with it that came in the meantime.
+            Directory::Empty => {
+                let effect = vec![Diff::new(self.subject(), "state", "empty directory", Shown::Absent)];
+                plan.edits.push(run(Command::new("rmdir", [self.data_directory.display().to_string()]), effect, None));
+            }
+            Directory::Other | Directory::Partial | Directory::Cluster(_) => {
+                let to = free_aside(host, &self.data_directory)?;
+                plan.edits.push(Edit::Rename { from: self.data_directory.clone(), to });
+            }
+        }
+        plan.edits.push(Edit::Rename { from: copy, to: self.data_directory.clone() });
+        Ok(returning(plan, identity))
+    }
+
+    /// `pg_basebackup`. It writes `standby.signal`, `primary_conninfo` (with the password file, as it is given one) and
+    /// `primary_slot_name` itself.
+    fn backup(&self, host: &dyn Host, source: &Source, identity: &Identity, to: &Path) -> Result<Edit, Error> {
+        let wal_method = match self.wal_method {
+            WalMethod::Stream => "stream",
+            WalMethod::Fetch => "fetch",
+        };
+        let checkpoint = match self.checkpoint {
+            Checkpoint::Fast => "fast",
+            Checkpoint::Spread => "spread",
+        };
+        let mut args = vec![
+            format!("--pgdata={}", to.display()),
+            format!("--dbname={}", conninfo::format(&source.conninfo)),
+            format!("--wal-method={wal_method}"),
+            format!("--checkpoint={checkpoint}"),
+        ];
+        args.extend(["--no-password", "--write-recovery-conf", "--progress", "--verbose"].map(Into::into));
+        let state = format!("copy of {}, system {}", source.name, identity.system);
+        let mut effect = vec![Diff::new(self.subject(), "state", Shown::Absent, state)];
+        if let Some(slot) = &self.slot {
+            args.push(format!("--slot={slot}"));
+            if !source.has_slot(host, slot)? {
+                args.push("--create-slot".into());
+                effect.push(Diff::new(self.slot_subject(slot), "state", Shown::Absent, "present"));
+            }
+        }
+        let mut command = Command::new(source.program("pg_basebackup"), args);
+        if let Some(passfile) = &self.passfile {
+            command = command.env("PGPASSFILE", passfile.display().to_string());
+        }
+        Ok(run(command, effect, Some(Meter::PgBasebackup)))
+    }
+
+    /// Nothing may be renamed below a running server.
+    pub(super) fn idle(&self, host: &dyn Host, reason: &str) -> Result<(), Error> {
+        match host.stat(&self.data_directory.join("postmaster.pid"))? {
+            None => Ok(()),
+            Some(_) => Err(Error::refused(
+                self.subject(),
+                format!("{reason}; and it is in use (there is a postmaster.pid)"),
+                "stop the server first",
+            )),
+        }
+    }
+}
+
+/// `/data/main` → `/data/main.SUFFIX`: on the same filesystem, so that it can be renamed.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".");
+    name.push(suffix);
+    path.with_file_name(name)
+}
+
+/// An earlier copy that did not come to its end. Only what never ran is removed, whatever its name.
+fn left_over(host: &dyn Host, copy: &Path) -> Result<Option<Edit>, Error> {
+    let Some(stat) = host.stat(copy)? else { return Ok(None) };
+    let subject = || copy.display().to_string();
+    if !stat.is_dir() {
+        return Err(Error::refused(subject(), "it is in the place of the copy, and no directory", "move it away"));
+    }
+    for trace in ["postmaster.pid", "postmaster.opts"] {
+        if host.stat(&copy.join(trace))?.is_some() {
+            let reason = format!("it is in the place of the copy, but a server ran on it (there is a {trace})");
+            return Err(Error::refused(subject(), reason, "move it away"));
+        }
+    }
+    Ok(Some(Edit::Remove { path: copy.into(), before: Kind::Dir }))
+}
+
+/// The first free name for what is put aside.
+fn free_aside(host: &dyn Host, path: &Path) -> Result<PathBuf, Error> {
+    for number in 1_u32.. {
+        let aside = beside(path, &format!("aside-{number}"));
+        if host.stat(&aside)?.is_none() {
+            return Ok(aside);
+        }
+    }
+    Err(Error::refused(path.display().to_string(), "there is no free name to put it aside", "remove old ones"))
+}
