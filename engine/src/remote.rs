@@ -29,7 +29,7 @@ impl Blobs {
 #[derive(Debug, thiserror::Error)]
 pub enum RemoteError {
     /// It could not be reached, or its agent not started.
-    #[error(transparent)]
+    #[error("failed to {0}")]
     Connect(#[from] ConnectError),
     /// The agent has ended in the middle of something.
     #[error("the agent has ended ({0})")]

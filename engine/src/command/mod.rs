@@ -90,7 +90,7 @@ enum CommandError {
 impl CommandError {
     fn hint(&self) -> Option<String> {
         match self {
-            Self::NoTerminal { .. } => Some("give it in a file".to_owned()),
+            Self::NoTerminal { .. } => Some("start this from a terminal, or take a key or a password file".to_owned()),
             Self::Vault(VaultError::NoPassword { .. }) | Self::NoPassword => {
                 Some("give it with `--vault-password-file FILE`, or `--ask-vault-pass`".to_owned())
             }

@@ -106,10 +106,8 @@ fn run(options: Options, format: Format, paint: Paint) -> Result<Ending, Command
         tokio::runtime::Runtime::new().map_err(|source| CommandError::System { doing: "start threads", source })?;
     let mut reporter = report::reporter(format);
     let ending = runtime.block_on(watch(program, options, Teller { reporter: reporter.as_mut(), heard: true }));
-    match ending {
-        Ending::Verdict(Verdict::Cancelled) => print::say("Ended by Ctrl-C.\n"),
-        Ending::Lost => print::error("the run ended without a verdict", None, paint),
-        _ => {}
+    if let Ending::Lost = ending {
+        print::error("the run ended without a verdict", None, paint);
     }
     Ok(ending)
 }
@@ -137,6 +135,8 @@ async fn watch(program: Program, options: Options, mut teller: Teller<'_>) -> En
                 () = &mut run, if runs => runs = false,
                 Ok(()) = tokio::signal::ctrl_c() => {
                     ending = Ending::Verdict(Verdict::Cancelled);
+                    let end = Event::RunFinished { recap: Vec::new(), cancelled: true, batches: 0 };
+                    teller.tell(|reporter| reporter.event(&end));
                     break;
                 }
             }

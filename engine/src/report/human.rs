@@ -8,7 +8,7 @@ use trueup_modules::host::Why;
 use super::text::{count, duration, indent, printable};
 use super::{diff, summary};
 use crate::diagnostic::Paint;
-use crate::event::{Event, Status, TaskInfo, TaskResult};
+use crate::event::{Event, Recap, Status, TaskInfo, TaskResult};
 
 /// How much, and how it looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,14 +104,21 @@ impl Human {
             }
             Event::RunFinished { recap, cancelled, .. } => {
                 page.out = self.end();
-                let paint = self.view.paint;
-                let end = if self.preview { summary::plan(recap, paint) } else { summary::recap(recap, paint) };
-                let word = if *cancelled { paint.wrap(RED, "The run was cancelled.\n") } else { String::new() };
-                _ = write!(page.out, "\n{word}{end}");
+                page.out.push_str(&self.conclusion(recap, *cancelled));
             }
             aside => page.err = self.aside(aside),
         }
         page
+    }
+
+    fn conclusion(&self, recap: &[(String, Recap)], cancelled: bool) -> String {
+        let paint = self.view.paint;
+        let word = if cancelled { format!("\n{}\n", paint.wrap(RED, "The run was cancelled.")) } else { String::new() };
+        match (recap, self.preview) {
+            ([], _) if cancelled => word,
+            (hosts, true) => format!("{word}\n{}", summary::plan(hosts, paint)),
+            (hosts, false) => format!("{word}\n{}", summary::recap(hosts, paint)),
+        }
     }
 
     /// What was held back when no more events come.

@@ -3,7 +3,6 @@ use serde_json::json;
 use trueup_modules::edit::{Diff, Shown};
 
 use super::*;
-use crate::event::Recap;
 
 /// Both streams of a run told on a pipe, standard error's lines behind `! `.
 fn told(view: View, events: &[Event]) -> String {
@@ -225,7 +224,6 @@ fn failures() {
         hint: look at the unit's log
 
     The run was cancelled.
-    PLAY RECAP
     ");
 }
 

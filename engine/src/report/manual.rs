@@ -12,14 +12,18 @@ const BOLD: &str = "1";
 const DIM: &str = "2";
 const CYAN: &str = "36";
 
-/// Each module with the first sentence of its manual.
+/// The columns that the list keeps to.
+const COLUMNS: usize = 110;
+
+/// Each module with the first sentence of its manual, on one line each.
 pub fn list(entries: &[Entry], paint: Paint) -> String {
     let width = entries.iter().map(|entry| entry.name.len()).max().unwrap_or(0);
     let mut out = String::new();
     for entry in entries {
         let schema = entry.schema();
         let name = paint.wrap(BOLD, &format!("{:width$}", entry.name));
-        _ = writeln!(out, "{name}  {}", first_sentence(text(&schema["description"])));
+        let sentence = first_sentence(text(&schema["description"]));
+        _ = writeln!(out, "{name}  {}", cut(&sentence, COLUMNS - width));
     }
     out
 }
@@ -114,6 +118,16 @@ fn first_sentence(text: &str) -> String {
     let text = text.split("\n\n").next().unwrap_or("").replace('\n', " ");
     let end = text.find(". ").map_or(text.len(), |end| end + 1);
     text[..end].to_owned()
+}
+
+/// At most so many characters, cut between words.
+fn cut(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let head: String = text.chars().take(width - 1).collect();
+    let words = head.rsplit_once(' ').map_or(head.as_str(), |(words, _)| words);
+    format!("{} …", words.trim_end_matches([',', ':', ';']))
 }
 
 #[cfg(test)]
