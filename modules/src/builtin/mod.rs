@@ -25,6 +25,7 @@ mod wait_for;
 /// Every module, sorted by name.
 pub static REGISTRY: &[Entry] = &[
     Entry::of::<assert::Assert>(),
+    Entry::of::<postgres::basebackup::BaseBackup>(),
     Entry::of::<command::CommandModule>(),
     Entry::of::<copy::Copy>(),
     Entry::of::<debug::Debug>(),
@@ -33,13 +34,12 @@ pub static REGISTRY: &[Entry] = &[
     Entry::of::<file_line::FileLine>(),
     Entry::of::<group::GroupModule>(),
     Entry::of::<package::Packages>(),
-    Entry::of::<postgres::basebackup::BaseBackup>(),
     Entry::of::<postgres::pg_role::PgRole>(),
-    Entry::of::<postgres::sql_exec::SqlExec>(),
     Entry::of::<service::Service>(),
     Entry::of::<set_fact::SetFact>(),
     Entry::of::<setup::Setup>(),
     Entry::of::<shell::Shell>(),
+    Entry::of::<postgres::sql_exec::SqlExec>(),
     Entry::of::<stat::StatModule>(),
     Entry::of::<template::Template>(),
     Entry::of::<user::UserModule>(),
