@@ -20,6 +20,8 @@ mod syntax;
 mod tests;
 
 #[cfg(test)]
+mod agreed;
+#[cfg(test)]
 mod spec;
 
 use std::collections::BTreeSet;

@@ -14,7 +14,8 @@ use crate::source::Span;
 use super::call::Entry;
 use super::error::{Problem, TemplateError};
 use super::python::{methods, operators, text};
-use super::{filters, lookups, rewrite, tests};
+use super::rewrite::{self, Literals};
+use super::{filters, lookups, tests};
 
 /// What becomes of the whitespace around statements.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -116,20 +117,27 @@ fn emit(out: &mut Output, state: &mut State, value: &Mj) -> Result<(), Error> {
 
 /// The marker before the name of a template that is a file; the name of any other template is its text.
 const FILE: char = '\u{1}';
-const TEXT: char = '\u{2}';
+/// The marker before a text from a playbook.
+const INLINE: char = '\u{2}';
+/// The marker before the text of a file.
+const TEXT: char = '\u{3}';
 
 /// The name by which the environment finds a text.
-pub(crate) fn name_of_text(text: &str) -> String {
-    format!("{TEXT}{text}")
+pub(crate) fn name_of_text(text: &str, literals: Literals) -> String {
+    format!("{}{text}", if literals == Literals::File { TEXT } else { INLINE })
 }
 
 fn load(name: &str) -> Result<Option<String>, Error> {
-    if let Some(text) = name.strip_prefix(TEXT) {
-        return Ok(Some(rewrite::template(text).text));
+    let rewritten = |text: &str, literals| Some(rewrite::template(text, literals).text);
+    match name.chars().next() {
+        Some(INLINE) => return Ok(rewritten(&name[1..], Literals::Inline)),
+        Some(TEXT) => return Ok(rewritten(&name[1..], Literals::File)),
+        Some(FILE) => {}
+        _ => return Ok(None),
     }
-    let Some(path) = name.strip_prefix(FILE) else { return Ok(None) };
+    let path = &name[1..];
     match std::fs::read_to_string(path) {
-        Ok(text) => Ok(Some(rewrite::template(&text).text)),
+        Ok(text) => Ok(rewritten(&text, Literals::File)),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(super::call::fail(format!("cannot read {path}: {e}"))),
     }

@@ -15,7 +15,7 @@ use super::error::TemplateError;
 use super::lazy::Context;
 use super::python::text;
 use super::report::{self, Origin};
-use super::rewrite::{self, Rewritten};
+use super::rewrite::{self, Literals, Rewritten};
 use super::syntax::{SegmentKind, is_template, segments};
 
 /// What all evaluations share: the compiled texts and where files are looked for.
@@ -95,8 +95,11 @@ impl Engine {
         if let Some(found) = self.compiled.read().unwrap_or_else(PoisonError::into_inner).get(key) {
             return Ok(Arc::clone(found));
         }
-        let compiled =
-            Arc::new(if bare { expression(text, 0, text.len(), false, span)? } else { template(text, span)? });
+        let compiled = Arc::new(if bare {
+            expression(text, (0, text.len()), Literals::Bare, false, span)?
+        } else {
+            template(text, span)?
+        });
         self.compiled.write().unwrap_or_else(PoisonError::into_inner).insert(key.into(), Arc::clone(&compiled));
         Ok(compiled)
     }
@@ -143,8 +146,8 @@ impl Engine {
         span: &Span,
         ctx: &Arc<Context>,
     ) -> Result<String, TemplateError> {
-        let name = environment::name_of_text(text);
-        let rewritten = rewrite::template(text);
+        let name = environment::name_of_text(text, Literals::File);
+        let rewritten = rewrite::template(text, Literals::File);
         let origin = Origin { text, span, at: 0, rewritten: Some(&rewritten) };
         let env = environment::get(whitespace);
         env.get_template(&name)
@@ -153,8 +156,14 @@ impl Engine {
     }
 }
 
-fn expression(text: &str, start: usize, end: usize, newline: bool, span: &Span) -> Result<Compiled, TemplateError> {
-    let rewritten = rewrite::expression(&text[start..end]);
+fn expression(
+    text: &str,
+    (start, end): (usize, usize),
+    literals: Literals,
+    newline: bool,
+    span: &Span,
+) -> Result<Compiled, TemplateError> {
+    let rewritten = rewrite::expression(&text[start..end], literals);
     let env = environment::get(Whitespace::Inline);
     let expression = env.compile_expression_owned(rewritten.text.clone()).map_err(|e| {
         let origin = Origin { text, span, at: start, rewritten: Some(&rewritten) };
@@ -168,9 +177,10 @@ fn template(text: &str, span: &Span) -> Result<Compiled, TemplateError> {
         return Ok(Compiled::Data);
     }
     if let Some((start, end, newline)) = lone(text) {
-        return expression(text, start, end, newline, span);
+        return expression(text, (start, end), Literals::Inline, newline, span);
     }
-    let (name, rewritten) = (environment::name_of_text(text), rewrite::template(text));
+    let rewritten = rewrite::template(text, Literals::Inline);
+    let name = environment::name_of_text(text, Literals::Inline);
     environment::get(Whitespace::Inline)
         .get_template(&name)
         .map_err(|e| report::syntax(&e, &Origin { text, span, at: 0, rewritten: Some(&rewritten) }))?;

@@ -7,7 +7,7 @@
 //! | `a ~ b` | `(a)\|__concat(b)` | values print as Python prints them |
 //! | `a.b.c \| default(d)`, `a.b.c is defined` | `a\|__get('b')\|__get('c')\|default(d)` | a missing step is undefined, not an error |
 //! | `[…]`, `{…}` where the text appends or updates | `(([…])\|__new)` | lists and dicts are mutable |
-//! | `'{{ x }}'` in an expression | `('{{ x }}'\|__embedded)` | Ansible renders it |
+//! | `'{{ x }}'` in a condition or lookup | `('{{ x }}'\|__embedded)` | Ansible renders it |
 //!
 //! Positions in the rewritten text can be traced back, so that errors point into what the user wrote.
 
@@ -42,19 +42,31 @@ impl Rewritten {
     }
 }
 
+/// Where a text comes from: what its literals mean depends on it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Literals {
+    /// A value in a playbook: a backslash in `{{ … }}` stands for itself, so that `'\1'` and `'\d'` reach the filters.
+    Inline,
+    /// A bare expression: the same, and `'{{ x }}'` in it is rendered.
+    Bare,
+    /// A template file: backslashes escape, as in Python.
+    File,
+}
+
 /// Rewrites a whole template.
-pub(crate) fn template(text: &str) -> Rewritten {
-    let mut edits = Edits::new(text);
+pub(crate) fn template(text: &str, literals: Literals) -> Rewritten {
+    let mut edits = Edits::new(text, literals);
     for segment in segments(text).unwrap_or_default() {
         edits.segment(&segment);
     }
     edits.apply()
 }
 
-/// Rewrites a bare expression.
-pub(crate) fn expression(text: &str) -> Rewritten {
-    let mut edits = Edits::new(text);
+/// Rewrites an expression without its delimiters.
+pub(crate) fn expression(text: &str, literals: Literals) -> Rewritten {
+    let mut edits = Edits::new(text, literals);
     if let Some((tokens, _)) = tokenize(text, 0, None) {
+        edits.keep_backslashes(&tokens);
         edits.drive(&tokens);
     }
     edits.apply()
@@ -91,21 +103,34 @@ struct Edit {
 
 struct Edits<'t> {
     text: &'t str,
+    literals: Literals,
+    /// Whether templates in literals are rendered here.
+    embeds: bool,
     mutates: bool,
     edits: Vec<Edit>,
     names: Vec<Named>,
 }
 
 impl<'t> Edits<'t> {
-    fn new(text: &'t str) -> Self {
-        Self { text, mutates: MUTATORS.iter().any(|m| text.contains(m)), edits: Vec::new(), names: Vec::new() }
+    fn new(text: &'t str, literals: Literals) -> Self {
+        Self {
+            text,
+            literals,
+            embeds: literals == Literals::Bare,
+            mutates: MUTATORS.iter().any(|m| text.contains(m)),
+            edits: Vec::new(),
+            names: Vec::new(),
+        }
     }
 
     fn segment(&mut self, segment: &Segment) {
         let tokens = &segment.tokens;
         match segment.kind {
             SegmentKind::Data => {}
-            SegmentKind::Expression => self.drive(tokens),
+            SegmentKind::Expression => {
+                self.keep_backslashes(tokens);
+                self.drive(tokens);
+            }
             SegmentKind::Statement => {
                 let word = |i: usize| tokens.get(i).map_or("", |t| &self.text[t.start..t.end]);
                 let skip = match word(0) {
@@ -129,6 +154,20 @@ impl<'t> Edits<'t> {
             walk.ternary();
             if walk.pos == before {
                 walk.pos += 1;
+            }
+        }
+    }
+
+    /// Doubles the backslashes in literals, so that they come out as they stand.
+    fn keep_backslashes(&mut self, tokens: &[Token]) {
+        if self.literals == Literals::File {
+            return;
+        }
+        for token in tokens.iter().filter(|t| t.kind == Kind::Str) {
+            let literal = &self.text[token.start..token.end];
+            for (at, _) in literal.match_indices('\\') {
+                let before_quote = literal[at + 1..literal.len() - 1].starts_with(&literal[..1]);
+                self.open(token.start + at, if before_quote { "\\\\" } else { "\\" });
             }
         }
     }
@@ -333,7 +372,7 @@ impl Walk<'_, '_> {
             (Kind::Str, _) => {
                 self.pos += 1;
                 let body = &self.edits.text[range.start..range.end];
-                if body.contains("{{") && body.contains("}}") {
+                if self.edits.embeds && body.contains("{{") && body.contains("}}") {
                     self.edits.open(range.start, "(");
                     self.edits.close(range.end, "|__embedded)");
                 }
@@ -393,12 +432,21 @@ impl Walk<'_, '_> {
                     steps.push(if colon { Step::Slice } else { Step::Item { open, close } });
                 }
                 "(" => {
+                    let before = self.edits.embeds;
+                    self.edits.embeds |= self.is_lookup();
                     self.group(")");
+                    self.edits.embeds = before;
                     steps.push(Step::Call { open, close: self.end() - 1 });
                 }
                 _ => return steps,
             }
         }
+    }
+
+    /// Whether the opening bracket ahead is that of a lookup: Ansible renders what is given to one.
+    fn is_lookup(&self) -> bool {
+        let before = self.pos.checked_sub(1).map(|i| self.tokens[i]);
+        before.is_some_and(|t| matches!(&self.edits.text[t.start..t.end], "lookup" | "query" | "q"))
     }
 
     /// The filters and tests after an operand; whether one of them forgives an undefined one.
@@ -515,10 +563,11 @@ mod tests {
             ("'{{ x }}' == y", "('{{ x }}'|__embedded) == y"),
             ("a if b < c else d", "a if (b )|__compare('<', c) else d"),
             ("f(a=b % c, *d)", "f(a=(b )|__percent( c), *d)"),
+            (r"f('\d\1', 'it\'s')", r"f('\\d\\1', 'it\\\'s')"),
             ("{'a': b in c}", "{'a': (b )|__compare('in', c)}"),
         ];
         for (text, expected) in table {
-            assert_eq!(&expression(text).text, expected, "{text}");
+            assert_eq!(&expression(text, Literals::Bare).text, expected, "{text}");
         }
     }
 
@@ -531,14 +580,14 @@ mod tests {
             ("{{ open", "{{ open"),
         ];
         for (text, expected) in table {
-            assert_eq!(&template(text).text, expected, "{text}");
+            assert_eq!(&template(text, Literals::Inline).text, expected, "{text}");
         }
     }
 
     #[test]
     fn positions_trace_back() {
         let text = "a.b.c | default(x) ~ missing";
-        let rewritten = expression(text);
+        let rewritten = expression(text, Literals::Bare);
         let at = rewritten.text.find("missing").expect("kept");
         assert_eq!(rewritten.original(at), text.find("missing").expect("there"));
     }

@@ -70,7 +70,7 @@ pub(crate) fn truth(value: &Value) -> Option<bool> {
 fn to_bool(c: &mut Call) -> Result<Value, Error> {
     let value = c.value(0)?;
     // What means neither counts as no, as in Ansible, which warns.
-    Ok(if value.is_none() { value.clone() } else { Value::from(truth(value).unwrap_or(false)) })
+    Ok(Value::from(truth(value).unwrap_or(false)))
 }
 
 fn int(c: &mut Call) -> Result<Value, Error> {

@@ -187,9 +187,6 @@ fn yaml_value(value: &serde_yaml::Value) -> Result<Value, Error> {
 fn to_yaml(value: &Value, block: bool, indent: usize, sort: bool) -> Result<String, Error> {
     let mut out = String::new();
     Yaml { block, indent, sort }.node(value, 0, &mut out)?;
-    if !matches!(value.kind(), ValueKind::Map | ValueKind::Seq | ValueKind::Iterable) {
-        out.push_str("\n...");
-    }
     out.push('\n');
     Ok(out)
 }
@@ -222,12 +219,10 @@ impl Yaml {
             out.push_str(&scalar(value)?);
             return Ok(());
         }
-        let entries = self.entries(value)?;
-        let leaf = entries.iter().all(|(_, v)| !Self::is_collection(v));
-        if entries.is_empty() || (leaf && !self.block) {
+        if !self.is_block(value)? {
             return self.flow(value, out);
         }
-        for (i, (key, item)) in entries.iter().enumerate() {
+        for (i, (key, item)) in self.entries(value)?.iter().enumerate() {
             if i > 0 {
                 out.push('\n');
                 out.push_str(&" ".repeat(column));
@@ -239,7 +234,7 @@ impl Yaml {
                     self.value_of_key(item, column, out)?;
                 }
                 None => {
-                    let pad = if item.kind() == ValueKind::Map || self.indent < 2 { self.indent.max(2) } else { 2 };
+                    let pad = if self.is_block(item)? { self.indent.max(2) } else { 2 };
                     out.push('-');
                     out.push_str(&" ".repeat(pad - 1));
                     self.node(item, column + pad, out)?;
@@ -249,10 +244,17 @@ impl Yaml {
         Ok(())
     }
 
+    /// Whether a value takes lines of its own.
+    fn is_block(&self, value: &Value) -> Result<bool, Error> {
+        if !Self::is_collection(value) {
+            return Ok(false);
+        }
+        let entries = self.entries(value)?;
+        Ok(!entries.is_empty() && (self.block || entries.iter().any(|(_, v)| Self::is_collection(v))))
+    }
+
     fn value_of_key(&self, item: &Value, column: usize, out: &mut String) -> Result<(), Error> {
-        let entries = if Self::is_collection(item) { self.entries(item)? } else { Vec::new() };
-        let inline = entries.is_empty() || (!self.block && entries.iter().all(|(_, v)| !Self::is_collection(v)));
-        if inline {
+        if !self.is_block(item)? {
             out.push(' ');
             return self.node(item, column, out);
         }
@@ -307,21 +309,7 @@ fn quoted(text: &str) -> String {
     }
     let reserved = matches!(
         text.to_lowercase().as_str(),
-        "" | "~"
-            | "null"
-            | "true"
-            | "false"
-            | "yes"
-            | "no"
-            | "on"
-            | "off"
-            | "y"
-            | "n"
-            | "="
-            | "<<"
-            | ".inf"
-            | "-.inf"
-            | ".nan"
+        "" | "~" | "null" | "true" | "false" | "yes" | "no" | "on" | "off" | "=" | "<<" | ".inf" | "-.inf" | ".nan"
     );
     let numeric = text.trim_start_matches(['-', '+', '.']).starts_with(|c: char| c.is_ascii_digit())
         && text.chars().all(|c| c.is_ascii_hexdigit() || "+-_.:xoXOT ".contains(c));

@@ -35,53 +35,14 @@ fn digest(text: &str, kind: &str) -> Result<String, Error> {
         })
     };
     Ok(match kind {
-        "sha1" => hex(&sha1(text.as_bytes())),
-        "md5" => return Err(fail("md5 is not supported: it is broken; use sha256")),
+        "sha1" => hex(&sha1::Sha1::digest(text)),
+        "md5" => hex(&<md5::Md5 as md5::Digest>::digest(text)),
         "sha224" => hex(&sha2::Sha224::digest(text)),
         "sha256" => hex(&sha2::Sha256::digest(text)),
         "sha384" => hex(&sha2::Sha384::digest(text)),
         "sha512" => hex(&sha2::Sha512::digest(text)),
-        other => return Err(fail(format!("'{other}' is no digest: sha1, sha224, sha256, sha384 or sha512"))),
+        other => return Err(fail(format!("'{other}' is no digest: md5, sha1, sha224, sha256, sha384 or sha512"))),
     })
-}
-
-/// SHA-1 (RFC 3174): only for names that others have made with it, as UUIDs are; nothing here relies on it.
-fn sha1(data: &[u8]) -> [u8; 20] {
-    let mut h: [u32; 5] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0];
-    let mut padded = data.to_vec();
-    padded.push(0x80);
-    padded.resize(
-        padded.len().next_multiple_of(64) + if padded.len() % 64 > 56 || padded.len() % 64 == 0 { 64 } else { 0 },
-        0,
-    );
-    let bits = (data.len() as u64 * 8).to_be_bytes();
-    let len = padded.len();
-    padded[len - 8..].copy_from_slice(&bits);
-    for block in padded.chunks(64) {
-        let mut w: Vec<u32> = block.chunks(4).map(|b| b.iter().fold(0, |word, b| word << 8 | u32::from(*b))).collect();
-        for i in 16..80 {
-            w.push((w[i - 3] ^ w[i - 8] ^ w[i - 14] ^ w[i - 16]).rotate_left(1));
-        }
-        let [mut a, mut b, mut c, mut d, mut e] = h;
-        for (i, word) in w.iter().enumerate() {
-            let (f, k) = match i / 20 {
-                0 => ((b & c) | (!b & d), 0x5a82_7999),
-                1 => (b ^ c ^ d, 0x6ed9_eba1),
-                2 => ((b & c) | (b & d) | (c & d), 0x8f1b_bcdc),
-                _ => (b ^ c ^ d, 0xca62_c1d6_u32),
-            };
-            let next = a.rotate_left(5).wrapping_add(f).wrapping_add(e).wrapping_add(k).wrapping_add(*word);
-            (e, d, c, b, a) = (d, c, b.rotate_left(30), a, next);
-        }
-        for (sum, part) in h.iter_mut().zip([a, b, c, d, e]) {
-            *sum = sum.wrapping_add(part);
-        }
-    }
-    let mut out = [0; 20];
-    for (i, word) in h.iter().enumerate() {
-        out[i * 4..i * 4 + 4].copy_from_slice(&word.to_be_bytes());
-    }
-    out
 }
 
 fn b64decode(c: &mut Call) -> Result<Value, Error> {
@@ -98,7 +59,7 @@ fn to_uuid(c: &mut Call) -> Result<Value, Error> {
     let byte = |i: usize| namespace.get(i * 2..i * 2 + 2).and_then(|h| u8::from_str_radix(h, 16).ok());
     let mut data = (0..16).map(byte).collect::<Option<Vec<u8>>>().ok_or_else(|| fail("the namespace is not a UUID"))?;
     data.extend(c.str(0)?.bytes());
-    let mut id = sha1(&data);
+    let mut id = sha1::Sha1::digest(&data);
     id[6] = id[6] & 0x0f | 0x50;
     id[8] = id[8] & 0x3f | 0x80;
     let hex: String = id[..16].iter().map(|b| format!("{b:02x}")).collect();

@@ -3,7 +3,7 @@
 use minijinja::Error;
 use minijinja::value::{Value, ValueKind};
 
-use super::super::call::{Call, Entry, fail};
+use super::super::call::{Call, Entry, fail, items};
 use super::super::python::text;
 use super::select::attribute;
 
@@ -61,6 +61,10 @@ fn sum(c: &mut Call) -> Result<Value, Error> {
     let mut all = c.option(2)?.cloned().into_iter().collect::<Vec<_>>();
     for item in c.list(0)? {
         all.push(path.as_ref().map_or_else(|| Ok(item.clone()), |p| attribute(&item, p))?);
+    }
+    if all.first().is_some_and(|start| start.kind() == ValueKind::Seq) {
+        let lists = all.iter().map(|list| items(list)?).collect::<Result<Vec<_>, _>>()?;
+        return Ok(Value::from(lists.concat()));
     }
     let (mut whole, mut real, mut is_real) = (0i64, 0f64, false);
     for value in all {

@@ -39,7 +39,7 @@ fn keep(c: &mut Call, shared: bool) -> Result<Value, Error> {
 }
 
 fn unique(c: &mut Call) -> Result<Value, Error> {
-    let (case, path) = (c.flag(1, true)?, c.option(2)?.cloned());
+    let (case, path) = (c.flag(1, false)?, c.option(2)?.cloned());
     let (mut seen, mut out) = (Vec::new(), Vec::new());
     for item in c.list(0)? {
         let key = path.as_ref().map_or_else(|| Ok(item.clone()), |p| attribute(&item, p))?;

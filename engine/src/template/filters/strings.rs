@@ -9,7 +9,7 @@ use super::super::python::{methods, percent, text};
 pub(super) static ALL: &[Entry] = &[
     Entry::new(&["upper"], &["value"], "In capitals.", |c| Ok(Value::from(c.str(0)?.to_uppercase()))),
     Entry::new(&["lower"], &["value"], "In small letters.", |c| Ok(Value::from(c.str(0)?.to_lowercase()))),
-    Entry::new(&["title"], &["value"], "Each word with a capital.", |c| Ok(Value::from(methods::title(&c.str(0)?)))),
+    Entry::new(&["title"], &["value"], "Each word with a capital.", |c| Ok(Value::from(title(&c.str(0)?)))),
     Entry::new(&["capitalize"], &["value"], "A capital first.", |c| Ok(Value::from(methods::capitalize(&c.str(0)?)))),
     Entry::new(&["trim"], &["value", "chars"], "Without whitespace around it.", trim),
     Entry::new(&["replace"], &["value", "old", "new", "count"], "Replaces a text.", replace),
@@ -49,6 +49,12 @@ pub(super) static ALL: &[Entry] = &[
         Err(fail("'to_datetime' is not supported: compare times as texts in ISO 8601"))
     }),
 ];
+
+/// Jinja's `title` leaves the letter after an apostrophe alone, unlike Python's method.
+fn title(text: &str) -> String {
+    let parts = text.split_inclusive(|c: char| c.is_whitespace() || "-({[<".contains(c));
+    parts.map(methods::capitalize).collect()
+}
 
 fn trim(c: &mut Call) -> Result<Value, Error> {
     let text = c.str(0)?;
