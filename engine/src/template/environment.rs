@@ -2,7 +2,7 @@
 //! run, so each variant of its whitespace rules is built once.
 
 use std::borrow::Cow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::OnceLock;
 
 use minijinja::syntax::SyntaxConfig;
@@ -146,7 +146,7 @@ fn load(name: &str) -> Result<Option<String>, Error> {
 /// An included file stands beside the file that includes it. A text has no place: the path has to be whole.
 fn join(name: &str, parent: &str) -> String {
     let beside = parent.strip_prefix(FILE).and_then(|p| Path::new(p).parent().map(Path::to_owned));
-    let path = beside.unwrap_or_else(PathBuf::new).join(name);
+    let path = beside.unwrap_or_default().join(name);
     format!("{FILE}{}", path.display())
 }
 

@@ -54,8 +54,8 @@ pub(crate) fn truth(value: &Value) -> Option<bool> {
     match value.kind() {
         ValueKind::Bool => Some(value.is_true()),
         ValueKind::Number => match f64::try_from(value.clone()).ok()? {
-            n if n == 1.0 => Some(true),
-            n if n == 0.0 => Some(false),
+            1.0 => Some(true),
+            0.0 => Some(false),
             _ => None,
         },
         ValueKind::String => match value.as_str()?.trim().to_lowercase().as_str() {
