@@ -2,8 +2,8 @@
 //!
 //! A module's struct describes its parameters as JSON Schema. [`fit`] brings rendered values into that shape the way
 //! Ansible does (`yes` for a boolean, `5` for a text, one thing for a list of one), so that modules need not.
-//! Three extensions of the schema are ours: `aliases` (other names of a parameter), `secret` (it takes a secret as such) and
-//! `public` (it must not be given a secret: everybody on the host can see it).
+//! Four extensions of the schema are ours: `aliases` (other names of a parameter), `secret` (it takes a secret as such),
+//! `public` (it must not be given a secret: everybody on the host can see it) and `internal` (the engine fills it in).
 
 use std::borrow::Cow;
 
@@ -110,7 +110,8 @@ impl<'a> Params<'a> {
     }
 
     fn unknown(&self, module: &str, name: &str) -> Problem {
-        let names: Vec<&str> = self.properties().map(|(key, _)| key.as_str()).collect();
+        let written = self.properties().filter(|(_, schema)| schema["internal"] != true);
+        let names: Vec<&str> = written.map(|(key, _)| key.as_str()).collect();
         let problem = Problem::new(name, format!("`{module}` has no parameter `{name}`"));
         match nearest(name, names.iter().copied()) {
             Some(near) => problem.hint(format!("did you mean `{near}`?")),

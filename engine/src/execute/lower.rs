@@ -322,6 +322,10 @@ impl Lower<'_> {
 
     /// `copy`: the file's hash goes to the agent, its content only if the agent asks for it.
     fn copy(&self, step: &Step, params: &mut Map) -> Result<(), LowerError> {
+        // Then `src` is a path of the host.
+        if params.get("remote_src").is_some_and(truthy) {
+            return Ok(());
+        }
         let Some((path, span)) = self.source_file(step, params, "files")? else { return Ok(()) };
         let failed =
             |reason: String| LowerError::Value(span.clone(), format!("cannot read {}: {reason}", path.display()));

@@ -46,7 +46,8 @@ pub fn page(entry: &Entry, paint: Paint) -> String {
     let params = schema["properties"].as_object().filter(|params| !params.is_empty());
     if let Some(params) = params {
         _ = write!(out, "\n{}\n", paint.wrap(BOLD, "Parameters"));
-        for (name, param) in params {
+        // What the engine fills in is nobody's business.
+        for (name, param) in params.iter().filter(|(_, param)| param["internal"] != true) {
             out.push_str(&parameter(&schema, name, param, paint));
         }
     }

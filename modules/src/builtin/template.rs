@@ -24,7 +24,7 @@ pub(super) struct Template {
     /// The rendered text; Trueup fills it in from `src`.
     #[schemars(extend("internal" = true))]
     content: Option<Content>,
-    /// The template's name without `.j2`, for a `dest` that is a directory; filled in from `src`.
+    /// The template's name, for a `dest` that is a directory; filled in from `src`.
     #[schemars(extend("internal" = true))]
     name: Option<String>,
     /// Permission bits. Without them a new file has `"0644"`, a secret one `"0600"`.
@@ -75,7 +75,7 @@ impl Module for Template {
 
 impl Template {
     fn file_name(&self) -> Result<PathBuf, Error> {
-        let of_src = self.src.as_ref().and_then(|src| src.file_stem()).map(PathBuf::from);
+        let of_src = self.src.as_ref().and_then(|src| src.file_name()).map(PathBuf::from);
         self.name
             .as_ref()
             .map(PathBuf::from)

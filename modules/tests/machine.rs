@@ -1,0 +1,124 @@
+//! The modules for files on this machine: what is planned here is what the system calls then do.
+
+use std::net::TcpListener;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::{fs, thread};
+
+use serde_json::{Value, json};
+use trueup_modules::edit::Diff;
+use trueup_modules::host::Error;
+use trueup_modules::local::Local;
+use trueup_modules::{builtin, interpret};
+
+/// Plans and applies; planning again must find nothing. Returns what changed.
+fn apply(module: &str, params: Value) -> Result<Vec<Diff>, Error> {
+    let planner = builtin::find(module)
+        .expect("a module")
+        .load(params)
+        .map_err(|problem| Error::Param { name: problem.param, reason: problem.reason })?;
+    let mut machine = Local::default();
+    let plan = planner.plan(&machine)?;
+    let applied = interpret::apply(&plan, &mut machine, &mut |_| {}).map_err(|failure| failure.error)?;
+    assert_eq!(applied.diffs, plan.diffs());
+    assert!(planner.plan(&machine)?.is_empty() || !planner.converges());
+    Ok(applied.diffs)
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).expect("it is there").permissions().mode() & 0o7777
+}
+
+#[test]
+fn a_file_is_written_edited_backed_up_and_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("conf");
+    apply("copy", json!({"dest": path, "content": "a=1\nb=2", "mode": "0640"})).unwrap();
+    apply("lineinfile", json!({"path": path, "regexp": "^a=", "line": "a=3", "backup": true})).unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), "a=3\nb=2");
+    assert_eq!(mode(&path), 0o640);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "the file and its backup, no leftovers");
+    apply("file", json!({"path": path, "state": "absent"})).unwrap();
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_secret_is_for_its_owner() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("key");
+    let diffs = apply("copy", json!({"dest": path, "content": {"$secret": "canary"}})).unwrap();
+    assert_eq!(mode(&path), 0o600);
+    assert!(!format!("{diffs:?}").contains("canary"));
+}
+
+#[test]
+fn directories_and_links() {
+    let dir = tempfile::tempdir().unwrap();
+    let deep = dir.path().join("a/b");
+    apply("file", json!({"path": deep, "state": "directory", "mode": "u=rwx,go="})).unwrap();
+    assert_eq!((mode(&deep), mode(&dir.path().join("a"))), (0o700, 0o700));
+    let link = dir.path().join("link");
+    apply("file", json!({"path": link, "src": "a", "state": "link"})).unwrap();
+    apply("file", json!({"path": link, "src": "a/b", "state": "link"})).unwrap();
+    assert_eq!(fs::read_link(&link).unwrap(), Path::new("a/b"));
+    apply("copy", json!({"dest": link.join("file"), "content": "x"})).unwrap();
+    assert!(deep.join("file").is_file());
+    let twin = dir.path().join("twin");
+    apply("file", json!({"path": twin, "src": deep.join("file"), "state": "hard"})).unwrap();
+    apply("file", json!({"path": deep, "state": "directory", "recurse": true, "mode": "u=rwX,go=rX"})).unwrap();
+    assert_eq!((mode(&deep), mode(&twin)), (0o755, 0o644));
+}
+
+#[test]
+fn no_link_is_followed_out_of_an_open_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let (open, target) = (dir.path().join("open"), dir.path().join("target"));
+    fs::create_dir(&open).unwrap();
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
+    fs::write(&target, "precious").unwrap();
+    symlink(&target, open.join("link")).unwrap();
+    let error = apply("copy", json!({"dest": open.join("link"), "content": "x"})).unwrap_err();
+    assert!(error.to_string().ends_with("is a symbolic link that another user may have put there"), "{error}");
+    assert_eq!(fs::read_to_string(&target).unwrap(), "precious");
+}
+
+#[test]
+fn what_is_refused_is_not_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("conf");
+    fs::write(&path, "good\n").unwrap();
+    let with = |content: &str| json!({"dest": path, "content": content, "validate": "grep -q good '%s'"});
+    apply("copy", with("bad\n")).unwrap_err();
+    assert_eq!(fs::read_to_string(&path).unwrap(), "good\n");
+    apply("copy", with("as good\n")).unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), "as good\n");
+}
+
+#[test]
+fn a_command_reads_and_prints() {
+    let planner = builtin::find("command").unwrap();
+    let planner = planner.load(json!({"argv": ["cat", "-"], "stdin": "hello", "chdir": "/"})).unwrap();
+    let mut machine = Local::default();
+    let plan = planner.plan(&machine).unwrap();
+    let applied = interpret::apply(&plan, &mut machine, &mut |_| {}).unwrap();
+    assert_eq!(planner.report(&applied)["stdout"], "hello");
+}
+
+#[test]
+fn a_port_is_waited_for() {
+    let reserved = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = reserved.local_addr().unwrap().port();
+    assert_eq!(apply("wait_for", json!({"port": port})), Ok(Vec::new()));
+    drop(reserved);
+    let error = apply("wait_for", json!({"port": port, "timeout": 0})).unwrap_err();
+    assert_eq!(error.to_string(), format!("waited 0 s in vain for 127.0.0.1:{port} to accept connections"));
+    let (opened, done) = std::sync::mpsc::channel();
+    thread::spawn(move || {
+        let listener = TcpListener::bind(("127.0.0.1", port));
+        // Open until the test is over.
+        let _ = done.recv();
+        drop(listener);
+    });
+    assert_eq!(apply("wait_for", json!({"port": port, "timeout": 60})), Ok(Vec::new()));
+    drop::<std::sync::mpsc::Sender<()>>(opened);
+}
