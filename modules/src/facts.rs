@@ -1,6 +1,6 @@
 //! Users, groups, packages and units: what modules ask a host for by name, and what edits can claim to make.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -126,6 +126,16 @@ pub(crate) fn group<H: Host + ?Sized>(host: &H, name: &str) -> Look<Option<Group
     };
     let members = members.split(',').filter(|m| !m.is_empty()).map(Into::into).collect();
     Ok(Some(Group { name: name.into(), gid: gid.parse().ok(), members }))
+}
+
+pub(crate) fn memberships<H: Host + ?Sized>(host: &H, user: &str) -> Look<BTreeSet<String>> {
+    let file = host.read(Path::new("/etc/group"))?.unwrap_or_default();
+    let lists = |line: &str| {
+        let field: Vec<&str> = line.split(':').collect();
+        let [group, _, _, members] = field[..] else { return None };
+        members.split(',').any(|member| member == user).then(|| group.to_owned())
+    };
+    Ok(String::from_utf8_lossy(&file).lines().filter_map(lists).collect())
 }
 
 /// A static binary has no NSS plugins, so `getent` is asked; its status 2 means "no such key" (getent(1)).

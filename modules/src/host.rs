@@ -1,6 +1,6 @@
 //! Looking at a host.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -41,6 +41,10 @@ pub trait Host {
     /// The group of that name, by `getent`.
     fn group(&self, name: &str) -> Look<Option<Group>> {
         facts::group(self, name)
+    }
+    /// The groups of /etc/group (group(5)) that list an account as a member: those that usermod(8) can change.
+    fn memberships(&self, user: &str) -> Look<BTreeSet<String>> {
+        facts::memberships(self, user)
     }
     /// An installed Debian package.
     fn package(&self, name: &str) -> Look<Option<Package>> {

@@ -314,6 +314,21 @@ impl Host for View<'_> {
         }
     }
 
+    fn memberships(&self, user: &str) -> Look<BTreeSet<String>> {
+        let mut groups = facts::memberships(self, user)?;
+        for fact in &self.preview.facts {
+            match fact {
+                Fact::Group(group) if group.members.iter().any(|member| member == user) => {
+                    groups.insert(group.name.clone());
+                }
+                Fact::Group(Group { name, .. }) | Fact::NoGroup(name) => drop(groups.remove(name)),
+                Fact::NoUser(gone) if gone == user => groups.clear(),
+                _ => {}
+            }
+        }
+        Ok(groups)
+    }
+
     fn packages(&self, names: &[&str]) -> Look<BTreeMap<String, Package>> {
         let mut installed = facts::packages(self, names)?;
         for fact in &self.preview.facts {

@@ -88,7 +88,7 @@ impl Module for Packages {
         let command = self.apt_get(verb, due.iter().map(|wanted| wanted.typed));
         let changes = match due.is_empty() && verb != "autoremove" {
             true => Ok(Vec::new()),
-            false => simulate(&command, host)?,
+            false => simulate(&command, host)?.map(|changes| self.with_named(changes, &due, &installed)),
         };
         // Such as a virtual package that an installed one provides.
         let nothing_due = matches!(&changes, Ok(changes) if changes.is_empty());
@@ -138,6 +138,20 @@ impl Packages {
             State::Present | State::Latest => "install",
         };
         (verb, wanted.iter().filter(due).collect())
+    }
+
+    /// What is to go is among the changes, also if apt-get does not see yet that it will be there.
+    fn with_named(
+        &self,
+        mut changes: Vec<Change>,
+        due: &[&Wanted],
+        installed: &BTreeMap<String, Package>,
+    ) -> Vec<Change> {
+        if self.state == State::Absent {
+            let named = missing(&changes, due, installed, &Shown::Absent);
+            changes.extend(named);
+        }
+        changes
     }
 
     /// Whether the package lists have to be refreshed: see the manual of `cache_valid_time`.
@@ -215,7 +229,7 @@ impl<'a> Wanted<'a> {
 #[derive(Clone, Debug, PartialEq)]
 struct Change {
     name: String,
-    before: Option<String>,
+    before: Shown,
     after: Shown,
 }
 
@@ -235,7 +249,7 @@ fn change(line: &str) -> Option<Change> {
     let (action, rest) = line.split_once(' ')?;
     let (name, rest) = rest.split_once(' ').unwrap_or((rest, ""));
     let before = rest.strip_prefix('[').and_then(|rest| rest.split_once(']'));
-    let (before, rest) = before.map_or((None, rest), |(before, rest)| (Some(before.to_owned()), rest.trim_start()));
+    let (before, rest) = before.map_or((Shown::Absent, rest), |(before, rest)| (before.into(), rest.trim_start()));
     let after = match action {
         "Inst" => Shown::Plain(rest.strip_prefix('(')?.split([' ', ')']).next()?.to_owned()),
         "Remv" | "Purg" => Shown::Absent,
@@ -246,16 +260,23 @@ fn change(line: &str) -> Option<Change> {
 
 /// With the lists refreshed, apt-get may find other versions; the packages named change in any case.
 fn not_yet_known(changes: Vec<Change>, due: &[&Wanted], installed: &BTreeMap<String, Package>) -> Vec<Change> {
-    let named = due.iter().filter(|wanted| !changes.iter().any(|change| change.name == wanted.name)).map(|wanted| {
-        let before = installed.get(wanted.name).and_then(|package| package.version.clone());
-        Change { name: wanted.name.into(), before, after: Shown::Unknown }
-    });
-    let named: Vec<Change> = named.collect();
+    let named = missing(&changes, due, installed, &Shown::Unknown);
     let vague = |change| match change {
         Change { after: Shown::Plain(_), .. } => Change { after: Shown::Unknown, ..change },
         removed => removed,
     };
     changes.into_iter().map(vague).chain(named).collect()
+}
+
+/// The packages named that are not among the changes.
+fn missing(changes: &[Change], due: &[&Wanted], installed: &BTreeMap<String, Package>, after: &Shown) -> Vec<Change> {
+    let named = due.iter().filter(|wanted| !changes.iter().any(|change| change.name == wanted.name));
+    let change = |wanted: &&Wanted| {
+        let version = |package: &Package| package.version.clone().map_or(Shown::Unknown, Shown::Plain);
+        let before = installed.get(wanted.name).map_or(Shown::Absent, version);
+        Change { name: wanted.name.into(), before, after: after.clone() }
+    };
+    named.map(change).collect()
 }
 
 fn change_edit(command: Command, changes: &[Change]) -> Edit {

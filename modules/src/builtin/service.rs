@@ -69,6 +69,13 @@ impl Module for Service {
         }
         steps.enable(self.enabled);
         if let Some(state) = self.state {
+            if state == State::Started && !steps.runs() && ends_at_once(&name, host) {
+                return Err(Error::refused(
+                    format!("unit {name}"),
+                    "it is of type `oneshot` and does not remain active, so it can't be kept started",
+                    "to run it each time, say `state: restarted`",
+                ));
+            }
             steps.run(state);
         }
         if self.masked == Some(true) {
@@ -171,10 +178,14 @@ impl Steps {
         self.push(verb, "boot", seen, word, Reach::Stated, after);
     }
 
+    fn runs(&self) -> bool {
+        matches!(self.unit.active.as_str(), "active" | "reloading")
+    }
+
     /// What is on its way (`activating`, `deactivating`) is acted upon all the same: systemctl then waits for the end.
     fn run(&mut self, state: State) {
         let before = self.unit.active.clone();
-        let runs = matches!(before.as_str(), "active" | "reloading");
+        let runs = self.runs();
         let rests = matches!(before.as_str(), "inactive" | "failed");
         let (verb, shown, active) = match state {
             State::Started if runs => return,
@@ -219,6 +230,14 @@ fn reload_edit(subject: &str, makes: Vec<Fact>) -> Edit {
         reach: Reach::Stated,
         progress: None,
     }
+}
+
+/// Whether a unit that is started is inactive again once it has done its work.
+fn ends_at_once(name: &str, host: &dyn Host) -> bool {
+    let show = Command::new("systemctl", ["show", "--property=Type,RemainAfterExit", "--", name]);
+    let said = host.query(&show).map(|output| output.stdout).unwrap_or_default();
+    let says = |wanted: &str| said.lines().any(|line| line == wanted);
+    says("Type=oneshot") && says("RemainAfterExit=no")
 }
 
 fn not_found(name: &str, host: &dyn Host) -> Error {

@@ -70,6 +70,13 @@ enum When {
     OnCreate,
 }
 
+/// Whether an account is in a group.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Belongs {
+    Member,
+    Not,
+}
+
 fn yes() -> bool {
     true
 }
@@ -172,7 +179,9 @@ impl UserModule {
         if group.is_none() {
             makes.push(Fact::Group(Group { name: name.clone(), gid: None, members: Vec::new() }));
         }
-        makes.extend(self.memberships(host)?);
+        if let Some((_, groups)) = self.groups_due(host)? {
+            makes.extend(self.members_of(&groups, host, Belongs::Member)?);
+        }
         Ok(self.edit("useradd", args, effect, makes))
     }
 
@@ -206,8 +215,14 @@ impl UserModule {
                 field.clone_from(wanted);
             }
         }
+        let mut makes = Vec::new();
         if let Some((before, wanted)) = self.groups_due(host)? {
-            set("groups", "groups", before.into(), wanted);
+            let list = |groups: &BTreeSet<String>| groups.iter().cloned().collect::<Vec<_>>().join(",");
+            let seen = (!before.is_empty()).then(|| list(&before));
+            set("groups", "groups", seen.into(), list(&wanted));
+            let left = before.difference(&wanted).cloned().collect();
+            makes.extend(self.members_of(&wanted, host, Belongs::Member)?);
+            makes.extend(self.members_of(&left, host, Belongs::Not)?);
         }
         if effect.is_empty() {
             return Ok(None);
@@ -215,43 +230,37 @@ impl UserModule {
         if self.move_home && after.home != user.home {
             args.push("--move-home".into());
         }
-        let mut makes = vec![Fact::User(after)];
-        makes.extend(self.memberships(host)?);
+        makes.push(Fact::User(after));
         Ok(Some(self.edit("usermod", args, effect, makes)))
     }
 
     /// The supplementary groups now and as they shall be, where that differs.
-    fn groups_due(&self, host: &dyn Host) -> Result<Option<(String, String)>, Error> {
+    fn groups_due(&self, host: &dyn Host) -> Result<Option<(BTreeSet<String>, BTreeSet<String>)>, Error> {
         let Some(groups) = &self.groups else { return Ok(None) };
-        let mut now = member_of(&self.name.0, host)?;
+        let now = host.memberships(&self.name.0)?;
         let mut wanted = BTreeSet::new();
         for Word(group) in groups {
-            let found = match known(host.group(group))? {
-                Known::Yes(found) => found,
-                Known::No(_) => None,
-            };
             // By its name, should it be given by number.
-            let name = found.as_ref().map_or(group, |found| &found.name).clone();
-            if found.is_some_and(|found| found.members.contains(&self.name.0)) {
-                now.insert(name.clone());
-            }
-            wanted.insert(name);
+            wanted.insert(match known(host.group(group))? {
+                Known::Yes(Some(found)) => found.name,
+                _ => group.clone(),
+            });
         }
         if self.append {
             wanted.extend(now.iter().cloned());
         }
-        let list = |groups: &BTreeSet<String>| groups.iter().cloned().collect::<Vec<_>>().join(",");
-        Ok((now != wanted).then(|| (list(&now), list(&wanted))))
+        Ok((now != wanted).then_some((now, wanted)))
     }
 
-    /// The groups as they will be with this member.
-    fn memberships(&self, host: &dyn Host) -> Result<Vec<Fact>, Error> {
+    /// Groups as they will be, with or without this member.
+    fn members_of(&self, groups: &BTreeSet<String>, host: &dyn Host, belongs: Belongs) -> Result<Vec<Fact>, Error> {
         let mut facts = Vec::new();
-        for Word(group) in self.groups.iter().flatten() {
-            if let Known::Yes(Some(mut group)) = known(host.group(group))?
-                && !group.members.contains(&self.name.0)
-            {
-                group.members.push(self.name.0.clone());
+        for group in groups {
+            if let Known::Yes(Some(mut group)) = known(host.group(group))? {
+                group.members.retain(|member| *member != self.name.0);
+                if belongs == Belongs::Member {
+                    group.members.push(self.name.0.clone());
+                }
                 facts.push(Fact::Group(group));
             }
         }
@@ -314,17 +323,6 @@ fn group_name(gid: Option<u32>, host: &dyn Host) -> Result<Shown, Error> {
         Known::Yes(Some(group)) => group.name.into(),
         _ => gid.to_string().into(),
     })
-}
-
-/// The groups of /etc/group(5) that list an account: those that usermod(8) can change.
-fn member_of(name: &str, host: &dyn Host) -> Result<BTreeSet<String>, Error> {
-    let file = host.read(Path::new("/etc/group"))?.unwrap_or_default();
-    let lists = |line: &str| {
-        let field: Vec<&str> = line.split(':').collect();
-        let [group, _, _, members] = field[..] else { return None };
-        members.split(',').any(|member| member == name).then(|| group.to_owned())
-    };
-    Ok(String::from_utf8_lossy(&file).lines().filter_map(lists).collect())
 }
 
 /// The hash in shadow(5).
