@@ -153,20 +153,7 @@ impl Module for BaseBackup {
 
     fn explain(&self, _: &dyn Host, error: &Error) -> Option<String> {
         let Error::Command { output, .. } = error else { return None };
-        let known = [
-            (
-                "is active for PID",
-                "another standby uses the slot, or a copy that was killed left its WAL receiver behind: look for \
-                 pg_basebackup on this host, and for the PID on the primary",
-            ),
-            (
-                "no pg_hba.conf entry",
-                "the primary's pg_hba.conf needs a line `host replication USER ADDRESS scram-sha-256`",
-            ),
-            ("all replication slots are in use", "raise max_replication_slots on the primary"),
-            ("exceeds max_wal_senders", "raise max_wal_senders on the primary"),
-        ];
-        known.iter().find(|(said, _)| output.stderr.contains(said)).map(|(_, meaning)| (*meaning).into())
+        source::meaning(&output.stderr).map(Into::into)
     }
 }
 

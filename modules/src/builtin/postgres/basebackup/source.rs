@@ -94,8 +94,12 @@ impl Source<'_> {
         if output.success() {
             return Ok(Ok(output.stdout.trim_end_matches('\n').split('|').map(str::to_owned).collect()));
         }
-        let said = format!("cannot ask {}{}", self.name, output.last_words());
-        if is_away(&output) { Ok(Err(said)) } else { Err(Error::Failed(said)) }
+        let said = output.last_words();
+        if is_away(&output) {
+            return Ok(Err(format!("cannot ask {}{said}", self.name)));
+        }
+        let (subject, reason) = (self.name.clone(), format!("it refuses to answer{said}"));
+        Err(Error::Refused { subject, reason, hint: meaning(&output.stderr).map(Into::into) })
     }
 }
 
@@ -105,6 +109,27 @@ fn is_away(output: &Output) -> bool {
     let passing = ["starting up", "shutting down", "in recovery mode", "not yet accepting connections"];
     let reason = output.stderr.split_once("FATAL:").or_else(|| output.stderr.split_once("ERROR:"));
     output.status == 2 && reason.is_none_or(|(_, reason)| passing.iter().any(|state| reason.contains(state)))
+}
+
+/// What can be done about what the source, or `pg_basebackup`, says.
+pub(super) fn meaning(said: &str) -> Option<&'static str> {
+    let known = [
+        (
+            "is active for PID",
+            "another standby uses the slot, or a copy that was killed left its WAL receiver behind: look for pg_basebackup \
+             on this host, and for the PID on the primary",
+        ),
+        (
+            "no pg_hba.conf entry",
+            "the primary's pg_hba.conf needs a line `host replication USER ADDRESS scram-sha-256`",
+        ),
+        ("password authentication failed", "the role has another password on the primary, or there is no such role"),
+        ("must be superuser or replication role", "the role needs the attribute REPLICATION"),
+        ("all replication slots are in use", "raise max_replication_slots on the primary"),
+        ("exceeds max_wal_senders", "raise max_wal_senders on the primary"),
+        ("syntax error", "PostgreSQL 15 is the first that can be asked for a slot over a replication connection"),
+    ];
+    known.iter().find(|(words, _)| said.contains(words)).map(|(_, meaning)| *meaning)
 }
 
 pub(super) fn program(bin: Option<&Path>, name: &str) -> String {
