@@ -1,17 +1,20 @@
 //! `package`: which Debian packages are installed.
 
+mod apt;
+
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::edit::{Diff, Edit, Reach, Shown};
-use crate::facts::{Fact, Package};
-use crate::host::{Command, Error, Host, Output};
+use crate::edit::{Diff, Shown};
+use crate::facts::Package;
+use crate::host::{Command, Error, Host};
 use crate::module::Module;
 use crate::param::Word;
 use crate::plan::Plan;
+
+use apt::{Change, change_edit, last_update, refused, simulate, update_edit};
 
 /// Debian packages: installed, up to date, or gone; and the lists of what there is.
 ///
@@ -67,9 +70,6 @@ enum State {
 
 /// How long lists count as fresh where nothing was said: an hour, in seconds.
 const FRESH: i64 = 3600;
-/// Written by the update, as Debian's update-notifier does it: the lists' own times don't change if nothing is new.
-const STAMP: &str = "/var/lib/apt/periodic/update-success-stamp";
-const LISTS: &str = "/var/lib/apt/lists";
 
 impl Module for Packages {
     const NAME: &'static str = "package";
@@ -225,39 +225,6 @@ impl<'a> Wanted<'a> {
     }
 }
 
-/// What apt-get would do to one package.
-#[derive(Clone, Debug, PartialEq)]
-struct Change {
-    name: String,
-    before: Shown,
-    after: Shown,
-}
-
-/// Asks apt-get what it would do; the error is what it said instead.
-fn simulate(command: &Command, host: &dyn Host) -> Result<Result<Vec<Change>, Output>, Error> {
-    let mut simulation = command.clone();
-    simulation.args.insert(0, "--simulate".into());
-    let output = host.query(&simulation)?;
-    if !output.success() {
-        return Ok(Err(output));
-    }
-    Ok(Ok(output.stdout.lines().filter_map(change).collect()))
-}
-
-/// A line of a simulation: `Inst nginx [1.18] (1.22 Debian:12/stable [amd64])`, `Remv nginx [1.18]`, `Purg nginx [1.18]`.
-fn change(line: &str) -> Option<Change> {
-    let (action, rest) = line.split_once(' ')?;
-    let (name, rest) = rest.split_once(' ').unwrap_or((rest, ""));
-    let before = rest.strip_prefix('[').and_then(|rest| rest.split_once(']'));
-    let (before, rest) = before.map_or((Shown::Absent, rest), |(before, rest)| (before.into(), rest.trim_start()));
-    let after = match action {
-        "Inst" => Shown::Plain(rest.strip_prefix('(')?.split([' ', ')']).next()?.to_owned()),
-        "Remv" | "Purg" => Shown::Absent,
-        _ => return None,
-    };
-    Some(Change { name: name.into(), before, after })
-}
-
 /// With the lists refreshed, apt-get may find other versions; the packages named change in any case.
 fn not_yet_known(changes: Vec<Change>, due: &[&Wanted], installed: &BTreeMap<String, Package>) -> Vec<Change> {
     let named = missing(&changes, due, installed, &Shown::Unknown);
@@ -279,73 +246,13 @@ fn missing(changes: &[Change], due: &[&Wanted], installed: &BTreeMap<String, Pac
     named.map(change).collect()
 }
 
-fn change_edit(command: Command, changes: &[Change]) -> Edit {
-    let diff = |change: &Change| {
-        Diff::new(format!("package {}", change.name), "version", change.before.clone(), change.after.clone())
-    };
-    let fact = |change: &Change| match &change.after {
-        Shown::Absent => Fact::NoPackage(change.name.clone()),
-        Shown::Plain(version) => Fact::Package(Package { name: change.name.clone(), version: Some(version.clone()) }),
-        _ => Fact::Package(Package { name: change.name.clone(), version: None }),
-    };
-    Edit::Run {
-        command,
-        effect: changes.iter().map(diff).collect(),
-        makes: changes.iter().map(fact).collect(),
-        reach: Reach::Anything,
-        progress: None,
-    }
-}
-
-/// Refreshes the lists. A list that can't be fetched is a failure here, which for apt-get it is not by itself.
-fn update_edit() -> Edit {
-    let args = [
-        "--quiet".into(),
-        "--option=APT::Update::Error-Mode=any".into(),
-        "--option=DPkg::Lock::Timeout=120".into(),
-        format!("--option=APT::Update::Post-Invoke-Success::=touch {STAMP}"),
-        "update".into(),
-    ];
-    Edit::Run {
-        command: Command::new("apt-get", args).env("DEBIAN_FRONTEND", "noninteractive"),
-        effect: vec![Diff::new("package lists", "content", "outdated", "refreshed")],
-        makes: Vec::new(),
-        reach: Reach::Stated,
-        progress: None,
-    }
-}
-
-/// When the lists were last refreshed, in seconds since 1970; `None` if there are none.
-fn last_update(host: &dyn Host) -> Result<Option<i64>, Error> {
-    let lists = Path::new(LISTS);
-    let Some(dir) = host.stat(lists)? else { return Ok(None) };
-    let is_list = |path: &Path| path.to_string_lossy().ends_with("Release");
-    if !host.list(lists)?.iter().any(|path| is_list(path)) {
-        return Ok(None);
-    }
-    let stamp = host.stat(Path::new(STAMP))?.map(|stamp| stamp.mtime);
-    Ok(Some(stamp.map_or(dir.mtime, |stamp| stamp.max(dir.mtime))))
-}
-
-fn refused(command: &Command, output: Output) -> Error {
-    let unknown =
-        output.stderr.lines().find_map(|line| line.split_once("Unable to locate package ")).map(|(_, name)| name);
-    match unknown {
-        Some(name) => Error::refused(
-            format!("package {name}"),
-            "apt knows no package of that name",
-            "refresh the lists with `update_cache: true`, or add the repository that has it",
-        ),
-        None => Error::Command { command: command.to_string(), output: Box::new(output) },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 
     use super::*;
     use crate::builtin;
+    use crate::edit::Edit;
     use crate::fake::Fake;
     use crate::interpret;
 
@@ -430,7 +337,7 @@ mod tests {
 
     #[test]
     fn lists_are_refreshed_once_they_are_old() {
-        let with_lists = || host("a", "a\tamd64\tinstalled\t1.0\n").file(format!("{LISTS}/x_InRelease"), "", 0o644);
+        let with_lists = || host("a", "a\tamd64\tinstalled\t1.0\n").file("/var/lib/apt/lists/x_InRelease", "", 0o644);
         let table = [
             (json!({"update_cache": true}), "3600", false),
             (json!({"update_cache": true}), "3601", true),

@@ -1,7 +1,8 @@
 //! `user`: an account, its groups and its password.
 
+mod password;
+
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -14,6 +15,8 @@ use crate::module::Module;
 use crate::param::Word;
 use crate::plan::Plan;
 use crate::secret::Secret;
+
+use password::{is_hash, shadow};
 
 /// An account of this host, there or not. What is not given is chosen by useradd(8), and left alone afterwards.
 #[derive(Deserialize, JsonSchema)]
@@ -68,6 +71,12 @@ enum When {
     Always,
     /// Only when the account is made.
     OnCreate,
+}
+
+/// Supplementary groups.
+struct Groups {
+    now: BTreeSet<String>,
+    wanted: BTreeSet<String>,
 }
 
 /// Whether an account is in a group.
@@ -179,8 +188,8 @@ impl UserModule {
         if group.is_none() {
             makes.push(Fact::Group(Group { name: name.clone(), gid: None, members: Vec::new() }));
         }
-        if let Some((_, groups)) = self.groups_due(host)? {
-            makes.extend(self.members_of(&groups, host, Belongs::Member)?);
+        if let Some(Groups { wanted, .. }) = self.groups_due(host)? {
+            makes.extend(self.members_of(&wanted, host, Belongs::Member)?);
         }
         Ok(self.edit("useradd", args, effect, makes))
     }
@@ -216,11 +225,11 @@ impl UserModule {
             }
         }
         let mut makes = Vec::new();
-        if let Some((before, wanted)) = self.groups_due(host)? {
+        if let Some(Groups { now, wanted }) = self.groups_due(host)? {
             let list = |groups: &BTreeSet<String>| groups.iter().cloned().collect::<Vec<_>>().join(",");
-            let seen = (!before.is_empty()).then(|| list(&before));
+            let seen = (!now.is_empty()).then(|| list(&now));
             set("groups", "groups", seen.into(), list(&wanted));
-            let left = before.difference(&wanted).cloned().collect();
+            let left = now.difference(&wanted).cloned().collect();
             makes.extend(self.members_of(&wanted, host, Belongs::Member)?);
             makes.extend(self.members_of(&left, host, Belongs::Not)?);
         }
@@ -235,7 +244,7 @@ impl UserModule {
     }
 
     /// The supplementary groups now and as they shall be, where that differs.
-    fn groups_due(&self, host: &dyn Host) -> Result<Option<(BTreeSet<String>, BTreeSet<String>)>, Error> {
+    fn groups_due(&self, host: &dyn Host) -> Result<Option<Groups>, Error> {
         let Some(groups) = &self.groups else { return Ok(None) };
         let now = host.memberships(&self.name.0)?;
         let mut wanted = BTreeSet::new();
@@ -249,7 +258,7 @@ impl UserModule {
         if self.append {
             wanted.extend(now.iter().cloned());
         }
-        Ok((now != wanted).then_some((now, wanted)))
+        Ok((now != wanted).then_some(Groups { now, wanted }))
     }
 
     /// Groups as they will be, with or without this member.
@@ -323,19 +332,4 @@ fn group_name(gid: Option<u32>, host: &dyn Host) -> Result<Shown, Error> {
         Known::Yes(Some(group)) => group.name.into(),
         _ => gid.to_string().into(),
     })
-}
-
-/// The hash in shadow(5).
-fn shadow(name: &str, host: &dyn Host) -> Result<Option<Secret>, Error> {
-    let file = host.read(Path::new("/etc/shadow"))?.unwrap_or_default();
-    let text = String::from_utf8_lossy(&file);
-    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    Ok(line.map(|line| Secret::new(line.split(':').next().unwrap_or_default())))
-}
-
-/// Whether a text may stand in shadow(5): a hash (`$6$…`, or 13 letters of old), or what no password fits (`!`, `*`).
-fn is_hash(text: &str) -> bool {
-    let old = text.len() == 13 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"./".contains(&byte));
-    let marked = text.starts_with(['$', '!', '*']) && !text.contains([':', '\n']);
-    old || marked
 }
