@@ -27,7 +27,7 @@ use crate::inventory::{self, Inventory};
 use crate::playbook;
 use crate::source::{Source, Span};
 use crate::template::Templar;
-use crate::value::{Map, Value};
+use crate::value::Map;
 use crate::vault::VaultPasswords;
 use crate::yaml;
 
@@ -135,25 +135,14 @@ fn extra_vars(given: &[String], vault: &VaultPasswords, diagnostics: &mut Diagno
             }
             continue;
         }
-        for word in text.split_whitespace() {
-            match word.split_once('=') {
-                Some((name, value)) => drop(extra.insert(name.into(), scalar(value))),
-                None => diagnostics.push(
-                    Diagnostic::error(format!("`{word}` is not a variable"))
-                        .at(&Span::new(&source, 0, text.len()))
-                        .hint("write -e name=value, -e '{\"name\": value}' or -e @file.yml"),
-                ),
-            }
+        match crate::vars::pairs(&source) {
+            Ok(pairs) => extra.extend(pairs),
+            Err(error) => diagnostics.push(
+                Diagnostic::error(error.to_string())
+                    .at(&Span::new(&source, 0, text.len()))
+                    .hint("write -e name=value, -e '{\"name\": value}' or -e @file.yml"),
+            ),
         }
     }
     extra
-}
-
-/// `-e tde=true` is meant as a boolean; all else that `k=v` gives is text, as in Ansible.
-fn scalar(text: &str) -> Value {
-    match text {
-        "true" | "True" => Value::Bool(true),
-        "false" | "False" => Value::Bool(false),
-        text => Value::Str(text.into()),
-    }
 }

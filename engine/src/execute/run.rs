@@ -502,7 +502,8 @@ impl Run {
         let mut control = self.hosts[at].control.clone();
         control.admits(step);
         self.hosts[at].control = control;
-        let pending = self.pending.as_ref().filter(|pending| pending.step <= planned.step).map(|pending| pending.why.clone());
+        let pending =
+            self.pending.as_ref().filter(|pending| pending.step <= planned.step).map(|pending| pending.why.clone());
         let vars = self.view(at, planned.step).shared();
         let name = self.lower(&self.hosts[at]).name(step, &vars);
         let judged: Vec<Judged> = {

@@ -115,27 +115,33 @@ fn emit(out: &mut Output, state: &mut State, value: &Mj) -> Result<(), Error> {
     Ok(out.write_str(&text::emitted(value)?)?)
 }
 
-/// The marker before the name of a template that is a file; the name of any other template is its text.
+/// The marker before the name of a template that is a file on disk.
 const FILE: char = '\u{1}';
 /// The marker before a text from a playbook.
 const INLINE: char = '\u{2}';
-/// The marker before the text of a file.
+/// The marker before the text of a file, which is preceded by the directory of the file and another marker.
 const TEXT: char = '\u{3}';
 
-/// The name by which the environment finds a text.
-pub(crate) fn name_of_text(text: &str, literals: Literals) -> String {
-    format!("{}{text}", if literals == Literals::File { TEXT } else { INLINE })
+/// The name by which the environment finds a text of a playbook.
+pub(crate) fn name_of_text(text: &str) -> String {
+    format!("{INLINE}{text}")
+}
+
+/// The name by which the environment finds the text of a file. What it includes stands beside it.
+pub(crate) fn name_of_file(text: &str, path: &Path) -> String {
+    let dir = path.parent().unwrap_or(Path::new(""));
+    format!("{TEXT}{}{TEXT}{text}", dir.display())
 }
 
 fn load(name: &str) -> Result<Option<String>, Error> {
     let rewritten = |text: &str, literals| Some(rewrite::template(text, literals).text);
-    match name.chars().next() {
-        Some(INLINE) => return Ok(rewritten(&name[1..], Literals::Inline)),
-        Some(TEXT) => return Ok(rewritten(&name[1..], Literals::File)),
-        Some(FILE) => {}
-        _ => return Ok(None),
+    if let Some(text) = name.strip_prefix(INLINE) {
+        return Ok(rewritten(text, Literals::Inline));
     }
-    let path = &name[1..];
+    if let Some((_, text)) = name.strip_prefix(TEXT).and_then(|rest| rest.split_once(TEXT)) {
+        return Ok(rewritten(text, Literals::File));
+    }
+    let Some(path) = name.strip_prefix(FILE) else { return Ok(None) };
     match std::fs::read_to_string(path) {
         Ok(text) => Ok(rewritten(&text, Literals::File)),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -143,11 +149,17 @@ fn load(name: &str) -> Result<Option<String>, Error> {
     }
 }
 
-/// An included file stands beside the file that includes it. A text has no place: the path has to be whole.
 fn join(name: &str, parent: &str) -> String {
-    let beside = parent.strip_prefix(FILE).and_then(|p| Path::new(p).parent().map(Path::to_owned));
-    let path = beside.unwrap_or_default().join(name);
-    format!("{FILE}{}", path.display())
+    let dir = match parent.strip_prefix(TEXT).and_then(|rest| rest.split_once(TEXT)) {
+        Some((dir, _)) => Path::new(dir),
+        None => parent.strip_prefix(FILE).and_then(|path| Path::new(path).parent()).unwrap_or(Path::new("")),
+    };
+    format!("{FILE}{}", dir.join(name).display())
+}
+
+/// The path of a template that is a file on disk, by its name.
+pub(crate) fn included(name: &str) -> Option<&str> {
+    name.strip_prefix(FILE)
 }
 
 type Located = Box<dyn Fn(Span) -> TemplateError>;

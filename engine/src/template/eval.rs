@@ -146,7 +146,7 @@ impl Engine {
         span: &Span,
         ctx: &Arc<Context>,
     ) -> Result<String, TemplateError> {
-        let name = environment::name_of_text(text, Literals::File);
+        let name = environment::name_of_file(text, span.path());
         let rewritten = rewrite::template(text, Literals::File);
         let origin = Origin { text, span, at: 0, rewritten: Some(&rewritten) };
         let env = environment::get(whitespace);
@@ -180,7 +180,7 @@ fn template(text: &str, span: &Span) -> Result<Compiled, TemplateError> {
         return expression(text, (start, end), Literals::Inline, newline, span);
     }
     let rewritten = rewrite::template(text, Literals::Inline);
-    let name = environment::name_of_text(text, Literals::Inline);
+    let name = environment::name_of_text(text);
     environment::get(Whitespace::Inline)
         .get_template(&name)
         .map_err(|e| report::syntax(&e, &Origin { text, span, at: 0, rewritten: Some(&rewritten) }))?;

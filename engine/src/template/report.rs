@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use minijinja::{Error, ErrorKind};
 
-use crate::source::Span;
+use crate::source::{Source, Span};
 use crate::value::Value;
 
 use super::environment;
-use super::error::{Problem, TemplateError};
+use super::error::{Problem, TemplateError, Via};
 use super::lazy::Context;
-use super::rewrite::Rewritten;
+use super::rewrite::{self, Literals, Rewritten};
 
 /// A text that was compiled: `at` is where the compiled part starts in it.
 pub(crate) struct Origin<'a> {
@@ -79,7 +79,18 @@ pub(crate) fn error(error: &Error, origin: &Origin, ctx: &Arc<Context>) -> Templ
     }
     // An error inside of an included file is the source of the one that says so.
     let innermost = innermost(error);
-    let (start, end) = origin.range(error);
+    if let Some(path) = innermost.name().and_then(environment::included) {
+        return inside(path, innermost, origin, ctx);
+    }
+    located_at(innermost, origin.range(error), origin, ctx)
+}
+
+/// The error with its place in `origin`, the text that it happened in.
+fn located(error: &Error, origin: &Origin, ctx: &Arc<Context>) -> TemplateError {
+    located_at(error, origin.range(error), origin, ctx)
+}
+
+fn located_at(innermost: &Error, (start, end): (usize, usize), origin: &Origin, ctx: &Arc<Context>) -> TemplateError {
     if let Some(name) = undefined_name(innermost) {
         return undefined(&name, origin, start, end, ctx);
     }
@@ -105,6 +116,18 @@ pub(crate) fn error(error: &Error, origin: &Origin, ctx: &Arc<Context>) -> Templ
         }
         _ => TemplateError::new(Problem::Failed(message), place),
     }
+}
+
+/// An error inside of an included file: its place is in there.
+fn inside(path: &str, innermost: &Error, origin: &Origin, ctx: &Arc<Context>) -> TemplateError {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let source = Arc::new(Source { path: path.into(), text: text.clone() });
+    let rewritten = rewrite::template(&text, Literals::File);
+    let span = Span::new(&source, 0, text.len());
+    let there = Origin { text: &text, span: &span, at: 0, rewritten: Some(&rewritten) };
+    let mut found = located(innermost, &there, ctx);
+    found.via.push(Via { name: "include".into(), span: origin.span.clone() });
+    found
 }
 
 fn innermost(error: &Error) -> &Error {

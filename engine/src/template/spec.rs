@@ -275,6 +275,25 @@ fn files_keep_their_last_newline() {
 }
 
 #[test]
+fn files_include_what_stands_beside_them() {
+    let dir = tempfile::tempdir().expect("a directory");
+    std::fs::write(dir.path().join("part.j2"), "user {{ item }} {{ item | regex_replace('(.)', '\\\\1') }}\n")
+        .expect("writes");
+    std::fs::write(dir.path().join("bad.j2"), "fine\n{{ missing }}\n").expect("writes");
+    let render = |text: &str| {
+        let source = Arc::new(Source { path: dir.path().join("main.j2"), text: text.to_owned() });
+        let whitespace = Whitespace::File { trim_blocks: true, lstrip_blocks: false };
+        Templar::new(".").render_file(text, whitespace, &Span::new(&source, 0, text.len()), &lookup())
+    };
+    let text = "{% for item in ['a', 'b'] %}\n{% include 'part.j2' %}\n{% endfor %}\n";
+    assert_eq!(render(text), Ok(Rendered::Plain("user a a\nuser b b\n".into())));
+    let error = render("{% include 'bad.j2' %}").expect_err("undefined");
+    assert_eq!(error.span.to_string(), format!("{}:2:4", dir.path().join("bad.j2").display()));
+    let error = render("{% include 'nope.j2' %}").expect_err("missing");
+    assert!(error.to_string().contains("nope.j2"), "{error}");
+}
+
+#[test]
 fn lists_and_dictionaries_change_within_a_template() {
     let table: &[(&str, Value)] = &[
         (
