@@ -122,11 +122,10 @@ impl Shower<'_> {
 fn is_long(diff: &Diff) -> bool {
     let texts = [&diff.before, &diff.after];
     let several = texts.iter().any(|side| matches!(side, Shown::Plain(text) if text.contains('\n')));
-    let showable = match (&diff.before, &diff.after) {
-        (Shown::Plain(_) | Shown::Absent, Shown::Plain(_) | Shown::Absent) => true,
-        (Shown::Unknown, Shown::Plain(_)) => true,
-        _ => false,
-    };
+    let showable = matches!(
+        (&diff.before, &diff.after),
+        (Shown::Plain(_) | Shown::Absent, Shown::Plain(_) | Shown::Absent) | (Shown::Unknown, Shown::Plain(_))
+    );
     showable && (several || diff.aspect == "content") && texts.iter().any(|side| !text(side).is_empty())
 }
 

@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
+use indexmap::{IndexMap, IndexSet};
 use trueup_modules::host::Why;
 
+use super::result::{Look, is_message};
+use super::summary;
 use super::text::{count, duration, indent, printable};
-use super::{diff, summary};
 use crate::diagnostic::Paint;
 use crate::event::{Event, Recap, Status, TaskInfo, TaskResult};
 
@@ -67,8 +69,6 @@ const LONG: f64 = 1.0;
 const DIM: &str = "2";
 const BOLD: &str = "1";
 const RED: &str = "31";
-const GREEN: &str = "32";
-const YELLOW: &str = "33";
 const CYAN: &str = "36";
 
 impl Human {
@@ -130,19 +130,19 @@ impl Human {
     fn aside(&self, event: &Event) -> String {
         let paint = self.view.paint;
         let full = self.view.detail == Detail::Full;
-        let line = match event {
-            Event::Warning(text) => format!("{}: {text}", paint.wrap("1;33", "warning")),
+        let (mark, text) = match event {
+            Event::Warning(text) => (paint.wrap("1;33", "warning:"), text.clone()),
             Event::Retrying { host, task, left } => {
-                format!("{host}: {task}: failed, {} left", count(*left, "attempt"))
+                (format!("{host}:"), format!("{task}: failed, {} left", count(*left, "attempt")))
             }
-            Event::Connected { host, via } if full => paint.wrap(DIM, &format!("{host}: connected: {via}")),
-            Event::Running { host, task } if full => paint.wrap(DIM, &format!("{host}: {task}")),
-            Event::Line { host, text, .. } if full => {
-                format!("{} {}", paint.wrap(DIM, &format!("{host} |")), printable(text))
+            Event::Connected { host, via } if full => {
+                (paint.wrap(DIM, &format!("{host}:")), format!("connected: {via}"))
             }
+            Event::Running { host, task } if full => (paint.wrap(DIM, &format!("{host}:")), task.clone()),
+            Event::Line { host, text, .. } if full => (paint.wrap(DIM, &format!("{host} |")), text.clone()),
             _ => return String::new(),
         };
-        format!("{line}\n")
+        format!("{mark} {}\n", printable(&text))
     }
 
     fn unreachable(&mut self, out: &mut String, host: &str, reason: &str, hints: &[String]) {
@@ -194,32 +194,30 @@ impl Human {
 
     /// Groups in the order of items and then of hosts, whatever the order of arrival.
     fn groups<'a>(&self, results: impl Iterator<Item = &'a TaskResult>) -> Vec<Group> {
-        let mut groups: Vec<Group> = Vec::new();
+        let mut groups: IndexMap<Likeness, Group> = IndexMap::new();
+        let mut items: IndexSet<Option<String>> = IndexSet::new();
+        let look = Look { view: self.view, preview: self.preview };
         for result in results {
-            let (label, body) = (self.label(&result.status), self.body(result));
+            items.insert(result.item.clone());
+            let (label, body) = (look.label(&result.status), look.body(result));
+            let after = result.conditional.as_ref().map(|why| why.after.clone());
+            let likeness = (result.item.clone(), label.clone(), body.clone(), after);
             let host = (self.order.get(&result.host).copied().unwrap_or(usize::MAX), host_name(result));
-            let same = |group: &&mut Group| group.label == label && group.body == body && group.item == result.item;
-            match groups.iter_mut().find(same) {
-                Some(group) => {
-                    group.hosts.push(host);
-                    group.seconds = group.seconds.max(result.seconds);
-                }
-                None => groups.push(Group {
-                    task: result.task.clone(),
-                    item: result.item.clone(),
-                    label,
-                    body,
-                    hosts: vec![host],
-                    conditional: result.conditional.clone(),
-                    seconds: result.seconds,
-                }),
-            }
+            let group = groups.entry(likeness).or_insert_with(|| Group {
+                task: result.task.clone(),
+                item: result.item.clone(),
+                label,
+                body,
+                hosts: Vec::new(),
+                conditional: result.conditional.clone(),
+                seconds: 0.0,
+            });
+            group.hosts.push(host);
+            group.seconds = group.seconds.max(result.seconds);
         }
+        let mut groups: Vec<Group> = groups.into_values().collect();
         groups.iter_mut().for_each(|group| group.hosts.sort());
-        let mut items: Vec<Option<String>> = groups.iter().map(|group| group.item.clone()).collect();
-        items.dedup();
-        let position = |group: &Group| items.iter().position(|item| *item == group.item);
-        groups.sort_by_key(|group| (position(group), group.hosts.first().cloned()));
+        groups.sort_by_cached_key(|group| (items.get_index_of(&group.item), group.hosts.first().cloned()));
         groups
     }
 
@@ -247,45 +245,10 @@ impl Human {
             more => format!("{names} and {more} more"),
         }
     }
-
-    fn label(&self, status: &Status) -> String {
-        let paint = self.view.paint;
-        match status {
-            Status::Ok => paint.wrap(GREEN, "ok"),
-            Status::Changed => paint.wrap(YELLOW, "changed"),
-            Status::Would => paint.wrap(YELLOW, "would change"),
-            Status::Unknown(why) => paint.wrap(CYAN, &format!("unknown ({})", printable(&why.to_string()))),
-            Status::Skipped { because } => paint.wrap(DIM, &format!("skipped ({})", printable(because))),
-            Status::Failed { ignored: true, .. } => paint.wrap(YELLOW, "failed (ignored)"),
-            Status::Failed { ignored: false, .. } => paint.wrap("1;31", "FAILED"),
-        }
-    }
-
-    /// All below the line with the hosts.
-    fn body(&self, result: &TaskResult) -> String {
-        let paint = self.view.paint;
-        let mut out = String::new();
-        if let Status::Failed { error, hint, explanation, .. } = &result.status {
-            _ = writeln!(out, "{}", printable(error));
-            if let Some(explanation) = explanation {
-                out.push_str(&indent(&printable(explanation), &paint.wrap(DIM, "| ")));
-            }
-            if let Some(hint) = hint {
-                _ = writeln!(out, "{}: {}", paint.wrap(CYAN, "hint"), printable(hint));
-            }
-        }
-        if self.preview || self.view.diffs == Diffs::Always {
-            out.push_str(&diff::render(&result.diffs, why(result), paint));
-        }
-        for warning in &result.warnings {
-            _ = writeln!(out, "{}: {}", paint.wrap(YELLOW, "warning"), printable(warning));
-        }
-        if is_message(result) || self.view.detail == Detail::Full {
-            result.data.iter().for_each(|(name, value)| datum(&mut out, name, value));
-        }
-        out
-    }
 }
+
+/// What hosts on a line have in common: the item, the label, the body, and what it is conditional on.
+type Likeness = (Option<String>, String, String, Option<String>);
 
 /// Hosts with the same result.
 struct Group {
@@ -298,33 +261,10 @@ struct Group {
     seconds: f64,
 }
 
-/// `debug` is there to be read.
-fn is_message(result: &TaskResult) -> bool {
-    result.task.module == "debug" && !result.data.is_empty()
-}
-
 fn host_name(result: &TaskResult) -> String {
     match &result.delegated_to {
         Some(other) => format!("{} -> {other}", result.host),
         None => result.host.clone(),
-    }
-}
-
-fn why(result: &TaskResult) -> Option<&Why> {
-    match &result.status {
-        Status::Unknown(why) => Some(why),
-        _ => result.conditional.as_ref(),
-    }
-}
-
-/// `name: value`; a text of several lines below its name.
-fn datum(out: &mut String, name: &str, value: &serde_json::Value) {
-    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let text = printable(&text);
-    if text.contains('\n') {
-        _ = write!(out, "{name}:\n{}", indent(&text, "  "));
-    } else {
-        _ = writeln!(out, "{name}: {text}");
     }
 }
 

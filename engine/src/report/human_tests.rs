@@ -95,6 +95,7 @@ fn a_preview() {
         event(result(1, "Nothing to do", "h2", Status::Skipped { because: "tde".into() })),
         event(unknown("h1")),
         event(unknown("h2")),
+        event(TaskResult { host: "h2".into(), conditional: None, ..secret.clone() }),
         event(secret),
         finish(&[("h1", pending), ("h2", pending)]),
     ];
@@ -123,6 +124,8 @@ fn a_preview() {
 
     TASK Password file  site.yml:7:7
       would change: h1  (a)  conditional: known after Run the script
+        /root/.pgpass  content: «redacted» → «redacted»
+      would change: h2  (a)
         /root/.pgpass  content: «redacted» → «redacted»
 
     Plan: 2 to change, 2 known later, 2 ok on 2 hosts. Nothing was changed.

@@ -2,7 +2,7 @@
 //!
 //! In reading order:
 //!
-//! - [`human`]: what a person reads, as text; [`diff`]: what changes; [`summary`]: the end, and the verdict.
+//! - [`human`]: what a person reads, as text; `result`: one result; [`diff`]: what changes; [`summary`]: the end, and the verdict.
 //! - [`plain`]: the same on a pipe; [`live`]: the same on a terminal, with what runs now below it.
 //! - [`json`]: one event a line. [`text`]: foreign text made fit for a terminal.
 //! - [`manual`]: what modules do. [`print`]: what the commands that run nothing have to say.
@@ -16,6 +16,7 @@ pub mod live;
 pub mod manual;
 pub mod plain;
 pub mod print;
+mod result;
 pub mod summary;
 pub mod text;
 
