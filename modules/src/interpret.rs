@@ -55,7 +55,7 @@ fn unchanged(edit: &Edit, system: &dyn System) -> Look<()> {
     let kind = |path: &Path| Ok::<_, Error>(system.stat(path)?.map(|stat| stat.kind));
     let (path, same) = match edit {
         Edit::Write { path, before, .. } => {
-            (path, &system.read(path)? == &before.as_ref().map(|text| text.bytes.clone()))
+            (path, system.read(path)? == before.as_ref().map(|text| text.bytes.clone()))
         }
         Edit::Mode { path, before, .. } => (path, system.stat(path)?.is_some_and(|stat| stat.mode == *before)),
         Edit::Owner { path, .. } => (path, kind(path)?.is_some()),

@@ -20,7 +20,7 @@ type Place = (usize, Section, bool);
 
 /// A host's position in its blocks.
 #[derive(Clone, Debug, Default)]
-pub struct Control {
+pub(super) struct Control {
     phases: BTreeMap<usize, Phase>,
     open: Vec<Place>,
     /// A failure that no block is left to catch.
@@ -31,18 +31,18 @@ pub struct Control {
 
 impl Control {
     /// Whether a step's blocks let it run. Call it for each step in order: leaving a block may make a failure final.
-    pub fn admits(&mut self, step: &Step) -> bool {
+    pub(super) fn admits(&mut self, step: &Step) -> bool {
         self.leave_to(places(step));
         !self.failed && step.blocks.iter().all(|(block, section)| self.runs(block.id, *section))
     }
 
     /// The play is over: no block is open any more.
-    pub fn finish(&mut self) {
+    pub(super) fn finish(&mut self) {
         self.leave_to(Vec::new());
     }
 
     /// A task failed.
-    pub fn fail(&mut self, step: &Step) {
+    pub(super) fn fail(&mut self, step: &Step) {
         self.fail_in(places(step).last().copied());
     }
 

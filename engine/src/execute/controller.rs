@@ -8,7 +8,7 @@ use trueup_modules::sql::{PgConn, Rows, SqlArg};
 use trueup_modules::wire::{Answer, Outcome, Task};
 
 /// Plans a task of a controller module.
-pub fn plan(task: &Task) -> Outcome {
+pub(super) fn plan(task: &Task) -> Outcome {
     let planned = builtin::find(&task.module)
         .ok_or_else(|| Error::Unsupported(format!("there is no module `{}`", task.module)))
         .and_then(|entry| {

@@ -15,10 +15,10 @@ use crate::template::{Lookup, Templar};
 use crate::value::Value;
 
 /// A host's agent; `None` until it is first needed, and after it was lost.
-pub type Slot = Arc<Mutex<Option<Remote>>>;
+pub(super) type Slot = Arc<Mutex<Option<Remote>>>;
 
 /// Where every agent is kept.
-pub struct Connections {
+pub(super) struct Connections {
     slots: HashMap<String, Slot>,
     config: SshConfig,
     around: Surroundings,
@@ -30,7 +30,7 @@ pub struct Connections {
 }
 
 /// How to reach a host, and as whom.
-pub struct Route {
+pub(super) struct Route {
     way: Way,
     remote_tmp: Option<String>,
     /// The login name.
@@ -39,7 +39,7 @@ pub struct Route {
 
 impl Connections {
     /// None is open yet.
-    pub fn new(options: &mut Options) -> Result<Self, String> {
+    pub(super) fn new(options: &mut Options) -> Result<Self, String> {
         let around = Surroundings::of_process();
         let config = SshConfig::load(options.ssh_config.as_deref(), &around).map_err(|error| error.to_string())?;
         let agents = Arc::new(std::mem::take(&mut options.agents));
@@ -54,17 +54,17 @@ impl Connections {
     }
 
     /// A host's slot.
-    pub fn slot(&mut self, host: &str) -> Slot {
+    pub(super) fn slot(&mut self, host: &str) -> Slot {
         Arc::clone(self.slots.entry(host.to_owned()).or_default())
     }
 
     /// What `open` needs, to be moved into a task.
-    pub fn opener(&self) -> Opener {
+    pub(super) fn opener(&self) -> Opener {
         Opener { agents: Arc::clone(&self.agents), logins: Arc::clone(&self.logins), blobs: self.blobs.clone() }
     }
 
     /// Reads a host's connection variables.
-    pub fn route(
+    pub(super) fn route(
         &self,
         host: &str,
         vars: &Arc<dyn Lookup>,
@@ -119,7 +119,7 @@ impl Connections {
 
 /// Opens connections.
 #[derive(Clone)]
-pub struct Opener {
+pub(super) struct Opener {
     agents: Arc<Agents>,
     logins: Arc<Semaphore>,
     blobs: Blobs,
@@ -127,7 +127,7 @@ pub struct Opener {
 
 impl Opener {
     /// Connects, waiting for its turn.
-    pub async fn open(&self, route: &Route) -> Result<Remote, RemoteError> {
+    pub(super) async fn open(&self, route: &Route) -> Result<Remote, RemoteError> {
         // The semaphore is never closed.
         let _turn = self.logins.acquire().await;
         Remote::open(&route.way, &self.agents, route.remote_tmp.as_deref(), self.blobs.clone()).await

@@ -6,7 +6,7 @@ use trueup_modules::param::SECRET_KEY;
 use crate::value::{Map, Value, Why};
 
 /// A rendered value for the agent; secrets are marked. What is still unknown is the error.
-pub fn to_json(value: &Value) -> Result<Json, Why> {
+pub(super) fn to_json(value: &Value) -> Result<Json, Why> {
     Ok(match value {
         Value::Null | Value::Omit => Json::Null,
         Value::Bool(bool) => json!(bool),
@@ -25,7 +25,7 @@ pub fn to_json(value: &Value) -> Result<Json, Why> {
 }
 
 /// What a module returned. Its texts are final: they are never templates.
-pub fn from_json(json: Json) -> Value {
+pub(super) fn from_json(json: Json) -> Value {
     match json {
         Json::Null => Value::Null,
         Json::Bool(bool) => Value::Bool(bool),
@@ -43,12 +43,12 @@ pub fn from_json(json: Json) -> Value {
 }
 
 /// The same for a dictionary.
-pub fn from_object(map: JsonMap<String, Json>) -> Map {
+pub(super) fn from_object(map: JsonMap<String, Json>) -> Map {
     map.into_iter().map(|(key, value)| (key, from_json(value))).collect()
 }
 
 /// What may be shown of returned data: secrets are replaced.
-pub fn redact(json: &mut Json) {
+pub(super) fn redact(json: &mut Json) {
     match json {
         Json::Array(items) => items.iter_mut().for_each(redact),
         Json::Object(map) if map.len() == 1 && map.contains_key(SECRET_KEY) => {

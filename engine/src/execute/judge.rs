@@ -13,7 +13,7 @@ use crate::template::Truth;
 use crate::value::{Map, Value};
 
 /// An item's end.
-pub struct Judged {
+pub(super) struct Judged {
     /// As it is reported.
     pub status: Status,
     /// As it is registered.
@@ -30,12 +30,12 @@ pub struct Judged {
 
 impl Judged {
     /// Whether handlers are notified.
-    pub fn changed(&self) -> bool {
+    pub(super) fn changed(&self) -> bool {
         matches!(self.status, Status::Changed | Status::Would)
     }
 
     /// Whether the host has failed, unless it is ignored.
-    pub fn failed(&self) -> bool {
+    pub(super) fn failed(&self) -> bool {
         matches!(self.status, Status::Failed { .. })
     }
 
@@ -73,7 +73,7 @@ impl Judged {
 }
 
 /// Judges an item. `task` is the name that a preview waits for; `pending` is what it waits for elsewhere.
-pub fn judge(
+pub(super) fn judge(
     lower: &Lower<'_>,
     step: &Step,
     item: &Item,
@@ -157,7 +157,7 @@ fn conditions(lower: &Lower<'_>, step: &Step, item: &Item, mut judged: Judged) -
 }
 
 /// The result under its registered name.
-pub fn own(step: &Step, judged: &Judged) -> Map {
+pub(super) fn own(step: &Step, judged: &Judged) -> Map {
     step.task.register.iter().map(|name| (name.value.clone(), judged.result.clone())).collect()
 }
 

@@ -21,7 +21,7 @@ use crate::yaml::Node;
 
 /// Why a step can't be rendered.
 #[derive(Debug, thiserror::Error)]
-pub enum LowerError {
+pub(super) enum LowerError {
     /// A template fails.
     #[error("{}", located(.0))]
     Template(#[from] TemplateError),
@@ -40,7 +40,7 @@ fn located(error: &TemplateError) -> String {
 
 impl LowerError {
     /// What the user can do.
-    pub fn hint(&self) -> Option<String> {
+    pub(super) fn hint(&self) -> Option<String> {
         match self {
             Self::Template(error) if !error.hints.is_empty() => Some(error.hints.join("; ")),
             _ => None,
@@ -49,7 +49,7 @@ impl LowerError {
 }
 
 /// Renders for one host.
-pub struct Lower<'a> {
+pub(super) struct Lower<'a> {
     /// What is run.
     pub program: &'a Program,
     /// Renders.
@@ -65,7 +65,7 @@ pub struct Lower<'a> {
 }
 
 /// One item of a step, or the step itself where there is no loop.
-pub struct Item {
+pub(super) struct Item {
     /// What is shown for it.
     pub label: Option<String>,
     /// Its variables.
@@ -75,7 +75,7 @@ pub struct Item {
 }
 
 /// What an item comes to.
-pub enum Work {
+pub(super) enum Work {
     /// A condition does not hold.
     Skip(String),
     /// In a preview: unknown.
@@ -88,7 +88,7 @@ pub enum Work {
 
 impl Lower<'_> {
     /// The variables that a step's keywords give it, the strongest first: task, blocks, `vars_files`, play.
-    pub fn task_vars(&self, step: &Step) -> Vec<Arc<Map>> {
+    pub(super) fn task_vars(&self, step: &Step) -> Vec<Arc<Map>> {
         let plan = &self.program.plays[step.play];
         let of = |common: &Common| Arc::new(mapping(&common.vars));
         let mut layers: Vec<Arc<Map>> = step.scopes(self.program).skip(1).map(of).collect();
@@ -99,7 +99,7 @@ impl Lower<'_> {
     }
 
     /// The items of a step, each with its conditions applied.
-    pub fn items(&self, step: &Step, view: &View) -> Result<Vec<Item>, LowerError> {
+    pub(super) fn items(&self, step: &Step, view: &View) -> Result<Vec<Item>, LowerError> {
         let vars = view.clone().shared();
         let Some(looping) = &step.task.looping else {
             return Ok(vec![self.item(step, view.clone(), None)]);
@@ -191,7 +191,7 @@ impl Lower<'_> {
     }
 
     /// Whether all conditions hold; an empty list does.
-    pub fn all(&self, conditions: &[Condition], vars: &Arc<dyn Lookup>) -> Result<Truth, LowerError> {
+    pub(super) fn all(&self, conditions: &[Condition], vars: &Arc<dyn Lookup>) -> Result<Truth, LowerError> {
         for condition in conditions {
             match self.templar.condition(&condition.text, &condition.span, vars)? {
                 Truth::Yes => {}
@@ -214,7 +214,7 @@ impl Lower<'_> {
     }
 
     /// The task's name for people; as written where it can't be rendered.
-    pub fn name(&self, step: &Step, vars: &Arc<dyn Lookup>) -> String {
+    pub(super) fn name(&self, step: &Step, vars: &Arc<dyn Lookup>) -> String {
         match step.task.common.name.as_ref().map(|name| &name.value) {
             Some(Field::Template(template)) => match self.templar.render(template, vars) {
                 Ok(value @ (Value::Str(_) | Value::Int(_))) => show(&value),
@@ -426,7 +426,7 @@ impl Lower<'_> {
     }
 
     /// An inherited keyword, rendered.
-    pub fn keyword<'s, T: Clone + Into<KeywordValue> + 's>(
+    pub(super) fn keyword<'s, T: Clone + Into<KeywordValue> + 's>(
         &'s self,
         step: &'s Step,
         vars: &Arc<dyn Lookup>,
@@ -440,7 +440,7 @@ impl Lower<'_> {
     }
 
     /// A template's value, which must be known.
-    pub fn render(&self, template: &Template, vars: &Arc<dyn Lookup>) -> Result<Value, LowerError> {
+    pub(super) fn render(&self, template: &Template, vars: &Arc<dyn Lookup>) -> Result<Value, LowerError> {
         match self.templar.render(template, vars)? {
             Value::Unknown(why) => Err(LowerError::Unknown(why)),
             value => Ok(value),
@@ -448,7 +448,7 @@ impl Lower<'_> {
     }
 
     /// Whether a boolean keyword is on.
-    pub fn flag<'s>(
+    pub(super) fn flag<'s>(
         &'s self,
         step: &'s Step,
         vars: &Arc<dyn Lookup>,
@@ -459,7 +459,7 @@ impl Lower<'_> {
 }
 
 /// The value of a keyword that needed no rendering.
-pub struct KeywordValue(Value);
+pub(super) struct KeywordValue(Value);
 
 impl From<bool> for KeywordValue {
     fn from(flag: bool) -> Self {
@@ -474,12 +474,12 @@ impl From<String> for KeywordValue {
 }
 
 /// The variables of a dictionary in a playbook.
-pub fn mapping(map: &crate::yaml::Mapping) -> Map {
+pub(super) fn mapping(map: &crate::yaml::Mapping) -> Map {
     map.iter().map(|(name, entry)| (name.clone(), entry.value.to_value())).collect()
 }
 
 /// As Ansible reads a boolean keyword from a template.
-pub fn truthy(value: &Value) -> bool {
+pub(super) fn truthy(value: &Value) -> bool {
     match value {
         Value::Bool(flag) => *flag,
         Value::Int(int) => *int != 0,
@@ -489,7 +489,7 @@ pub fn truthy(value: &Value) -> bool {
 }
 
 /// A value as text, for labels and names. A secret is not shown.
-pub fn show(value: &Value) -> String {
+pub(super) fn show(value: &Value) -> String {
     match value {
         Value::Str(text) => text.clone(),
         Value::Secret(_) => trueup_modules::secret::REDACTED.into(),

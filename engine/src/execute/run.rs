@@ -13,7 +13,7 @@ use trueup_modules::wire::{Mode, Outcome, Task as WireTask};
 use super::blocks::Control;
 use super::fleet::{Connections, Opener, Route, Slot};
 use super::judge::{Judged, judge, own};
-use super::lower::{Item, Lower, LowerError, Work, mapping, show, truthy};
+use super::lower::{Item, Lower, LowerError, Work, mapping, show};
 use super::vars::{Fleet, HostVars, View};
 use super::{Options, Program, controller};
 use crate::compile::Step;
@@ -479,11 +479,10 @@ impl Run {
             let Some(step) = self.hosts.iter().filter_map(ready).min() else { return false };
             let mut turned = false;
             for at in 0..self.hosts.len() {
-                if ready(&self.hosts[at]) == Some(step) {
-                    if let Some(planned) = self.hosts[at].planned.pop_front() {
+                if ready(&self.hosts[at]) == Some(step)
+                    && let Some(planned) = self.hosts[at].planned.pop_front() {
                         turned |= self.conclude(at, planned).await;
                     }
-                }
             }
             if turned {
                 return true;

@@ -10,7 +10,7 @@ use crate::value::{Map, Value};
 
 /// What a host brings, the parts from weak to strong. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct HostVars {
+pub(super) struct HostVars {
     /// Of the inventory, merged.
     pub inventory: Arc<Map>,
     /// Gathered.
@@ -23,7 +23,7 @@ pub struct HostVars {
 
 impl HostVars {
     /// The variables that the inventory gives a host.
-    pub fn of(inventory: &Inventory, host: &Host) -> Self {
+    pub(super) fn of(inventory: &Inventory, host: &Host) -> Self {
         let mut merged = Map::new();
         for layer in inventory.layers(host) {
             merged.extend(layer.vars.iter().map(|(name, entry)| (name.clone(), entry.value.to_value())));
@@ -39,7 +39,7 @@ impl HostVars {
     }
 
     /// Keeps gathered facts: each by its name, and all in `ansible_facts` without the prefix.
-    pub fn add_facts(&mut self, facts: Map) {
+    pub(super) fn add_facts(&mut self, facts: Map) {
         let mut all = Map::clone(&self.facts);
         let mut bare = match all.shift_remove("ansible_facts") {
             Some(Value::Map(map)) => map,
@@ -54,7 +54,7 @@ impl HostVars {
     }
 
     /// Sets a variable as `set_fact` and `register` do.
-    pub fn set(&mut self, name: &str, value: Value) {
+    pub(super) fn set(&mut self, name: &str, value: Value) {
         Arc::make_mut(&mut self.set).insert(name.into(), value);
     }
 }
@@ -65,7 +65,7 @@ fn text(text: impl Into<String>) -> Value {
 
 /// All hosts' variables at one moment.
 #[derive(Clone, Default)]
-pub struct Fleet {
+pub(super) struct Fleet {
     /// By name, in the inventory's order.
     pub hosts: IndexMap<String, HostVars>,
     /// `-e`.
@@ -76,7 +76,7 @@ pub struct Fleet {
 
 /// The variables of one host in one task.
 #[derive(Clone)]
-pub struct View {
+pub(super) struct View {
     /// The strongest first.
     layers: Vec<Arc<Map>>,
     fleet: Arc<Fleet>,
@@ -85,7 +85,7 @@ pub struct View {
 impl View {
     /// `tasks` are the variables of the task, its blocks and its play, the strongest first (Ansible's "variable
     /// precedence").
-    pub fn new(host: &HostVars, fleet: &Arc<Fleet>, magic: &Arc<Map>, tasks: &[Arc<Map>]) -> Self {
+    pub(super) fn new(host: &HostVars, fleet: &Arc<Fleet>, magic: &Arc<Map>, tasks: &[Arc<Map>]) -> Self {
         let mut layers = vec![
             Arc::clone(magic),
             Arc::clone(&host.magic),
@@ -101,13 +101,13 @@ impl View {
 
     /// With variables that are stronger than all others: an item, a result.
     #[must_use]
-    pub fn with(mut self, magic: Map) -> Self {
+    pub(super) fn with(mut self, magic: Map) -> Self {
         self.layers.insert(0, Arc::new(magic));
         self
     }
 
     /// As templates want it.
-    pub fn shared(self) -> Arc<dyn Lookup> {
+    pub(super) fn shared(self) -> Arc<dyn Lookup> {
         Arc::new(self)
     }
 }
