@@ -1,5 +1,4 @@
 //! The engine: from YAML to hosts that are as it says.
-#![allow(missing_docs, reason = "being laid out")]
 
 pub mod cli;
 pub mod command;

@@ -99,7 +99,7 @@ impl Remote {
         loop {
             match self.receive().await? {
                 Frame::Message(Reply::Task { batch, id: task, outcome }) if batch == id => {
-                    outcomes.push((task, outcome))
+                    outcomes.push((task, *outcome))
                 }
                 Frame::Message(Reply::Done { batch }) if batch == id => return Ok(outcomes),
                 Frame::Message(Reply::Line { stream, text, .. }) => told(Told::Line(stream, text)),

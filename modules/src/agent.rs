@@ -136,7 +136,7 @@ impl<M: Machine, W: Write> Agent<M, W> {
                 Outcome::Would(_) => batch.mode != Mode::Preview,
                 _ => false,
             };
-            let outcome = scrub(outcome, &secrets);
+            let outcome = Box::new(scrub(outcome, &secrets));
             wire::send(&mut lock(&self.link).output, &Reply::Task { batch: batch.id, id: task.id, outcome })?;
             if stop || cancelled {
                 break;
@@ -237,7 +237,10 @@ fn apply<W: Write>(id: u64, module: &dyn Planner, system: &mut Linked<'_, W>) ->
                 Err(error) => Outcome::Failed(error, result),
             }
         }
-        Err(Failure { applied, error }) => failed(module, system, &applied, error, result),
+        Err(failure) => {
+            let Failure { applied, error } = *failure;
+            failed(module, system, &applied, error, result)
+        }
     }
 }
 

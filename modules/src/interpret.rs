@@ -39,12 +39,12 @@ pub enum Happening<'a> {
 
 /// Performs a plan's edits in order. Each is preceded by another look: [`Error::Raced`] if what it was planned on has
 /// changed. Stops at the first that fails.
-pub fn apply(plan: &Plan, system: &mut dyn System, on: &mut dyn FnMut(Happening)) -> Result<Applied, Failure> {
+pub fn apply(plan: &Plan, system: &mut dyn System, on: &mut dyn FnMut(Happening)) -> Result<Applied, Box<Failure>> {
     let mut applied = Applied::default();
     for edit in &plan.edits {
         match unchanged(edit, system).and_then(|()| perform(edit, system, &mut applied, on)) {
             Ok(()) => applied.diffs.extend(edit.diffs()),
-            Err(error) => return Err(Failure { applied, error }),
+            Err(error) => return Err(Box::new(Failure { applied, error })),
         }
     }
     Ok(applied)

@@ -177,7 +177,7 @@ impl View<'_> {
     }
 
     /// An answer of the host itself.
-    fn from_host<T>(&self, answer: Look<T>) -> Look<T> {
+    fn of_host<T>(&self, answer: Look<T>) -> Look<T> {
         match answer {
             Ok(answer) => {
                 if let Some(why) = &self.preview.opaque {
@@ -200,7 +200,7 @@ impl View<'_> {
     /// What is at a path, but for its pending owner.
     fn unowned_stat(&self, path: &Path) -> Look<Option<Stat>> {
         match self.preview.entry(path) {
-            None => self.from_host(self.host.stat(path)),
+            None => self.of_host(self.host.stat(path)),
             Some(Entry::Absent) => Ok(None),
             Some(Entry::Present { kind, content, mode }) => {
                 let now = self.host.stat(path).ok().flatten();
@@ -246,7 +246,7 @@ impl Host for View<'_> {
         match self.preview.entry(path) {
             Some(Entry::Absent) => Ok(None),
             Some(Entry::Present { content: Some(text), .. }) => Ok(Some(text.bytes.clone())),
-            Some(Entry::Present { .. }) | None => self.from_host(self.host.read(path)),
+            Some(Entry::Present { .. }) | None => self.of_host(self.host.read(path)),
         }
     }
 
@@ -254,16 +254,16 @@ impl Host for View<'_> {
         match self.preview.entry(path) {
             Some(Entry::Absent) => Ok(None),
             Some(Entry::Present { content: Some(text), .. }) => Ok(Some(hex(&Sha256::digest(&text.bytes)))),
-            Some(Entry::Present { .. }) | None => self.from_host(self.host.sha256(path)),
+            Some(Entry::Present { .. }) | None => self.of_host(self.host.sha256(path)),
         }
     }
 
     fn list(&self, path: &Path) -> Look<Vec<PathBuf>> {
         let pending_dir = matches!(self.preview.entry(path), Some(Entry::Present { kind: Kind::Dir, .. }));
         let mut names: BTreeSet<PathBuf> = match self.host.list(path) {
-            Ok(names) => self.from_host(Ok(names))?.into_iter().collect(),
+            Ok(names) => self.of_host(Ok(names))?.into_iter().collect(),
             Err(_) if pending_dir => BTreeSet::new(),
-            Err(error) => return self.from_host(Err(error)),
+            Err(error) => return self.of_host(Err(error)),
         };
         for (known, entry) in self.preview.paths.iter().filter(|(known, _)| known.parent() == Some(path)) {
             match entry {
@@ -275,15 +275,15 @@ impl Host for View<'_> {
     }
 
     fn query(&self, command: &Command) -> Look<Output> {
-        self.from_host(self.host.query(command))
+        self.of_host(self.host.query(command))
     }
 
     fn sql(&self, at: &PgConn, query: &str, args: &[SqlArg]) -> Look<Rows> {
-        self.from_host(self.host.sql(at, query, args))
+        self.of_host(self.host.sql(at, query, args))
     }
 
     fn connects(&self, host: &str, port: u16) -> Look<bool> {
-        self.from_host(self.host.connects(host, port))
+        self.of_host(self.host.connects(host, port))
     }
 
     fn blob(&self, sha256: &str) -> Look<Vec<u8>> {

@@ -108,7 +108,7 @@ pub enum Reply {
         /// Its number.
         id: u64,
         /// How.
-        outcome: Outcome,
+        outcome: Box<Outcome>,
     },
     /// No more is to come of a batch.
     Done {

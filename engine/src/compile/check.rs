@@ -19,10 +19,11 @@ pub(super) fn check(program: &Program, templar: &Templar, diagnostics: &mut Diag
         not_yet(plan.play.common.carried.iter(), diagnostics);
         if let Some(strategy) = &plan.play.strategy
             && let Field::Known(name) = &strategy.value
-                && name != "linear" {
-                    let message = format!("strategy `{name}` is not supported yet");
-                    diagnostics.push(Diagnostic::error(message).at(&strategy.span).hint("supported: linear"));
-                }
+            && name != "linear"
+        {
+            let message = format!("strategy `{name}` is not supported yet");
+            diagnostics.push(Diagnostic::error(message).at(&strategy.span).hint("supported: linear"));
+        }
     }
     for step in &program.steps {
         // A play with several batches has each of its tasks several times.
@@ -73,9 +74,10 @@ fn params(step: &Step, diagnostics: &mut Diagnostics) {
         diagnostics.push(problem.hint.into_iter().fold(error, Diagnostic::hint));
     }
     if let Some(mode) = args.params.get("mode").filter(|entry| !entry.value.is_template())
-        && let Err(error) = mode.value.file_mode() {
-            diagnostics.push(error);
-        }
+        && let Err(error) = mode.value.file_mode()
+    {
+        diagnostics.push(error);
+    }
 }
 
 fn notified(program: &Program, step: &Step, diagnostics: &mut Diagnostics) {
@@ -88,10 +90,11 @@ fn notified(program: &Program, step: &Step, diagnostics: &mut Diagnostics) {
     let blocks = step.blocks.iter().flat_map(|(block, _)| &block.notify);
     for notify in step.task.notify.iter().chain(blocks) {
         if let Field::Known(name) = &notify.value
-            && !handlers.contains(name.as_str()) {
-                let error = Diagnostic::error(format!("the play has no handler `{name}`")).at(&notify.span);
-                diagnostics.push(error.did_you_mean(name, handlers.iter().copied()));
-            }
+            && !handlers.contains(name.as_str())
+        {
+            let error = Diagnostic::error(format!("the play has no handler `{name}`")).at(&notify.span);
+            diagnostics.push(error.did_you_mean(name, handlers.iter().copied()));
+        }
     }
 }
 

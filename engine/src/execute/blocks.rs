@@ -47,11 +47,11 @@ impl Control {
     }
 
     fn runs(&self, id: usize, section: Section) -> bool {
-        match (self.phases.get(&id), section) {
-            (None, Section::Block | Section::Always) => true,
-            (Some(Phase::Block { .. }), Section::Rescue | Section::Always) => true,
-            (Some(Phase::ForGood), Section::Always) => true,
-            _ => false,
+        match self.phases.get(&id) {
+            None => section != Section::Rescue,
+            Some(Phase::Block { .. }) => section != Section::Block,
+            Some(Phase::ForGood) => section == Section::Always,
+            Some(Phase::Over) => false,
         }
     }
 

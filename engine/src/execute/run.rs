@@ -291,13 +291,7 @@ impl Run {
                 continue;
             }
             if self.hosts[at].play != Some(step.play) {
-                // A play begins only when the one before is concluded: failures and notifications are its own.
-                if !self.hosts[at].planned.is_empty()
-                    && self.hosts[at].planned.iter().any(|planned| steps[planned.step].play != step.play)
-                    && false
-                {
-                    return;
-                }
+                // Failures and notifications are a play's own: they begin anew when the one before is concluded.
                 if self.hosts[at].planned.is_empty() {
                     self.enter(at, step.play);
                 }
@@ -480,9 +474,10 @@ impl Run {
             let mut turned = false;
             for at in 0..self.hosts.len() {
                 if ready(&self.hosts[at]) == Some(step)
-                    && let Some(planned) = self.hosts[at].planned.pop_front() {
-                        turned |= self.conclude(at, planned).await;
-                    }
+                    && let Some(planned) = self.hosts[at].planned.pop_front()
+                {
+                    turned |= self.conclude(at, planned).await;
+                }
             }
             if turned {
                 return true;
