@@ -26,7 +26,7 @@ pub(crate) fn to_value(ctx: &Arc<Context>, value: &Mj, flags: &Flags, span: &Spa
         ValueKind::None => Value::Null,
         ValueKind::Bool => Value::Bool(value.is_true()),
         ValueKind::Number if value.is_integer() => {
-            Value::Int(value.as_i64().ok_or_else(|| fail(format!("{value} does not fit a whole number of 64 bits")))?)
+            Value::Int(value.as_i64().ok_or_else(|| fail("a whole number does not fit 64 bits".into()))?)
         }
         ValueKind::Number => Value::Float(f64::try_from(value.clone()).map_err(|e| fail(e.to_string()))?),
         ValueKind::String => Value::Str(value.as_str().unwrap_or_default().to_owned()),
@@ -92,8 +92,11 @@ fn union(flags: &Flags, read: Flags) -> Flags {
 }
 
 fn failed(ctx: &Arc<Context>, error: &minijinja::Error, span: &Span) -> TemplateError {
-    let message = error.detail().unwrap_or("a value cannot be read").to_owned();
-    ctx.scope.take_failure().unwrap_or_else(|| TemplateError::new(Problem::Failed(message), span.clone()))
+    let problem = match error.detail() {
+        Some(detail) if !ctx.scope.flags().tainted => Problem::Failed(detail.to_owned()),
+        _ => Problem::Failed("a value in the result cannot be read".into()),
+    };
+    ctx.scope.take_failure().unwrap_or_else(|| TemplateError::new(problem, span.clone()))
 }
 
 /// A raw value with all templates in it rendered, each leaf for itself. Entries that are omitted are dropped.

@@ -32,7 +32,7 @@ pub enum Whitespace {
 }
 
 impl Whitespace {
-    fn flags(self) -> (bool, bool) {
+    pub(crate) fn flags(self) -> (bool, bool) {
         match self {
             Self::Inline => (true, false),
             Self::File { trim_blocks, lstrip_blocks } => (trim_blocks, lstrip_blocks),

@@ -11,7 +11,7 @@ use crate::source::Span;
 use crate::value::Template;
 
 use super::environment::{self, Emits, Whitespace};
-use super::error::TemplateError;
+use super::error::{Problem, TemplateError};
 use super::lazy::Context;
 use super::python::text;
 use super::report::{self, Origin};
@@ -146,14 +146,43 @@ impl Engine {
         span: &Span,
         ctx: &Arc<Context>,
     ) -> Result<String, TemplateError> {
-        let name = environment::name_of_file(text, span.path());
-        let rewritten = rewrite::template(text, Literals::File);
-        let origin = Origin { text, span, at: 0, rewritten: Some(&rewritten) };
+        let (at, whitespace) = header(text, whitespace, span)?;
+        let name = environment::name_of_file(&text[at..], span.path());
+        let rewritten = rewrite::template(&text[at..], Literals::File);
+        let origin = Origin { text, span, at, rewritten: Some(&rewritten) };
         let env = environment::get(whitespace);
         env.get_template(&name)
             .and_then(|t| t.render(Mj::from_dyn_object(Arc::clone(ctx))))
             .map_err(|e| report::error(&e, &origin, ctx))
     }
+}
+
+/// A first line like `#jinja2: trim_blocks: false, lstrip_blocks: true` sets the rules of its file and is not part of
+/// what the file yields. Returns where the rest begins.
+fn header(text: &str, given: Whitespace, span: &Span) -> Result<(usize, Whitespace), TemplateError> {
+    let Some(rest) = text.strip_prefix("#jinja2:") else { return Ok((0, given)) };
+    let line = rest.lines().next().unwrap_or_default();
+    let (mut trim_blocks, mut lstrip_blocks) = given.flags();
+    for setting in line.split(',') {
+        let (name, value) = setting.split_once(':').unwrap_or((setting, ""));
+        let flag = match value.trim().trim_matches(['\'', '"']).to_lowercase().as_str() {
+            "true" | "yes" => Some(true),
+            "false" | "no" => Some(false),
+            _ => None,
+        };
+        match (name.trim(), flag) {
+            ("trim_blocks", Some(flag)) => trim_blocks = flag,
+            ("lstrip_blocks", Some(flag)) => lstrip_blocks = flag,
+            (name, _) => {
+                let message = format!("the setting '{name}' in the '#jinja2:' line is not supported");
+                let place = Origin { text, span, at: 0, rewritten: None }.place(0, line.len() + 8);
+                let hint = "supported: trim_blocks and lstrip_blocks, true or false";
+                return Err(TemplateError::new(Problem::Syntax(message), place).hint(hint));
+            }
+        }
+    }
+    let at = text.find('\n').map_or(text.len(), |end| end + 1);
+    Ok((at, Whitespace::File { trim_blocks, lstrip_blocks }))
 }
 
 fn expression(

@@ -301,9 +301,12 @@ struct HostVars(Arc<Context>);
 
 impl Object for HostVars {
     fn get_value(self: &Arc<Self>, key: &Mj) -> Option<Mj> {
-        let vars = self.0.vars.host(key.as_str()?)?;
-        let ctx = Context { scope: Arc::clone(&self.0.scope), vars };
-        Some(Mj::from_object(AllVariables(Arc::new(ctx))))
+        let host = key.as_str()?;
+        let make = || {
+            let vars = self.0.vars.host(host)?;
+            Some(Arc::new(Context { scope: Arc::clone(&self.0.scope), vars }))
+        };
+        Some(Mj::from_object(AllVariables(self.0.scope.host(host, make)?)))
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {

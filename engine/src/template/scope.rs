@@ -9,6 +9,7 @@ use crate::value::Why;
 
 use super::error::{Problem, TemplateError, Via};
 use super::eval::Engine;
+use super::lazy::Context;
 
 /// What was read on the way to a value, and decides what becomes of it.
 #[derive(Clone, Debug, Default)]
@@ -46,6 +47,7 @@ pub(crate) enum Outcome {
 struct State {
     flags: Flags,
     rendered: HashMap<Key, (Outcome, Flags)>,
+    hosts: HashMap<String, Arc<Context>>,
     wrapped: HashMap<Key, minijinja::Value>,
     stack: Vec<(Key, Via)>,
     failure: Option<TemplateError>,
@@ -86,6 +88,17 @@ impl Scope {
         let value = read();
         let flags = std::mem::replace(&mut self.state().flags, before);
         (value, flags)
+    }
+
+    /// Another host's variables. They are kept to the end of the evaluation: a [`Key`] holds an address, and that must
+    /// not come to mean something else.
+    pub(crate) fn host(&self, name: &str, make: impl FnOnce() -> Option<Arc<Context>>) -> Option<Arc<Context>> {
+        if let Some(found) = self.state().hosts.get(name) {
+            return Some(Arc::clone(found));
+        }
+        let made = make()?;
+        self.state().hosts.insert(name.to_owned(), Arc::clone(&made));
+        Some(made)
     }
 
     /// The object that stands for a container, made at the first reading.

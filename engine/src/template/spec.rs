@@ -270,6 +270,12 @@ fn files_keep_their_last_newline() {
     assert_eq!(render(text), Ok(Rendered::Plain("amy\nbob\n".into())));
     assert_eq!(render("pw {{ password }}"), Ok(Rendered::Secret(Secret::new("pw hunter2"))));
     assert_eq!(render("{{ count }}"), Ok(Rendered::Plain("3".into())));
+    let text = "#jinja2: lstrip_blocks: True\n  {% if flag %}\nx\n  {% endif %}\n";
+    assert_eq!(render(text), Ok(Rendered::Plain("x\n".into())));
+    let error = render("#jinja2: variable_start_string: '[['\n").expect_err("not supported");
+    assert!(error.to_string().contains("variable_start_string"), "{error}");
+    let error = render("#jinja2: trim_blocks: no\nb {{ missing }}\n").expect_err("undefined");
+    assert_eq!(error.span.to_string(), "play.yml:2:6");
     let error = render("a\nb {{ missing }}\n").expect_err("undefined");
     assert_eq!(error.span.to_string(), "play.yml:2:6");
 }
@@ -305,6 +311,51 @@ fn lists_and_dictionaries_change_within_a_template() {
     ];
     for (template, expected) in table {
         assert_eq!(render(template).as_ref(), Ok(expected), "{template}");
+    }
+}
+
+/// Three hosts with a definition in common, each looked up anew as a real inventory does it.
+struct Fleet(Arc<HashMap<String, Value>>, HashMap<String, Value>);
+
+impl Lookup for Fleet {
+    fn get(&self, name: &str) -> Option<&Value> {
+        self.1.get(name).or_else(|| self.0.get(name))
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.keys().chain(self.1.keys()).cloned().collect()
+    }
+
+    fn has_hosts(&self) -> bool {
+        true
+    }
+
+    fn hosts(&self) -> Vec<String> {
+        vec!["h1".into(), "h2".into(), "h3".into()]
+    }
+
+    fn host(&self, name: &str) -> Option<Arc<dyn Lookup>> {
+        let own = HashMap::from([("ip".to_owned(), text(&format!("ip of {name}")))]);
+        self.hosts().contains(&name.to_owned()).then(|| Arc::new(Self(Arc::clone(&self.0), own)) as Arc<dyn Lookup>)
+    }
+}
+
+#[test]
+fn hostvars_are_rendered_with_each_hosts_own_variables() {
+    let address = Template { text: "<{{ ip }}>".into(), span: Span::none(), secret: false };
+    let shared = Arc::new(HashMap::from([("address".to_owned(), Value::Template(address))]));
+    let vars: Arc<dyn Lookup> = Arc::new(Fleet(shared, HashMap::new()));
+    let render = |text: &str| {
+        Templar::new(".").render(&Template { text: text.into(), span: Span::none(), secret: false }, &vars)
+    };
+    let table: &[(&str, &str)] = &[
+        ("{% for h in hostvars %}{{ hostvars[h].address }}{% endfor %}", "<ip of h1><ip of h2><ip of h3>"),
+        ("{{ hostvars | list | map('extract', hostvars, 'address') | join }}", "<ip of h1><ip of h2><ip of h3>"),
+        ("{{ hostvars.h9.address | default('none') }}", "none"),
+        ("{{ hostvars['h2']['ip'] }}", "ip of h2"),
+    ];
+    for (template, expected) in table {
+        assert_eq!(render(template), Ok(text(expected)), "{template}");
     }
 }
 
