@@ -89,7 +89,12 @@ pub(super) fn judge(
         (Work::Task(_), None) => Judged::new(failed("no answer".into(), None, None), Answer::default()),
         (Work::Task(_), Some(outcome)) => conditions(lower, step, item, judge_outcome(outcome, pending)),
     };
-    known_later(judged, task)
+    match outcome {
+        // A preview has not run it, whatever `changed_when` makes of that.
+        Some(Outcome::Would(_) | Outcome::Unknown(..)) => known_later(judged, task),
+        _ if matches!(judged.status, Status::Would | Status::Unknown(_)) => known_later(judged, task),
+        _ => known_now(judged),
+    }
 }
 
 fn judge_outcome(outcome: &Outcome, pending: Option<&Why>) -> Judged {
@@ -163,9 +168,11 @@ pub(super) fn own(step: &Step, judged: &Judged) -> Map {
 
 /// What a preview does not run has no result yet.
 fn known_later(mut judged: Judged, task: &str) -> Judged {
-    if matches!(judged.status, Status::Would | Status::Unknown(_)) {
-        judged.result = Value::Unknown(Why { after: task.into() });
-    }
+    judged.result = Value::Unknown(Why { after: task.into() });
+    known_now(judged)
+}
+
+fn known_now(mut judged: Judged) -> Judged {
     redact_data(&mut judged);
     judged
 }

@@ -70,6 +70,28 @@ fn plan_then_apply_then_nothing() {
 }
 
 #[test]
+fn a_preview_knows_no_result_of_what_it_does_not_run() {
+    let dir = dir(&[(
+        "site.yml",
+        "\
+- hosts: localhost
+  tasks:
+    - name: Ask
+      command: echo 42
+      changed_when: false
+      register: answer
+    - name: Tell
+      debug: {msg: '{{ answer.stdout }}'}
+",
+    )]);
+    let plan = trueup(dir.path(), "plan -i localhost, site.yml");
+    assert_eq!(plan.status.code(), Some(0), "{}", out(&plan));
+    assert!(out(&plan).contains("unknown (known after Ask): localhost"), "{}", out(&plan));
+    let apply = trueup(dir.path(), "apply -i localhost, site.yml");
+    assert!(out(&apply).contains("msg: 42\n"), "{}", out(&apply));
+}
+
+#[test]
 fn json_is_one_event_a_line() {
     let dir = dir(&[("site.yml", SITE)]);
     let plan = trueup(dir.path(), "plan --json -i localhost, site.yml");
