@@ -129,36 +129,55 @@ fn failed(error: String, hint: Option<String>, explanation: Option<String>) -> S
     Status::Failed { error, hint, explanation, ignored: false }
 }
 
-/// `changed_when` and `failed_when`, which see the result under the name that it is registered by.
+/// `changed_when` and `failed_when`, which see the result under the name that it is registered by. Whether a failure that
+/// is none changed something can be told only afterwards.
 fn conditions(lower: &Lower<'_>, step: &Step, item: &Item, mut judged: Judged) -> Judged {
-    let constant = |conditions: &[crate::playbook::Condition]| {
-        conditions.iter().all(|one| matches!(one.text.as_str(), "true" | "false"))
-    };
-    let waits = matches!(judged.status, Status::Would | Status::Unknown(_));
-    if !step.task.changed_when.is_empty() && !judged.failed() && (!waits || constant(&step.task.changed_when)) {
-        match lower.all(&step.task.changed_when, &item.view.clone().with(own(step, &judged)).shared()) {
-            Ok(Truth::Yes) if judged.status == Status::Ok => judged.status = Status::Changed,
-            Ok(Truth::No) if judged.changed() => judged.status = Status::Ok,
-            Ok(Truth::Unknown(why)) => judged.status = Status::Unknown(why),
-            Ok(_) => {}
-            Err(error) => judged.status = failed(error.to_string(), error.hint(), None),
-        }
-        judged.register();
-    }
-    if !step.task.failed_when.is_empty() && !waits {
-        match lower.all(&step.task.failed_when, &item.view.clone().with(own(step, &judged)).shared()) {
-            Ok(Truth::Yes) if !judged.failed() => {
-                let text = step.task.failed_when.iter().map(|one| one.text.as_str()).collect::<Vec<_>>().join(" and ");
-                judged.status = failed(format!("failed_when holds: {text}"), None, None);
-            }
-            Ok(Truth::No) if judged.failed() => judged.status = Status::Changed,
-            Ok(Truth::Unknown(why)) => judged.status = Status::Unknown(why),
-            Ok(_) => {}
-            Err(error) => judged.status = failed(error.to_string(), error.hint(), None),
-        }
-        judged.register();
+    if judged.failed() {
+        failed_when(lower, step, item, &mut judged);
+        changed_when(lower, step, item, &mut judged);
+    } else {
+        changed_when(lower, step, item, &mut judged);
+        failed_when(lower, step, item, &mut judged);
     }
     judged
+}
+
+fn waits(judged: &Judged) -> bool {
+    matches!(judged.status, Status::Would | Status::Unknown(_))
+}
+
+fn changed_when(lower: &Lower<'_>, step: &Step, item: &Item, judged: &mut Judged) {
+    let conditions = &step.task.changed_when;
+    let constant = conditions.iter().all(|one| matches!(one.text.as_str(), "true" | "false"));
+    if conditions.is_empty() || judged.failed() || (waits(judged) && !constant) {
+        return;
+    }
+    match lower.all(conditions, &item.view.clone().with(own(step, judged)).shared()) {
+        Ok(Truth::Yes) if judged.status == Status::Ok => judged.status = Status::Changed,
+        Ok(Truth::No) if judged.changed() => judged.status = Status::Ok,
+        Ok(Truth::Unknown(why)) => judged.status = Status::Unknown(why),
+        Ok(_) => {}
+        Err(error) => judged.status = failed(error.to_string(), error.hint(), None),
+    }
+    judged.register();
+}
+
+fn failed_when(lower: &Lower<'_>, step: &Step, item: &Item, judged: &mut Judged) {
+    let conditions = &step.task.failed_when;
+    if conditions.is_empty() || waits(judged) {
+        return;
+    }
+    match lower.all(conditions, &item.view.clone().with(own(step, judged)).shared()) {
+        Ok(Truth::Yes) if !judged.failed() => {
+            let text = conditions.iter().map(|one| one.text.as_str()).collect::<Vec<_>>().join(" and ");
+            judged.status = failed(format!("failed_when holds: {text}"), None, None);
+        }
+        Ok(Truth::No) if judged.failed() => judged.status = Status::Changed,
+        Ok(Truth::Unknown(why)) => judged.status = Status::Unknown(why),
+        Ok(_) => {}
+        Err(error) => judged.status = failed(error.to_string(), error.hint(), None),
+    }
+    judged.register();
 }
 
 /// The result under its registered name.

@@ -125,10 +125,10 @@ impl HostRun {
     fn front(&self) -> usize {
         self.planned.front().map_or(self.built, |planned| planned.step)
     }
-    /// Forgets what was planned beyond what is concluded.
-    fn forget(&mut self) {
-        self.built = self.front();
-        self.planned.clear();
+    /// Forgets what was planned beyond a step, also which steps were passed over: they may have to run now.
+    fn forget_after(&mut self, step: usize) {
+        self.planned.retain(|planned| planned.step <= step);
+        self.built = self.built.min(step + 1);
     }
 }
 
@@ -229,7 +229,7 @@ impl Run {
             self.batches += 1;
             let mode = if preview { Mode::Preview } else { Mode::Ask };
             let work = self.errand(&self.hosts[at].name.clone());
-            asking.spawn(async move { (at, work.batch(mode, tasks).await) });
+            asking.spawn(async move { (at, work.batch(mode, tasks, Show::Nothing).await) });
         }
         while let Some(answered) = asking.join_next().await {
             match answered {
@@ -511,8 +511,11 @@ impl Run {
         self.announce(planned.step, &name).await;
         let notified = self.settle(at, &planned, &name, judged).await;
         let failed = self.hosts[at].control.failed || notified.1;
-        if (notified.0 && !shared.options.preview) || failed {
-            self.hosts[at].forget_ahead();
+        if failed {
+            // Others, too: one of them may now be the first of those that are left.
+            self.hosts.iter_mut().for_each(|host| host.forget_after(planned.step));
+        } else if notified.0 && !shared.options.preview {
+            self.hosts[at].forget_after(planned.step);
         }
         failed
     }
@@ -560,13 +563,13 @@ impl Run {
         }
         if failed {
             self.hosts[at].control.fail(step);
-            self.spread_failure(step);
+            self.spread_failure(step, planned.step);
         }
         (notified, failed)
     }
 
     /// `any_errors_fatal`, and `run_once`, whose failure is everybody's.
-    fn spread_failure(&mut self, step: &Step) {
+    fn spread_failure(&mut self, step: &Step, index: usize) {
         let compiled = &self.shared.program.compiled;
         let fatal = matches!(step.inherited(compiled, |common| &common.any_errors_fatal), Some(Field::Known(true)));
         if (fatal || self.once(step)) && step.blocks.is_empty() {
@@ -574,7 +577,7 @@ impl Run {
             let play = step.play;
             for host in self.hosts.iter_mut().filter(|host| host.play == Some(play)) {
                 host.control.failed = true;
-                host.forget();
+                host.forget_after(index);
             }
         }
     }
@@ -604,7 +607,7 @@ impl Run {
             false => vec![self.hosts[at].name.clone()],
         };
         let result = if step.task.looping.is_some() && !(judged.len() == 1 && planned.items[0].label.is_none()) {
-            looped(planned, judged)
+            looped(step, planned, judged)
         } else {
             judged.first().map_or(Value::Null, |one| one.result.clone())
         };
@@ -684,7 +687,7 @@ impl Run {
             status,
             diffs: if no_log { Vec::new() } else { one.diffs },
             data: if no_log { serde_json::Map::new() } else { one.data },
-            warnings: one.warnings,
+            warnings: if no_log { Vec::new() } else { one.warnings },
             conditional: one.conditional,
             seconds: planned.began.elapsed().as_secs_f64(),
         };
@@ -732,7 +735,7 @@ impl Run {
             }
         }
         if !preview {
-            self.hosts.iter_mut().for_each(HostRun::forget);
+            self.hosts.iter_mut().for_each(|host| host.forget_after(frontier));
         }
     }
 
@@ -759,14 +762,6 @@ impl HostRun {
             built: 0,
             recap: Recap::default(),
             login: None,
-        }
-    }
-
-    /// After a failure or a notification, what was planned ahead no longer holds.
-    fn forget_ahead(&mut self) {
-        if let Some(first) = self.planned.front().map(|planned| planned.step) {
-            self.built = first;
-            self.planned.clear();
         }
     }
 }
@@ -802,7 +797,7 @@ struct Errand {
 }
 
 impl Errand {
-    async fn batch(&self, mode: Mode, tasks: Vec<WireTask>) -> Result<Vec<(u64, Outcome)>, Lost> {
+    async fn batch(&self, mode: Mode, tasks: Vec<WireTask>, show: Show) -> Result<Vec<(u64, Outcome)>, Lost> {
         let lost = |error: RemoteError| Lost { hints: error.hints(), reason: error.to_string() };
         let route = self.route.as_ref().map_err(|reason| Lost { reason: reason.clone(), hints: Vec::new() })?;
         let mut slot = self.slot.lock().await;
@@ -815,6 +810,9 @@ impl Errand {
             return Err(Lost { reason: "not connected".into(), hints: Vec::new() });
         };
         let mut told = |told: Told| {
+            if show == Show::Nothing {
+                return;
+            }
             let host = self.host.clone();
             // Only for display: if the reporter can't keep up, some are left out.
             let _ = self.events.try_send(match told {
@@ -852,8 +850,10 @@ async fn finish_step(
         let name = task.name.clone();
         let _ = errand.events.send(Event::Running { host: host.into(), task: name.clone() }).await;
         let mut left = retries(shared, step, &planned.items[at]);
+        let show = shown(&lower_with(shared, blobs, login.clone()), step, &planned.items[at]);
         loop {
-            let outcome = errand.batch(mode, vec![WireTask::clone(task)]).await?.pop().map(|(_, outcome)| outcome);
+            let outcome =
+                errand.batch(mode, vec![WireTask::clone(task)], show).await?.pop().map(|(_, outcome)| outcome);
             batches += 1;
             let lower = lower_with(shared, blobs, login.clone());
             let judged = judge(&lower, step, &planned.items[at], outcome.as_ref(), &name, None);
@@ -872,6 +872,24 @@ async fn finish_step(
         }
     }
     Ok(batches)
+}
+
+/// What is told of a task while it runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Show {
+    /// What it prints, and how far it is.
+    Lines,
+    /// Nothing: it only looks, or `no_log` says so.
+    Nothing,
+}
+
+/// What can't be told is kept secret.
+fn shown(lower: &Lower<'_>, step: &Step, item: &Item) -> Show {
+    let vars = item.view.clone().shared();
+    match lower.flag(step, &vars, |common| &common.no_log) {
+        Ok(false) => Show::Lines,
+        Ok(true) | Err(_) => Show::Nothing,
+    }
 }
 
 /// How often a step is tried again, and how long is waited before.
@@ -916,17 +934,19 @@ fn again(lower: &Lower<'_>, step: &Step, item: &Item, judged: &Judged) -> bool {
 }
 
 /// What a loop registers: `results`, and whether any of them changed or failed.
-fn looped(planned: &Planned, judged: &[Judged]) -> Value {
+fn looped(step: &Step, planned: &Planned, judged: &[Judged]) -> Value {
     if let Some(unknown) = judged.iter().map(|one| &one.result).find(|result| matches!(result, Value::Unknown(_))) {
         return unknown.clone();
     }
+    let control = step.task.looping.as_ref().and_then(|looping| looping.control.loop_var.as_ref());
+    let name = control.map_or("item", |name| &name.value);
     let results = planned.items.iter().zip(judged).map(|(item, one)| {
         let mut map = match &one.result {
             Value::Map(map) => map.clone(),
             _ => Map::new(),
         };
-        if let Some(value) = crate::template::Lookup::get(&item.view, "item") {
-            map.insert("item".into(), value.clone());
+        if let Some(value) = crate::template::Lookup::get(&item.view, name) {
+            map.insert(name.into(), value.clone());
         }
         Value::Map(map)
     });

@@ -1,0 +1,220 @@
+//! What a user is told who made a mistake: what is wrong, where, and what to do.
+
+use insta::assert_snapshot;
+use trueup_modules::secret::Secret;
+use trueup_tests::Case;
+
+#[test]
+fn keywords_modules_and_parameters() {
+    let case = Case::new(
+        1,
+        r#"
+- hosts: all
+  handler: []
+  tasks:
+    - name: Keyword
+      debug: { msg: x }
+      wenn: true
+    - name: Module
+      servce: { name: x }
+    - name: Parameter
+      copy: { dst: /x, content: x }
+    - name: Type
+      file: { path: /x, state: file, mode: 644 }
+    - name: Later
+      command: sleep 1
+      async: 10
+    - name: Notify
+      debug: { msg: x }
+      notify: Restrat
+  handlers:
+    - name: Restart
+      debug: { msg: x }
+"#,
+    );
+    assert_snapshot!(case.diagnostics(), @r#"
+    error: unknown keyword `handler` of a play
+     --> DIR/site.yml:3:3
+      |
+    3 |   handler: []
+      |   ^^^^^^^
+    hint: did you mean `handlers`?
+
+    error: conflicting actions: this task has both `debug` and `wenn`
+     --> DIR/site.yml:7:7
+      |
+    7 |       wenn: true
+      |       ^^^^ not a keyword, so it would be a second module
+     ::: DIR/site.yml:6:7
+      |
+    6 |       debug: { msg: x }
+      |       ----- the module
+    hint: make two tasks of them; if `wenn` is a parameter of `debug`, indent it under `debug:`
+
+    error: there is no module `servce`
+     --> DIR/site.yml:9:7
+      |
+    9 |       servce: { name: x }
+      |       ^^^^^^
+    hint: did you mean `service`?
+
+    error: `copy` needs the parameter `dest`
+      --> DIR/site.yml:11:7
+       |
+    11 |       copy: { dst: /x, content: x }
+       |       ^^^^
+
+    error: `copy` has no parameter `dst`
+      --> DIR/site.yml:11:15
+       |
+    11 |       copy: { dst: /x, content: x }
+       |               ^^^
+    hint: did you mean `dest`?
+
+    error: the mode `644` is not octal
+      --> DIR/site.yml:13:44
+       |
+    13 |       file: { path: /x, state: file, mode: 644 }
+       |                                            ^^^
+    hint: write `"0644"`: without a 0 in front, YAML reads a decimal number
+
+    error: keyword `async` is not supported yet
+      --> DIR/site.yml:16:7
+       |
+    16 |       async: 10
+       |       ^^^^^
+
+    error: the play has no handler `Restrat`
+      --> DIR/site.yml:19:15
+       |
+    19 |       notify: Restrat
+       |               ^^^^^^^
+    hint: did you mean `Restart`?
+    "#);
+}
+
+#[test]
+fn files_and_hosts() {
+    let case = Case::new(
+        1,
+        r#"
+- hosts: wbe
+  vars_files: [ nothing.yml ]
+  tasks: []
+- hosts: all
+  vars_files: [ nothing.yml ]
+  tasks:
+    - debug: { msg: "{{ 1 + }}" }
+"#,
+    );
+    assert_snapshot!(case.diagnostics(), @r#"
+    error: no host or group matches `wbe`
+     --> DIR/site.yml:2:10
+      |
+    2 | - hosts: wbe
+      |          ^^^
+    hint: `trueup plan -i` names the inventory; its hosts and groups are what a pattern can match
+
+    error: there is no file DIR/nothing.yml
+     --> DIR/site.yml:6:17
+      |
+    6 |   vars_files: [ nothing.yml ]
+      |                 ^^^^^^^^^^^
+    hint: paths start beside the playbook
+
+    error: unexpected end of input, expected expression
+     --> DIR/site.yml:8:27
+      |
+    8 |     - debug: { msg: "{{ 1 + }}" }
+      |                           ^
+    "#);
+}
+
+#[test]
+fn yaml() {
+    let case = Case::new(1, "- hosts: all\n  tasks:\n    - debug:\n        msg: {{ x }}\n   - debug:\n");
+    let bad = Case::new(1, "- hosts: all\n  tasks:\n    - debug:\n        msg: x\n   - debug:\n");
+    assert_snapshot!(bad.diagnostics(), @r"
+    error: this is not YAML: while parsing a block mapping, did not find expected key
+     --> DIR/site.yml:5:4
+      |
+    5 |    - debug:
+      |    ^
+    hint: check the indentation of this line against the lines above it
+    ");
+    assert_snapshot!(case.diagnostics(), @r#"
+    error: a template is not quoted
+     --> DIR/site.yml:4:14
+      |
+    4 |         msg: {{ x }}
+      |              ^^^^^^^
+    hint: a value that begins with `{{` must be quoted: `key: "{{ variable }}"`
+    "#);
+}
+
+#[test]
+fn a_wrong_vault_password() {
+    let sealed = trueup::vault::encrypt(b"x: y\n", &Secret::new("right".to_owned()), None, &[7; 32]);
+    let play = "- hosts: all\n  vars_files: [ secret.yml ]\n  tasks: []\n";
+    let case = Case::new(1, play).file("secret.yml", &sealed);
+    assert_snapshot!(case.diagnostics(), @r"
+    error: no vault password was given, and file `DIR/secret.yml` is encrypted
+     --> DIR/secret.yml:1:1
+      |
+    1 | $ANSIBLE_VAULT;1.1;AES256
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^
+    hint: give it with `--vault-password-file FILE`
+    ");
+    assert_snapshot!(case.vault("wrong").diagnostics(), @r"
+    error: vault password `default` does not open file `DIR/secret.yml`
+     --> DIR/secret.yml:1:1
+      |
+    1 | $ANSIBLE_VAULT;1.1;AES256
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^
+    hint: check that the password file is the one this vault was made with (a vault can be damaged, too)
+    ");
+}
+
+#[test]
+fn at_run_time() {
+    let case = Case::tasks(
+        1,
+        r#"
+- name: Undefined
+  debug: { msg: "{{ inventory_hostnam }}" }
+  ignore_errors: true
+- name: Undefined in a condition
+  debug: { msg: x }
+  when: nothing == 1
+  ignore_errors: true
+- name: Type
+  file: { path: "{{ d }}/x", state: "{{ 'foo' }}" }
+  ignore_errors: true
+- name: Mode
+  file: { path: "{{ d }}", mode: rwx }
+  ignore_errors: true
+- name: Fails
+  command: sh -c 'echo oops >&2; exit 3'
+  ignore_errors: true
+- name: No program
+  command: no-such-program
+  ignore_errors: true
+"#,
+    );
+    assert_snapshot!(case.apply().told(), @r#"
+    h1 ignored Undefined: 'inventory_hostnam' is undefined
+      at DIR/site.yml:5:25
+    h1 ignored Undefined in a condition: 'nothing' is undefined
+      at DIR/site.yml:9:13
+    h1 ignored Type: parameter `state`: must be one of file, directory, absent, link, hard, touch, not `foo`
+    h1 ignored Mode: parameter `mode`: `rwx` is not a mode: expected octal digits such as "0644" or clauses such as u=rw,go=r
+    h1 ignored Fails: sh -c 'echo oops >&2; exit 3' failed with status 3: oops
+    h1 ignored No program: cannot run no-such-program: there is no such program
+    "#);
+}
+
+#[test]
+fn nobody_there() {
+    let case = Case::tasks(1, "- command: 'true'").file("hosts.ini", "h1 ansible_connection=carrier_pigeon\n");
+    assert_snapshot!(case.apply().told(), @"h1 unreachable: there is no connection `carrier_pigeon` (ssh, local)");
+}

@@ -1,0 +1,126 @@
+//! Several hosts: their order, who acts for whom, and what they know of each other.
+
+use insta::assert_snapshot;
+use trueup_tests::Case;
+
+#[test]
+fn run_once_is_registered_everywhere() {
+    let case = Case::tasks(
+        3,
+        r#"
+- name: Once
+  command: echo {{ inventory_hostname }}
+  register: once
+  run_once: true
+- name: Everywhere
+  debug: { msg: "{{ once.stdout }}" }
+"#,
+    );
+    assert_snapshot!(case.apply().told(), @r"
+    h1 changed Once
+    h1 ok Everywhere: h1
+    h2 ok Everywhere: h1
+    h3 ok Everywhere: h1
+    ");
+}
+
+#[test]
+fn another_host_acts() {
+    let case = Case::tasks(
+        2,
+        r#"
+- name: For me
+  copy: { dest: "{{ hostvars.h1.d }}/for-{{ inventory_hostname }}", content: "{{ inventory_hostname }}" }
+  delegate_to: h1
+- name: Mine
+  stat: { path: "{{ d }}/for-{{ inventory_hostname }}" }
+  register: mine
+- name: Whose
+  debug: { msg: "{{ mine.stat.exists }}" }
+- name: Registered
+  set_fact: { mark: "{{ inventory_hostname }}!" }
+- name: Of the other
+  debug: { msg: "{{ hostvars.h1.mark }} {{ hostvars.h2.mark }}" }
+"#,
+    );
+    assert_snapshot!(case.apply().told(), @r"
+    h1->h1 changed For me
+    h2->h1 changed For me
+    h1 ok Mine
+    h2 ok Mine
+    h1 ok Whose: true
+    h2 ok Whose: false
+    h1 ok Registered
+    h2 ok Registered
+    h1 ok Of the other: h1! h2!
+    h2 ok Of the other: h1! h2!
+    ");
+}
+
+#[test]
+fn serial_batches_one_after_the_other() {
+    let case = Case::new(
+        3,
+        r#"
+- hosts: all
+  serial: [ 1, 2 ]
+  handlers:
+    - name: Handler
+      debug: { msg: "{{ ansible_play_batch | join(',') }}" }
+  tasks:
+    - name: Write
+      copy: { dest: "{{ d }}/x", content: x }
+      notify: Handler
+    - name: Look
+      debug: { msg: look }
+"#,
+    );
+    assert_snapshot!(case.apply().told(), @r"
+    h1 changed Write
+    h1 ok Look: look
+    h1 ok handler Handler: h1
+    h2 changed Write
+    h3 changed Write
+    h2 ok Look: look
+    h3 ok Look: look
+    h2 ok handler Handler: h2,h3
+    h3 ok handler Handler: h2,h3
+    ");
+}
+
+#[test]
+fn limit() {
+    let case = Case::tasks(3, "- { name: Here, debug: { msg: here } }").limit("all:!h2");
+    assert_snapshot!(case.apply().told(), @r"
+    h1 ok Here: here
+    h3 ok Here: here
+    ");
+}
+
+#[test]
+fn no_host_is_ahead_of_a_change() {
+    let case = Case::tasks(
+        3,
+        r#"
+- name: Join
+  shell: "echo {{ inventory_hostname }} >> DIR/joined"
+- name: Count
+  command: wc -l DIR/joined
+  register: count
+  changed_when: false
+- name: Counted
+  debug: { msg: "{{ count.stdout.split()[0] }}" }
+"#,
+    );
+    assert_snapshot!(case.apply().told(), @r"
+    h1 changed Join
+    h2 changed Join
+    h3 changed Join
+    h1 ok Count
+    h2 ok Count
+    h3 ok Count
+    h1 ok Counted: 3
+    h2 ok Counted: 3
+    h3 ok Counted: 3
+    ");
+}
