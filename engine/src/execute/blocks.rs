@@ -25,8 +25,6 @@ pub(super) struct Control {
     open: Vec<Place>,
     /// A failure that no block is left to catch.
     pub failed: bool,
-    /// Failures that a `rescue` caught.
-    pub rescued: u64,
 }
 
 impl Control {
@@ -64,8 +62,7 @@ impl Control {
                 continue;
             }
             match self.phases.remove(&id) {
-                None => {}
-                Some(Phase::Block { rescuable: true }) => self.rescued += 1,
+                None | Some(Phase::Block { rescuable: true }) => {}
                 Some(_) => self.fail_in(open[..at].last().copied()),
             }
         }

@@ -16,8 +16,8 @@ use super::judge::{Judged, judge, own};
 use super::lower::{Item, Lower, LowerError, Work, mapping, show};
 use super::vars::{Fleet, HostVars, View};
 use super::{Options, Program, controller};
-use crate::compile::Step;
 use crate::compile::data::{close_over, identifiers};
+use crate::compile::{Section, Step};
 use crate::event::{Event, Recap, Status, TaskInfo, TaskResult};
 use crate::playbook::Field;
 use crate::remote::{RemoteError, Told};
@@ -185,7 +185,6 @@ impl Run {
         let mut recap: Vec<(String, Recap)> = Vec::new();
         for host in &mut self.hosts {
             host.control.finish();
-            host.recap.rescued += std::mem::take(&mut host.control.rescued);
             recap.push((host.name.clone(), host.recap));
         }
         recap.sort_by(|a, b| a.0.cmp(&b.0));
@@ -391,7 +390,6 @@ impl Run {
     fn enter(&mut self, at: usize, play: usize) {
         let host = &mut self.hosts[at];
         host.control.finish();
-        host.recap.rescued += std::mem::take(&mut host.control.rescued);
         // A host that has failed is out, in later plays too.
         host.gone |= host.control.failed;
         host.control = Control::default();
@@ -550,6 +548,7 @@ impl Run {
             }
         }
         self.register(at, step, planned, &judged);
+        count(&mut self.hosts[at].recap, &judged, rescues(step));
         let info = self.info(planned.step, name);
         for (item, one) in planned.items.iter().zip(judged) {
             self.report(at, planned, &info, item.label.clone(), one, no_log).await;
@@ -658,21 +657,6 @@ impl Run {
         one: Judged,
         no_log: bool,
     ) {
-        let recap = &mut self.hosts[at].recap;
-        match &one.status {
-            Status::Ok => recap.ok += 1,
-            Status::Changed | Status::Would => {
-                recap.ok += 1;
-                recap.changed += 1;
-            }
-            Status::Unknown(_) => recap.unknown += 1,
-            Status::Skipped { .. } => recap.skipped += 1,
-            Status::Failed { ignored: true, .. } => {
-                recap.ok += 1;
-                recap.ignored += 1;
-            }
-            Status::Failed { .. } => recap.failed += 1,
-        }
         let status = match one.status {
             Status::Failed { hint, ignored, .. } if no_log => {
                 Status::Failed { error: "the output is withheld (no_log)".into(), hint, explanation: None, ignored }
@@ -931,6 +915,31 @@ fn again(lower: &Lower<'_>, step: &Step, item: &Item, judged: &Judged) -> bool {
     }
     let vars = item.view.clone().with(own(step, judged)).shared();
     !matches!(lower.all(&step.task.retry.until, &vars), Ok(Truth::Yes))
+}
+
+/// Whether a failure in a step leads to a `rescue`, be it of a block further out.
+fn rescues(step: &Step) -> bool {
+    step.blocks.iter().any(|(block, section)| *section == Section::Block && block.has_rescue)
+}
+
+/// Counts a task, as Ansible does: once, however many items it has; a failure that is made good as `rescued` only.
+fn count(recap: &mut Recap, judged: &[Judged], rescued: bool) {
+    let any = |what: fn(&Status) -> bool| judged.iter().any(|one| what(&one.status));
+    if any(|status| matches!(status, Status::Failed { ignored: false, .. })) {
+        *(if rescued { &mut recap.rescued } else { &mut recap.failed }) += 1;
+    } else if any(|status| matches!(status, Status::Failed { .. })) {
+        recap.ok += 1;
+        recap.ignored += 1;
+    } else if judged.iter().any(Judged::changed) {
+        recap.ok += 1;
+        recap.changed += 1;
+    } else if any(|status| matches!(status, Status::Unknown(_))) {
+        recap.unknown += 1;
+    } else if judged.iter().all(|one| matches!(one.status, Status::Skipped { .. })) {
+        recap.skipped += 1;
+    } else {
+        recap.ok += 1;
+    }
 }
 
 /// What a loop registers: `results`, and whether any of them changed or failed.
