@@ -78,6 +78,11 @@ fn a_preview_does_not_guess() {
   when: asked.rc == 0
 - name: Does not depend
   debug: { msg: known }
+- name: Never changed, fails by its output
+  command: echo out
+  register: looked
+  changed_when: false
+  failed_when: looked.stdout != 'out'
 - name: Held off anyway
   debug: { msg: never }
   when: [ "false", "asked.rc == 0" ]
@@ -88,6 +93,7 @@ fn a_preview_does_not_guess() {
     h1 unknown Depends on it: known after Ask
     h1 unknown On a condition: known after Ask
     h1 ok Does not depend: known
+    h1 ok Never changed, fails by its output
     h1 skipped Held off anyway: false
     ");
 }
