@@ -4,11 +4,7 @@ use insta::assert_snapshot;
 use trueup_modules::secret::Secret;
 use trueup_tests::Case;
 
-#[test]
-fn keywords_modules_and_parameters() {
-    let case = Case::new(
-        1,
-        r#"
+const MISTAKES: &str = r#"
 - hosts: all
   handler: []
   tasks:
@@ -30,8 +26,11 @@ fn keywords_modules_and_parameters() {
   handlers:
     - name: Restart
       debug: { msg: x }
-"#,
-    );
+"#;
+
+#[test]
+fn keywords_modules_and_parameters() {
+    let case = Case::new(1, MISTAKES);
     assert_snapshot!(case.diagnostics(), @r#"
     error: unknown keyword `handler` of a play
      --> DIR/site.yml:3:3
