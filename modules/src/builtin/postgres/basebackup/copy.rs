@@ -34,7 +34,10 @@ impl BaseBackup {
         let mut plan = Plan::nothing();
         plan.edits.extend(self.password_file(host)?);
         plan.edits.extend(left_over(host, &copy)?);
-        plan.edits.push(self.backup(host, source, identity, &copy)?);
+        // Before the copy, and not by it (`--create-slot`): between a copy's start and its slot, the checkpoint with which
+        // another standby's copy begins could remove the WAL that this one needs.
+        plan.edits.extend(self.make_slot(host, source)?);
+        plan.edits.push(self.backup(source, identity, &copy));
         match found {
             Directory::Absent => {}
             // Unlike removing, this cannot take anything with it that came in the meantime.
@@ -53,7 +56,7 @@ impl BaseBackup {
 
     /// `pg_basebackup`. It writes `standby.signal`, `primary_conninfo` (with the password file, as it is given one) and
     /// `primary_slot_name` itself.
-    fn backup(&self, host: &dyn Host, source: &Source, identity: &Identity, to: &Path) -> Result<Edit, Error> {
+    fn backup(&self, source: &Source, identity: &Identity, to: &Path) -> Edit {
         let wal_method = match self.wal_method {
             WalMethod::Stream => "stream",
             WalMethod::Fetch => "fetch",
@@ -70,19 +73,15 @@ impl BaseBackup {
         ];
         args.extend(["--no-password", "--write-recovery-conf", "--progress", "--verbose"].map(Into::into));
         let state = format!("copy of {}, system {}", source.name, identity.system);
-        let mut effect = vec![Diff::new(self.subject(), "state", Shown::Absent, state)];
+        let effect = vec![Diff::new(self.subject(), "state", Shown::Absent, state)];
         if let Some(slot) = &self.slot {
             args.push(format!("--slot={slot}"));
-            if !source.has_slot(host, slot)? {
-                args.push("--create-slot".into());
-                effect.push(Diff::new(self.slot_subject(slot), "state", Shown::Absent, "present"));
-            }
         }
         let mut command = Command::new(source.program("pg_basebackup"), args);
         if let Some(passfile) = &self.passfile {
             command = command.env("PGPASSFILE", passfile.display().to_string());
         }
-        Ok(run(command, effect, Some(Meter::PgBasebackup)))
+        run(command, effect, Some(Meter::PgBasebackup))
     }
 
     /// Nothing may be renamed below a running server.

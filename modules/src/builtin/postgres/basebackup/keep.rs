@@ -15,17 +15,22 @@ impl BaseBackup {
     pub(super) fn keep(&self, host: &dyn Host, source: &Source, identity: Option<&Identity>) -> Result<Plan, Error> {
         let mut plan = self.settle(host)?;
         let Some(identity) = identity else { return Ok(plan) };
-        if let Some(slot) = &self.slot
-            && !source.has_slot(host, slot)?
-        {
-            let mut command = source.psql(&format!("CREATE_REPLICATION_SLOT \"{slot}\" PHYSICAL RESERVE_WAL"));
-            if let Some(passfile) = &self.passfile {
-                command = command.env("PGPASSFILE", passfile.display().to_string());
-            }
-            let effect = vec![Diff::new(self.slot_subject(slot), "state", Shown::Absent, "present")];
-            plan.edits.push(run(command, effect, None));
-        }
+        plan.edits.extend(self.make_slot(host, source)?);
         Ok(returning(plan, identity))
+    }
+
+    /// The slot on the source, if it is not there. It keeps WAL from the moment it is made.
+    pub(super) fn make_slot(&self, host: &dyn Host, source: &Source) -> Result<Option<Edit>, Error> {
+        let Some(slot) = &self.slot else { return Ok(None) };
+        if source.has_slot(host, slot)? {
+            return Ok(None);
+        }
+        let mut command = source.psql(&format!("CREATE_REPLICATION_SLOT \"{slot}\" PHYSICAL RESERVE_WAL"));
+        if let Some(passfile) = &self.passfile {
+            command = command.env("PGPASSFILE", passfile.display().to_string());
+        }
+        let effect = vec![Diff::new(self.slot_subject(slot), "state", Shown::Absent, "present")];
+        Ok(Some(run(command, effect, None)))
     }
 
     /// What stands in the directory about its primary.
