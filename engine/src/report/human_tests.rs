@@ -62,6 +62,7 @@ fn why(task: &str) -> Why {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a whole preview, as it is read")]
 fn a_preview() {
     let create = |host| TaskResult {
         diffs: vec![
