@@ -55,6 +55,10 @@ lab: build ## tests on real hosts: the lab itself, the stand-in for pg_tde, the 
 	"$(LAB)" run 3:pg tests/lab/smoke.sh
 	$(call say,'lab: the stand-in for pg_tde has the facts right')
 	"$(LAB)" run 2:pg tests/lab/pg_tde_standin/facts.sh
+	$(call say,'lab: the flagship playbook$(comma) and its bad days')
+	"$(LAB)" run 3:base tests/lab/flagship.sh false
+	$(call say,'lab: the flagship playbook with pg_tde (its stand-in)')
+	"$(LAB)" run 3:base tests/lab/flagship.sh true
 
 demo: build ## three empty hosts become a PostgreSQL primary and two standbys
 	"$(LAB)" run 3:base tests/demo.sh

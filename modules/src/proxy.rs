@@ -224,8 +224,8 @@ impl Proxy {
         }
         let mut from = BufReader::new(from);
         let complaint = watch(err, become_.password.is_some());
-        match started(&mut from, &complaint) {
-            Ok(()) => Ok(Self { pipe: RefCell::new(Pipe { child, to, from }), user: become_.user.clone() }),
+        match started(&mut from, to, &complaint) {
+            Ok(to) => Ok(Self { pipe: RefCell::new(Pipe { child, to, from }), user: become_.user.clone() }),
             Err(reason) => {
                 let _ = child.kill();
                 let _ = child.wait();
@@ -290,8 +290,9 @@ fn watch(err: impl Read + Send + 'static, password_given: bool) -> mpsc::Receive
     receiver
 }
 
-/// Waits for the child's preamble, or for the reason why there is none.
-fn started(from: &mut (impl BufRead + Send), complaint: &mpsc::Receiver<String>) -> Result<(), String> {
+/// Waits for the child's preamble, or for the reason why there is none. Gives back its standard input if it has started; else
+/// closes it, so that a sudo that asks again ends (it is root's, and may not be ours to kill).
+fn started<T>(from: &mut (impl BufRead + Send), to: T, complaint: &mpsc::Receiver<String>) -> Result<T, String> {
     thread::scope(|scope| {
         let (sender, found) = mpsc::channel();
         scope.spawn(move || {
@@ -300,11 +301,12 @@ fn started(from: &mut (impl BufRead + Send), complaint: &mpsc::Receiver<String>)
         loop {
             if let Ok(result) = found.recv_timeout(std::time::Duration::from_millis(20)) {
                 return match result {
-                    true => Ok(()),
+                    true => Ok(to),
                     false => Err(complaint.recv().unwrap_or_else(|_| "sudo has ended".into())),
                 };
             }
             if let Ok(reason) = complaint.try_recv() {
+                drop(to);
                 return Err(reason);
             }
         }

@@ -1,68 +1,150 @@
 #!/bin/bash
 #
-# flagship.sh true|false - the flagship playbook on real hosts, with or without the stand-in for pg_tde.
+# flagship.sh true|false - the flagship playbook on real hosts: with the stand-in for pg_tde, or without it and with bad days.
 # Run: TRUEUP=... lab.sh run 3:base tests/lab/flagship.sh false
 set -uo pipefail
 cd "$(dirname "$(readlink -f "$0")")/../.." || exit 1
-tde=$1
+tde=${1:?true or false}
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
+
+# The inventory as a user has it, for the lab that this runs in.
+cp -r inventory "$out/inventory"
+sed -i "s|/var/tmp/lab|$LAB_DIR|; s|10\.77\.0\.|$LAB_NET.|" "$out/inventory/lab.yml"
+vault=$out/inventory/lab.vault-password
+
 passed=0 failed=0
 ok() {
     if "${@:2}" >"$out/check" 2>&1; then passed=$((passed + 1)); echo "ok    $1"
     else failed=$((failed + 1)); echo "FAIL  $1"; sed 's/^/      /' "$out/check" | tail -n 40; fi
 }
-not()    { ! "$@"; }
-on()     { "$LAB" ssh "$@"; }
-psql()   { on "$1" "cd / && su postgres -c 'psql -XAt'"; }
-# trueup VERB ARGS: its output goes to the check that failed, and is kept for the search for the secret.
+not()        { ! "$@"; }
+exits()      { local want=$1 rc=0; shift; "$@" || rc=$?; (( rc == want )) || { echo "exit status $rc, not $want"; return 1; }; }
+eventually() { local tries; for (( tries = 0; tries < 150; tries++ )); do "$@" && return; done; return 1; }
+on()         { "$LAB" ssh "$@"; }
+psql()       { on "$1" "cd / && su postgres -c 'psql -XAt'"; }
+# trueup VERB ARGS: what it says is in $out/now, and kept in $out/said for the search for the secret.
 trueup() {
-    "$TRUEUP" "$1" -i inventory/lab.yml --vault-password-file inventory/lab.vault-password -e tde="$tde" "${@:2}" \
-        playbooks/pg_streaming_replication.yml 2>&1 | tee -a "$out/said"
-    return "${PIPESTATUS[0]}"
+    local rc=0
+    "$TRUEUP" "$1" -i "$out/inventory/lab.yml" --vault-password-file "$vault" -e tde="$tde" "${@:2}" \
+        playbooks/pg_streaming_replication.yml >"$out/now" 2>&1 || rc=$?
+    tee -a "$out/said" <"$out/now"
+    return "$rc"
 }
-exits()     { local want=$1 rc=0; shift; "$@" || rc=$?; (( rc == want )) || { echo "exit $rc, not $want"; return 1; }; }
-unchanged() { trueup apply | tee "$out/again" && grep -q 'changed=0' "$out/again" && ! grep -qE 'changed=[1-9]' "$out/again"; }
-# The secret, as the vault file has it.
-canary='correct horse battery staple'
-row()       { [[ $(psql "$1" <<<'SELECT v FROM t') == 42 ]]; }
-eventually() { local tries; for (( tries = 0; tries < 100; tries++ )); do "$@" && return; done; return 1; }
-streaming() { [[ $(psql h1 <<<"SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'") == 2 ]]; }
-# Every process of the hosts, for as long as an apply lasts.
-watch_processes() { while :; do cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' '\n' | grep -F "$canary"; done >"$out/argv"; }
+# said TEXTS: each of them is in what trueup said last.
+said() { local text; for text; do grep -qF -e "$text" "$out/now" || { echo "not said: $text"; cat "$out/now"; return 1; }; done; }
+# refused TEXTS: an apply to h3 fails, and says so.
+refused() { exits 2 trueup apply -l h3 && said "$@"; }
 
-ok 'a plan exits 3 with --exit-code'          exits 3 trueup plan --exit-code
-ok '  and changes nothing'                    not on h1 'test -e /etc/postgresql || test -e /etc/postgresql-common'
+# All that is on the hosts' disks, but for what a login leaves, and trueup's own agent.
+disks() {
+    local host
+    for host in h1 h2 h3; do
+        on "$host" "find / -xdev \( -path /proc -o -path /sys -o -path /run -o -path '/tmp/*' -o -path '/var/tmp/*' \
+            -o -path /var/log/journal -o -name wtmp -o -name lastlog \) -prune -o ! -path /var/tmp -printf '$host %p %s %T@ %m %u\n'" | sort
+    done
+}
+same_disks() { disks >"$out/disks.after"; [[ -s $out/disks ]] && diff "$out/disks" "$out/disks.after"; }
+streaming()  { [[ $(psql h1 <<<"SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'") == 2 ]]; }
+row()        { [[ $(psql "$1" <<<'SELECT v FROM t') == 42 ]]; }
+unchanged()  { trueup apply --json && not grep -q '"status":"Changed"' "$out/now" && said '"batches":3}'; }
+
+# The secret, in a file: it must be in no command line, not even in ours.
+"$TRUEUP" vault view --vault-password-file "$vault" inventory/group_vars/all/vault.yml |
+    sed -n 's/^vault_replication_password: //p' >"$out/canary"
+secret_in()       { grep -Ff "$out/canary" "$@"; }
+watch_processes() { while :; do grep -sFlf "$out/canary" /proc/[0-9]*/cmdline; done >"$out/argv"; }
+logs_have()       { on "$1" 'cat >/run/canary; grep -rlFf /run/canary /var/log || journalctl --no-pager | grep -Ff /run/canary' <"$out/canary"; }
+
+ok 'there is a secret to look for'            grep -q ........ "$out/canary"
+disks >"$out/disks"
+ok 'a plan exits 0'                           trueup plan
+ok '  3 with --exit-code'                     exits 3 trueup plan --exit-code
+ok '  and changes nothing on any host'        same_disks
 watch_processes & watcher=$!
-ok 'an apply succeeds'                        trueup apply
+ok 'an apply succeeds'                        trueup apply -v --diff
+ok '  and both standbys stream'               eventually streaming
 kill "$watcher"
-ok '  and both standbys stream'               streaming
-ok 'an apply again changes nothing'           unchanged
+ok 'a second apply: no change, 3 batches'     unchanged
 ok 'a plan then shows nothing, and exits 0'   exits 0 trueup plan --exit-code
 psql h1 <<<'CREATE TABLE t AS SELECT 42 AS v' >/dev/null
 for host in h2 h3; do ok "a row of the primary is on $host" eventually row "$host"; done
+encrypted() { [[ $(psql "$1" <<<"SELECT pg_tde_is_encrypted('enc'), v FROM enc") == 't|42' ]]; }
 if [[ $tde == true ]]; then
     psql h1 <<<'CREATE TABLE enc USING tde_heap AS SELECT 42 AS v' >/dev/null
-    ok 'an encrypted table is one, on a standby' eventually [ "$(psql h2 <<<"SELECT pg_tde_is_encrypted('enc')")" = t ]
+    for host in h2 h3; do ok "an encrypted table is one, and read, on $host" eventually encrypted "$host"; done
 fi
 
-ok 'the password is in no output'             not grep -F "$canary" "$out/said"
+verifier() { [[ $(psql h1 <<<"SELECT rolpassword LIKE 'SCRAM-SHA-256\$4096:%' FROM pg_authid WHERE rolname = 'example_replicator'") == t ]]; }
+private()  { [[ $(on "$1" stat -c '%a:%U' /var/lib/postgresql/.pgpass) == 600:postgres ]]; }
+ok 'the password is in no output'             not secret_in "$out/said"
 ok '  in no command line'                     not grep . "$out/argv"
-for host in h1 h2 h3; do
-    ok "  in no log or journal of $host"      not on "$host" "grep -rF '$canary' /var/log || journalctl --no-pager | grep -F '$canary'"
-done
-ok '  and on the server it is a verifier'     [ "$(psql h1 <<<"SELECT rolpassword LIKE 'SCRAM-SHA-256\$4096:%' FROM pg_authid WHERE rolname = 'example_replicator'")" = t ]
-ok '  readable by its owner alone'            [ "$(on h2 stat -c '%a %U' /var/lib/postgresql/.pgpass)" = '600 postgres' ]
+for host in h1 h2 h3; do ok "  in no log or journal of $host" not logs_have "$host"; done
+ok '  and on the server it is a verifier'     verifier
+for host in h2 h3; do ok "  on $host it is readable by postgres alone" private "$host"; done
 
-ok 'a host reboots'                           bash -c "$LAB kill h2 && $LAB start h2"
+finish() { echo; echo "$passed passed, $failed failed"; (( failed == 0 )); exit; }
+[[ $tde == false ]] || finish
+
+rebooted() { on h2 -o ConnectTimeout=2 'test ! -e /run/before && systemctl is-system-running --wait'; }
+reboot()   { on h2 'touch /run/before; systemctl reboot' || true; eventually rebooted; }
+ok 'a standby reboots'                        reboot
+ok '  an apply finds it well, or heals it'    trueup apply
 ok '  and it streams again'                   eventually streaming
-ok '  with nothing to do'                     exits 0 trueup plan --exit-code
+ok '  with nothing left to do'                exits 0 trueup plan --exit-code
 
-ok 'a directory of another cluster'           on h3 'systemctl stop postgresql@15-main && cd /var/lib/postgresql/15 && mv main ours && su postgres -c "/usr/lib/postgresql/15/bin/initdb -D /var/lib/postgresql/15/main"'
-ok '  is refused'                             exits 2 trueup apply
-ok '  and left as it is'                      on h3 'test -e /var/lib/postgresql/15/main/PG_VERSION && ! test -e /var/lib/postgresql/15/main/standby.signal'
-ok '  without it, the standby is as before'   on h3 'cd /var/lib/postgresql/15 && rm -rf main && mv ours main && systemctl start postgresql@15-main'
-ok '  with nothing to do'                     exits 0 trueup plan --exit-code
+data=/var/lib/postgresql/15/main bin=/usr/lib/postgresql/15/bin
+system()   { on "$1" "$bin/pg_controldata $data" | sed -n 's/^Database system identifier: *//p'; }
+contents() { on h3 "cd $data && find . -type f -exec md5sum {} + | sort"; }
+untouched() { diff <(echo "$before") <(contents); }
+on h3 "systemctl stop postgresql@15-main && mv $data $data.ours && su postgres -c '$bin/initdb -D $data'" >/dev/null 2>&1
+before=$(contents)
+ok 'a foreign cluster is refused by its id'   refused "$(system h1)" "$(system h3)"
+ok '  and left as it was'                     untouched
+on h3 "rm -rf $data && cp -a $data.ours $data && cd $data && touch backup_manifest.tmp && rm global/pg_control"
+before=$(contents)
+ok 'half a copy is refused'                   refused 'it is a base backup that did not come to its end'
+ok '  and left as it was'                     untouched
+on h3 "rm -rf $data && cp -a $data.ours $data && rm $data/standby.signal && systemctl start postgresql@15-main && systemctl stop postgresql@15-main"
+before=$(contents)
+ok 'what ran read-write is refused'           refused 'it is a copy that was opened read-write'
+ok '  and left as it was'                     untouched
 
-echo; echo "$passed passed, $failed failed"
-(( failed == 0 ))
+# The cable is pulled in the middle of the copy. The host notices when its own TCP does, so it is waited for.
+copying()  { on h3 "test -s $data.trueup-copy/PG_VERSION"; }
+no_copy()  { on h3 -o ConnectTimeout=5 'test -z "$(pgrep -x pg_basebackup)"'; }
+cut_off() {
+    local run
+    "$LAB" slow h3 4mbit
+    trueup apply -l standbys & run=$!
+    eventually copying || return
+    "$LAB" cut h3
+    wait "$run"
+}
+on h3 "rm -rf $data $data.ours"
+ok 'cut off in the middle of the copy'        exits 4 cut_off
+ok '  the host is unreachable, and named'     said 'UNREACHABLE h3'
+"$LAB" heal h3
+ok '  no pg_basebackup is left behind'        eventually no_copy
+ok '  the next apply completes'               trueup apply
+ok '  and both stream'                        eventually streaming
+
+sudoer() { trueup apply -l h1 -e ansible_user=sudoer "$@"; }
+ok 'no password for sudo fails'               exits 2 sudoer
+ok '  and says what to do'                    said 'sudo asks for a password and none was given'
+ok 'a wrong one fails'                        exits 2 sudoer -e ansible_become_password=wrong
+ok '  and says so'                            said 'sudo refuses the password given'
+ok 'the right one does'                       exits 0 trueup plan --exit-code -e ansible_user=sudoer -e ansible_become_password=lab
+
+fingerprint() { ssh-keygen -lf "$1" | cut -d' ' -f2; }
+ssh-keygen -q -t ed25519 -N '' -f "$out/other"
+sed "s|^\(h2,[0-9.]*\) .*|\1 $(cut -d' ' -f1,2 "$out/other.pub")|" "$LAB_DIR/ssh/known_hosts" >"$out/known_hosts"
+on h2 cat /etc/ssh/ssh_host_ed25519_key.pub >"$out/h2.pub"
+ok 'a changed host key is refused'            exits 4 trueup apply -e "{ansible_ssh_common_args: -o UserKnownHostsFile=$out/known_hosts}"
+ok '  with both fingerprints'                 said 'it has CHANGED' "$(fingerprint "$out/other.pub")" "$(fingerprint "$out/h2.pub")"
+echo nonsense >"$out/wrong"
+vault=$out/wrong
+ok 'a wrong vault password is refused'        exits 4 trueup apply
+ok '  and the file is named'                  said 'does not open file' 'group_vars/all/vault.yml'
+ok 'the password was in no output, to the end' not secret_in "$out/said"
+finish
