@@ -224,7 +224,7 @@ impl Proxy {
         }
         let mut from = BufReader::new(from);
         let complaint = watch(err, become_.password.is_some());
-        match started(&mut from, to, &complaint) {
+        match started(&mut from, to, &complaint).and_then(greet) {
             Ok(to) => Ok(Self { pipe: RefCell::new(Pipe { child, to, from }), user: become_.user.clone() }),
             Err(reason) => {
                 let _ = child.kill();
@@ -261,6 +261,12 @@ impl Drop for Proxy {
         // Its standard input ends with the pipe, and so does it.
         let _ = self.pipe.get_mut().child.kill();
     }
+}
+
+/// A sudo that did not ask leaves the password for the agent to read: what comes before this is skipped.
+fn greet(mut to: ChildStdin) -> Result<ChildStdin, String> {
+    to.write_all(PREAMBLE).map_err(|error| error.to_string())?;
+    Ok(to)
 }
 
 /// Reads sudo's standard error; yields the reason why it does not start the agent.
@@ -395,6 +401,9 @@ pub fn serve(input: impl Read + Send + 'static, mut output: impl Write) -> Resul
     let (sender, calls) = mpsc::channel();
     thread::spawn(move || {
         let mut input = input;
+        if !skip_to_preamble(&mut input) {
+            return cancel.cancel();
+        }
         while let Ok(Some(Frame::Message(call))) = wire::receive::<Call>(&mut input) {
             if sender.send(call).is_err() {
                 break;

@@ -286,7 +286,11 @@ mod tests {
 
     #[test]
     fn what_comes_along_is_shown() {
-        let host = host("nginx", "").answer(&format!("apt-get --simulate {FLAGS} install -- nginx"), 0, INST);
+        let host = host("nginx", "").answer(
+            &format!("apt-get --simulate --option=Dir::Log::Planner=/dev/null {FLAGS} install -- nginx"),
+            0,
+            INST,
+        );
         insta::assert_snapshot!(shown(&plan(json!({"name": "nginx"}), &host).unwrap()), @r#"
         apt-get FLAGS install -- nginx
           package nginx-common Absent -> Plain("1.22")
@@ -296,7 +300,9 @@ mod tests {
 
     #[test]
     fn versions_are_not_known_before_the_lists_are_refreshed() {
-        let simulation = format!("apt-get --simulate {FLAGS} --no-install-recommends install -- nginx 'tool=2.*'");
+        let simulation = format!(
+            "apt-get --simulate --option=Dir::Log::Planner=/dev/null {FLAGS} --no-install-recommends install -- nginx 'tool=2.*'"
+        );
         let params = json!({"name": ["nginx", "tool=2.*"], "update_cache": true, "install_recommends": false});
         let host = host("nginx tool", "tool\tamd64\tinstalled\t1.0\n");
         let lacks = host.clone().answer(&simulation, 100, "E: Unable to locate package nginx");
@@ -320,7 +326,7 @@ mod tests {
 
     #[test]
     fn nothing_is_done_twice() {
-        let simulation = format!("apt-get --simulate {FLAGS} install -- a");
+        let simulation = format!("apt-get --simulate --option=Dir::Log::Planner=/dev/null {FLAGS} install -- a");
         let table = [
             (json!({"name": "a", "update_cache": true}), "provided by another: see the simulation"),
             (json!({"name": "a"}), "a\tamd64\tinstalled\t1.0\n"),
@@ -356,7 +362,11 @@ mod tests {
     fn removing_converges() {
         let remove = format!("apt-get {FLAGS} --auto-remove purge -- a");
         let mut host = host("a", "a\tamd64\tinstalled\t1.0\n")
-            .answer(&format!("apt-get --simulate {FLAGS} --auto-remove purge -- a"), 0, "Purg a [1.0]\nPurg b [2.0]\n")
+            .answer(
+                &format!("apt-get --simulate --option=Dir::Log::Planner=/dev/null {FLAGS} --auto-remove purge -- a"),
+                0,
+                "Purg a [1.0]\nPurg b [2.0]\n",
+            )
             .effect(&remove, |host| host.set_answer(&format!("{QUERY} a"), 1, "no packages found"));
         let params = json!({"name": "a", "state": "absent", "purge": true, "autoremove": true});
         let first = plan(params.clone(), &host).unwrap();
@@ -371,7 +381,7 @@ mod tests {
 
     #[test]
     fn an_unknown_package_is_named() {
-        let simulation = format!("apt-get --simulate {FLAGS} install -- ngnix");
+        let simulation = format!("apt-get --simulate --option=Dir::Log::Planner=/dev/null {FLAGS} install -- ngnix");
         let host = host("ngnix", "").answer(&simulation, 100, "E: Unable to locate package ngnix");
         let error = plan(json!({"name": "ngnix"}), &host).unwrap_err();
         assert_eq!(error.to_string(), "package ngnix: apt knows no package of that name");

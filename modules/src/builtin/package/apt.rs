@@ -21,7 +21,8 @@ pub(super) struct Change {
 /// Asks apt-get what it would do; the error is what it said instead.
 pub(super) fn simulate(command: &Command, host: &dyn Host) -> Result<Result<Vec<Change>, Output>, Error> {
     let mut simulation = command.clone();
-    simulation.args.insert(0, "--simulate".into());
+    // Else even a simulation leaves /var/log/apt/eipp.log.xz behind (apt.conf(5), Dir::Log::Planner).
+    simulation.args.splice(0..0, ["--simulate".into(), "--option=Dir::Log::Planner=/dev/null".into()]);
     let output = host.query(&simulation)?;
     if !output.success() {
         return Ok(Err(output));
