@@ -47,7 +47,9 @@ disks() {
 same_disks() { disks >"$out/disks.after"; [[ -s $out/disks ]] && diff "$out/disks" "$out/disks.after"; }
 streaming()  { [[ $(psql h1 <<<"SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'") == 2 ]]; }
 row()        { [[ $(psql "$1" <<<'SELECT v FROM t') == 42 ]]; }
-unchanged()  { trueup apply --json && not grep -q '"status":"Changed"' "$out/now" && said '"batches":3}'; }
+# One round trip a host; with pg_tde two, since the standbys' key file is what the primary's task has registered.
+batches=3; [[ $tde == false ]] || batches=6
+unchanged()  { trueup apply --json && not grep -q '"status":"Changed"' "$out/now" && said "\"batches\":$batches}"; }
 
 # The secret, in a file: it must be in no command line, not even in ours.
 "$TRUEUP" vault view --vault-password-file "$vault" inventory/group_vars/all/vault.yml |
@@ -65,7 +67,7 @@ watch_processes & watcher=$!
 ok 'an apply succeeds'                        trueup apply -v --diff
 ok '  and both standbys stream'               eventually streaming
 kill "$watcher"
-ok 'a second apply: no change, 3 batches'     unchanged
+ok "a second apply: no change, $batches batches"     unchanged
 ok 'a plan then shows nothing, and exits 0'   exits 0 trueup plan --exit-code
 psql h1 <<<'CREATE TABLE t AS SELECT 42 AS v' >/dev/null
 for host in h2 h3; do ok "a row of the primary is on $host" eventually row "$host"; done

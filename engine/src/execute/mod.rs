@@ -21,7 +21,7 @@ use std::sync::Arc;
 use trueup_modules::secret::Secret;
 
 use crate::compile::{self, Selection};
-use crate::connect::{Agents, HostKeys};
+use crate::connect::{Agents, HostKeys, SshConfig, Surroundings};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::inventory::{self, Inventory};
 use crate::playbook;
@@ -109,6 +109,9 @@ pub fn compile(options: &Options, diagnostics: &mut Diagnostics) -> Option<Progr
         skip_tags: options.skip_tags.clone(),
         vault: options.vault_passwords.clone(),
     };
+    if let Err(error) = SshConfig::load(options.ssh_config.as_deref(), &Surroundings::of_process()) {
+        diagnostics.push(Diagnostic::error(error.to_string()));
+    }
     let compiled = compile::compile(&playbooks, &inventory, &templar, &selection, diagnostics);
     (!diagnostics.has_errors()).then(|| Program { compiled, inventory, templar, extra, dir: dir.into() })
 }
