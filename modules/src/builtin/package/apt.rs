@@ -73,7 +73,7 @@ pub(super) fn update_edit() -> Edit {
     ];
     Edit::Run {
         command: Command::new("apt-get", args).env("DEBIAN_FRONTEND", "noninteractive"),
-        effect: vec![Diff::new("package lists", "content", "outdated", "refreshed")],
+        effect: vec![Diff::new("package lists", "state", "outdated", "refreshed")],
         makes: Vec::new(),
         reach: Reach::Stated,
         progress: None,
