@@ -29,6 +29,9 @@ pub enum Verb {
     Plan(Plan),
     /// Bring hosts into the state that playbooks describe.
     Apply(Apply),
+    /// Show the tasks of playbooks in the order of a run, and what has to come after what: tasks that read what others
+    /// set, handlers, plays. Reaches no host.
+    Graph(Run),
     /// List the modules, or show the manual of one.
     Modules(Modules),
     /// Encrypt, decrypt and view files, as ansible-vault does.

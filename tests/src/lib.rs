@@ -131,6 +131,14 @@ impl Case {
         self.neutral(&diagnostics.render(Paint::Plain))
     }
 
+    /// What comes after what, as `trueup graph` shows it.
+    pub fn graph(&self) -> String {
+        let mut diagnostics = Diagnostics::new();
+        let program = execute::compile(&self.options(true), &mut diagnostics);
+        let program = program.unwrap_or_else(|| panic!("{}", diagnostics.render(Paint::Plain)));
+        self.neutral(&trueup::report::graph::text(program.steps()))
+    }
+
     fn run(&self, preview: bool) -> Run {
         let mut diagnostics = Diagnostics::new();
         let program = execute::compile(&self.options(preview), &mut diagnostics);
@@ -156,26 +164,46 @@ impl Case {
         }
         Options {
             preview,
-            inventories: vec![self.path("hosts.ini").display().to_string()],
-            playbooks: vec![self.path("site.yml")],
             limit: self.limit.clone(),
             tags: self.tags.clone(),
             skip_tags: self.skip_tags.clone(),
             extra_vars: self.extra_vars.clone(),
-            vault_passwords,
-            forks: 8,
-            host_keys: None,
-            ssh_config: None,
-            user: None,
-            private_key: None,
-            ask: Passwords::default(),
-            become_: false,
-            agents: Agents { carried: Vec::new(), local: Some(agent()) },
+            ..options(self.path("site.yml"), &self.path("hosts.ini"), vault_passwords)
         }
     }
 
     fn neutral(&self, text: &str) -> String {
         neutral(text, self.dir.path())
+    }
+}
+
+/// What is told of a playbook and an inventory on disk; empty if they are fine.
+pub fn compile(playbook: &Path, inventory: &Path, password: &str) -> String {
+    let mut vault_passwords = VaultPasswords::none();
+    vault_passwords.add(None, &Secret::new(password));
+    let mut diagnostics = Diagnostics::new();
+    execute::compile(&options(playbook.to_owned(), inventory, vault_passwords), &mut diagnostics);
+    diagnostics.render(Paint::Plain)
+}
+
+fn options(playbook: PathBuf, inventory: &Path, vault_passwords: VaultPasswords) -> Options {
+    Options {
+        preview: true,
+        inventories: vec![inventory.display().to_string()],
+        playbooks: vec![playbook],
+        limit: None,
+        tags: Vec::new(),
+        skip_tags: Vec::new(),
+        extra_vars: Vec::new(),
+        vault_passwords,
+        forks: 8,
+        host_keys: None,
+        ssh_config: None,
+        user: None,
+        private_key: None,
+        ask: Passwords::default(),
+        become_: false,
+        agents: Agents { carried: Vec::new(), local: Some(agent()) },
     }
 }
 

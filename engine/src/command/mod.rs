@@ -2,6 +2,7 @@
 
 mod agent;
 mod ask;
+mod graph;
 mod keys;
 mod modules;
 mod run;
@@ -35,6 +36,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let done = match cli.verb {
         Verb::Plan(args) => run::plan(args, cli.color),
         Verb::Apply(args) => run::apply(args, cli.color),
+        Verb::Graph(args) => graph::run(args, cli.color.for_errors()),
         Verb::Modules(args) => modules::run(&args, cli.color.for_output()),
         Verb::Vault(verb) => vault::run(&verb),
         Verb::Agent(crate::cli::Agent::Serve) => agent::serve(),

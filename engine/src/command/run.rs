@@ -18,7 +18,7 @@ use crate::report::{self, Format, Reporter};
 /// Exit status: pending changes, where they were asked for.
 const PENDING: u8 = 3;
 /// Exit status: a playbook or inventory is wrong. Ansible's for "parser error".
-const WRONG_INPUT: u8 = 4;
+pub(super) const WRONG_INPUT: u8 = 4;
 /// Exit status: the run ended without a verdict.
 const UNEXPECTED: u8 = 250;
 
@@ -48,7 +48,7 @@ fn format(args: &Run, diffs: Diffs, color: Color) -> Format {
 }
 
 /// What the executor has to know, passwords included: whoever is to be asked is asked here.
-fn options(args: Run) -> Result<Options, CommandError> {
+pub(super) fn options(args: Run) -> Result<Options, CommandError> {
     let reach = args.reach;
     let vault_passwords = keys::passwords(&args.vault)?;
     let ask = Passwords {

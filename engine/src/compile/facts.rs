@@ -41,7 +41,8 @@ const NOT_FACTS: &[&str] = &[
     "config_file",
 ];
 
-fn is_fact(word: &str) -> bool {
+/// Whether a variable of that name is a fact.
+pub(super) fn is_fact(word: &str) -> bool {
     word.strip_prefix("ansible_").is_some_and(|name| {
         !NOT_FACTS.contains(&name)
             && !["ssh_", "become", "host_key", "private_key", "python"].iter().any(|prefix| name.starts_with(prefix))
@@ -71,6 +72,9 @@ pub(super) fn gather(program: &mut Program) {
                 handler: None,
                 writes: BTreeSet::new(),
                 words: BTreeSet::new(),
+                when_words: Vec::new(),
+                notifies: BTreeSet::new(),
+                once: false,
             });
         }
         steps.push(step);

@@ -8,7 +8,7 @@ use indexmap::IndexSet;
 use trueup_modules::builtin;
 use trueup_modules::module::Entry;
 
-use super::{BlockInfo, Handler, PlayPlan, Program, Section, Step};
+use super::{BlockInfo, Graph, Handler, PlayPlan, Program, Section, Step};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::inventory::Inventory;
 use crate::playbook::{self, Batch, Block, Field, Play, Playbook, Spanned, Task};
@@ -49,7 +49,7 @@ pub(super) fn flatten(
             }
         }
     }
-    Program { plays: flattener.plays, steps: flattener.steps }
+    Program { plays: flattener.plays, steps: flattener.steps, graph: Graph::default() }
 }
 
 struct Flattener<'a> {
@@ -230,6 +230,9 @@ impl Flattener<'_> {
             handler,
             writes: BTreeSet::new(),
             words: BTreeSet::new(),
+            when_words: Vec::new(),
+            notifies: BTreeSet::new(),
+            once: false,
         });
     }
 

@@ -2,12 +2,13 @@
 //!
 //! The passes, in order: [`flatten`] makes steps of plays, blocks and handlers; [`check`] holds modules, parameters and
 //! handler names against what exists; [`facts`] adds `setup` where facts are read; [`data`] finds which step reads what
-//! another writes. The list does not grow with the number of hosts, only with the number of `serial` batches.
+//! another writes; [`graph`] draws it. The list does not grow with the number of hosts, only with the number of `serial` batches.
 
 mod check;
-pub mod data;
+mod data;
 mod facts;
 mod flatten;
+pub mod graph;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::template::Templar;
 use crate::yaml::Node;
 
 pub use flatten::Selection;
+pub use graph::Graph;
 
 /// Everything that a run needs to know, apart from what hosts say.
 pub struct Program {
@@ -28,6 +30,8 @@ pub struct Program {
     pub plays: Vec<PlayPlan>,
     /// In the order of a linear run.
     pub steps: Vec<Step>,
+    /// Why one step has to come after another.
+    pub graph: Graph,
 }
 
 /// A play for the hosts of one batch.
@@ -60,8 +64,15 @@ pub struct Step {
     pub handler: Option<Handler>,
     /// Variables that it sets: `register`, `set_fact`.
     pub writes: BTreeSet<String>,
-    /// Words of its own texts, and of the texts of what it calls: whatever variable it may read is among them.
+    /// Words of its own texts, of the file that it renders, and of the definitions of variables among them: whatever
+    /// variable it may read is there.
     pub words: BTreeSet<String>,
+    /// The same for each of its conditions, those of its blocks first.
+    pub when_words: Vec<BTreeSet<String>>,
+    /// Handlers that it notifies; templates as written.
+    pub notifies: BTreeSet<String>,
+    /// One host does it for all (`run_once`).
+    pub once: bool,
 }
 
 /// What a handler is notified by.
@@ -115,6 +126,11 @@ impl Step {
         self.scopes(program).rev().find_map(|common| keyword(common).as_ref()).map(|found| &found.value)
     }
 
+    /// Its conditions, those of its blocks first.
+    pub fn conditions(&self) -> impl Iterator<Item = &Condition> {
+        self.blocks.iter().flat_map(|(block, _)| &block.when).chain(&self.task.when)
+    }
+
     /// The name that is shown when it needs no rendering; the module's otherwise.
     pub fn name(&self) -> String {
         match &self.task.common.name {
@@ -135,8 +151,9 @@ pub fn compile(
 ) -> Program {
     let mut program = flatten::flatten(playbooks, inventory, selection, diagnostics);
     check::check(&program, templar, diagnostics);
-    data::annotate(&mut program, templar);
+    data::annotate(&mut program, inventory);
     facts::gather(&mut program);
-    data::annotate(&mut program, templar);
+    data::annotate(&mut program, inventory);
+    program.graph = Graph::of(&program.steps);
     program
 }

@@ -87,6 +87,13 @@ pub struct Program {
     dir: PathBuf,
 }
 
+impl Program {
+    /// The steps, and the graph of what comes after what.
+    pub fn steps(&self) -> &compile::Program {
+        &self.compiled
+    }
+}
+
 /// Reads and compiles what the options name. `None`, or errors among the diagnostics: nothing may run.
 pub fn compile(options: &Options, diagnostics: &mut Diagnostics) -> Option<Program> {
     let mut playbooks = Vec::new();

@@ -13,10 +13,10 @@ use trueup_modules::wire::{Mode, Outcome, Task as WireTask};
 use super::blocks::Control;
 use super::fleet::{Connections, Opener, Route, Slot};
 use super::judge::{Judged, judge, own};
-use super::lower::{Item, Lower, LowerError, Work, mapping, show};
+use super::lower::{Item, Lower, LowerError, Work, show};
 use super::vars::{Fleet, HostVars, View};
 use super::{Options, Program, controller};
-use crate::compile::data::{close_over, identifiers};
+use crate::compile::graph::Readers;
 use crate::compile::{Section, Step};
 use crate::event::{Event, Recap, Status, TaskInfo, TaskResult};
 use crate::playbook::Field;
@@ -55,8 +55,6 @@ struct Run {
     events: Sender<Event>,
     hosts: Vec<HostRun>,
     fleet: Arc<Fleet>,
-    /// What each step may read, definitions of variables included.
-    words: Vec<BTreeSet<String>>,
     members: Vec<HashSet<String>>,
     shown: (Option<usize>, Option<usize>),
     /// In a preview: what other hosts' looks may wait for.
@@ -145,14 +143,12 @@ impl Run {
             }
         }
         let hosts = names.into_iter().map(|name| HostRun::new(name)).collect();
-        let words = step_words(program);
         let fleet = Arc::new(fleet(&shared));
         Self {
             connections,
             events,
             hosts,
             fleet,
-            words,
             members,
             shown: (None, None),
             pending: None,
@@ -277,10 +273,6 @@ impl Run {
     fn build(&mut self, at: usize, done: usize) {
         let shared = Arc::clone(&self.shared);
         let steps = &shared.program.compiled.steps;
-        let mut written: BTreeSet<&str> =
-            self.hosts[at].planned.iter().flat_map(|planned| &steps[planned.step].writes).map(String::as_str).collect();
-        let mut elsewhere: BTreeSet<&str> = BTreeSet::new();
-        let mut seen_elsewhere = done;
         let mut control = self.hosts[at].control.clone();
         while self.hosts[at].built < steps.len() && self.hosts[at].planned.len() < MAX_BATCH {
             let index = self.hosts[at].built;
@@ -303,20 +295,11 @@ impl Run {
                 self.hosts[at].built += 1;
                 continue;
             }
-            let words = &self.words[index];
-            while seen_elsewhere < index {
-                elsewhere.extend(steps[seen_elsewhere].writes.iter().map(String::as_str));
-                seen_elsewhere += 1;
-            }
-            let reads_others = words.contains("hostvars") && elsewhere.iter().any(|name| words.contains(*name));
-            let waits = (words.iter().any(|word| written.contains(word.as_str())) || reads_others)
-                && !self.skipped_anyway(at, index, &written, &elsewhere);
-            if waits {
+            if self.waits(at, index, done) {
                 return;
             }
             let planned = self.plan_step(at, index);
             let stops = planned.solo.is_some();
-            written.extend(step.writes.iter().map(String::as_str));
             let fails = planned.items.iter().any(|item| matches!(item.work, Work::Error(_)));
             self.hosts[at].planned.push_back(planned);
             self.hosts[at].built += 1;
@@ -326,17 +309,27 @@ impl Run {
         }
     }
 
-    /// Whether a condition that depends on nothing pending holds the step off already.
-    fn skipped_anyway(&self, at: usize, index: usize, written: &BTreeSet<&str>, elsewhere: &BTreeSet<&str>) -> bool {
+    /// Whether a step reads what is not concluded yet: on this host, or, through `hostvars`, on any (`done` is the first
+    /// step that some host has not concluded). Not if one of its conditions holds it off anyway.
+    fn waits(&self, at: usize, index: usize, done: usize) -> bool {
+        let steps = self.steps();
+        let planned = |writer: usize| self.hosts[at].planned.iter().any(|planned| planned.step == writer);
+        let pending = self.shared.program.compiled.graph.reads(index).filter(|(writer, of)| match of {
+            Readers::Itself => planned(*writer),
+            Readers::All => *writer >= done,
+        });
+        let names: BTreeSet<&str> = pending.flat_map(|(writer, _)| &steps[writer].writes).map(String::as_str).collect();
+        !names.is_empty() && !self.held_off(at, index, &names)
+    }
+
+    /// Whether a condition that depends on nothing pending does not hold.
+    fn held_off(&self, at: usize, index: usize, pending: &BTreeSet<&str>) -> bool {
         let step = &self.steps()[index];
         let lower = self.lower(&self.hosts[at]);
         let view = self.view(at, index).shared();
-        let blocks = step.blocks.iter().flat_map(|(block, _)| &block.when);
-        blocks.chain(&step.task.when).any(|condition| {
-            let mut words = BTreeSet::new();
-            identifiers(&condition.text, &mut words);
-            let pending = words.iter().any(|word| written.contains(word.as_str()) || elsewhere.contains(word.as_str()));
-            !pending && matches!(lower.all(std::slice::from_ref(condition), &view), Ok(Truth::No))
+        step.conditions().zip(&step.when_words).any(|(condition, words)| {
+            let known = !words.iter().any(|word| pending.contains(word.as_str()));
+            known && matches!(lower.all(std::slice::from_ref(condition), &view), Ok(Truth::No))
         })
     }
 
@@ -355,7 +348,7 @@ impl Run {
         let same_play = host.play == Some(step.play);
         let notified = |names: &BTreeSet<String>| same_play && names.iter().any(|name| host.notified.contains(name));
         let first = || self.first_alive(step.play) == Some(host.name.as_str());
-        step.handler.as_ref().is_none_or(|handler| notified(&handler.names)) && (!self.once(step) || first())
+        step.handler.as_ref().is_none_or(|handler| notified(&handler.names)) && (!step.once || first())
     }
 
     /// Whether a step that is planned and not concluded may notify this handler. When applying, it is planned as if not:
@@ -373,11 +366,6 @@ impl Run {
                 })
         };
         self.hosts[at].planned.iter().any(notifies)
-    }
-
-    fn once(&self, step: &Step) -> bool {
-        let compiled = &self.shared.program.compiled;
-        matches!(step.inherited(compiled, |common| &common.run_once), Some(Field::Known(true)))
     }
 
     fn first_alive(&self, play: usize) -> Option<&str> {
@@ -419,7 +407,7 @@ impl Run {
         let outcomes: Vec<Option<Outcome>> = items.iter().map(compute).collect();
         let remote =
             items.iter().zip(&outcomes).any(|(item, outcome)| matches!(item.work, Work::Task(_)) && outcome.is_none());
-        let once = self.once(step);
+        let once = step.once;
         let solo = ((acts.is_some() || once || !step.task.retry.until.is_empty()) && remote).then_some(Solo { acts });
         Planned { step: index, items, outcomes, solo, began: Instant::now() }
     }
@@ -571,7 +559,7 @@ impl Run {
     fn spread_failure(&mut self, step: &Step, index: usize) {
         let compiled = &self.shared.program.compiled;
         let fatal = matches!(step.inherited(compiled, |common| &common.any_errors_fatal), Some(Field::Known(true)));
-        if (fatal || self.once(step)) && step.blocks.is_empty() {
+        if (fatal || step.once) && step.blocks.is_empty() {
             self.ended_plays.insert(step.play);
             let play = step.play;
             for host in self.hosts.iter_mut().filter(|host| host.play == Some(play)) {
@@ -600,7 +588,7 @@ impl Run {
     }
 
     fn register(&mut self, at: usize, step: &Step, planned: &Planned, judged: &[Judged]) {
-        let everybody = self.once(step);
+        let everybody = step.once;
         let names: Vec<String> = match everybody {
             true => self.shared.program.compiled.plays[step.play].hosts.clone(),
             false => vec![self.hosts[at].name.clone()],
@@ -1009,37 +997,4 @@ fn fleet(shared: &Shared) -> Fleet {
         magic.insert("inventory_dir".into(), Value::Str(absolute(file.parent().unwrap_or(file))));
     }
     Fleet { hosts, extra: Arc::new(program.extra.clone()), shared: Arc::new(magic) }
-}
-
-/// The words of each step, with those of the definitions of the variables among them, on any host.
-fn step_words(program: &Program) -> Vec<BTreeSet<String>> {
-    let mut definitions: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    let mut define = |map: &crate::yaml::Mapping| {
-        for (name, value) in mapping(map) {
-            collect(&value, definitions.entry(name).or_default());
-        }
-    };
-    let inventory = &program.inventory;
-    for host in inventory.hosts.values().chain(std::iter::once(&inventory.implicit)) {
-        inventory.layers(host).into_iter().for_each(|layer| define(layer.vars));
-    }
-    for plan in &program.compiled.plays {
-        define(&plan.play.common.vars);
-        plan.vars_files.iter().filter_map(|node| node.as_map()).for_each(&mut define);
-    }
-    let close = |step: &Step| {
-        let mut words = step.words.clone();
-        close_over(&mut words, &definitions);
-        words
-    };
-    program.compiled.steps.iter().map(close).collect()
-}
-
-fn collect(value: &Value, words: &mut BTreeSet<String>) {
-    match value {
-        Value::Template(template) => identifiers(&template.text, words),
-        Value::List(items) => items.iter().for_each(|item| collect(item, words)),
-        Value::Map(map) => map.values().for_each(|value| collect(value, words)),
-        _ => {}
-    }
 }

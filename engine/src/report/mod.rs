@@ -10,6 +10,7 @@
 //! Data goes to standard output, all else to standard error. Everything can be read without colour.
 
 pub mod diff;
+pub mod graph;
 pub mod human;
 pub mod json;
 pub mod live;

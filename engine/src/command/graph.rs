@@ -1,0 +1,19 @@
+//! `trueup graph`: what comes after what, and why.
+
+use super::{CommandError, run};
+use crate::cli::Run;
+use crate::diagnostic::{Diagnostics, Paint};
+use crate::execute;
+use crate::report::{graph, print};
+
+/// Compiles, and shows the graph.
+pub(super) fn run(args: Run, paint: Paint) -> Result<u8, CommandError> {
+    let options = run::options(args)?;
+    let mut diagnostics = Diagnostics::new();
+    let program = execute::compile(&options, &mut diagnostics);
+    print::diagnostics(&diagnostics, paint);
+    let Some(program) = program else { return Ok(run::WRONG_INPUT) };
+    print::data(graph::text(program.steps()).as_bytes())
+        .map_err(|source| CommandError::System { doing: "write to standard output", source })?;
+    Ok(0)
+}
