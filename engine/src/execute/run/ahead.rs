@@ -1,0 +1,231 @@
+//! Planning ahead: what of a host's steps can be planned, and asking for it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::task::JoinSet;
+use trueup_modules::module::Place;
+use trueup_modules::wire::{Mode, Outcome, Task as WireTask};
+
+use super::Run;
+use super::apply::Show;
+use super::host::{HostRun, Planned, Solo};
+use crate::compile::graph::Readers;
+use crate::event::Event;
+use crate::execute::blocks::Control;
+use crate::execute::controller;
+use crate::execute::lower::{Item, LowerError, Work, show};
+use crate::playbook::Field;
+use crate::template::Truth;
+
+/// The most tasks that a batch holds; what is beyond comes in the next.
+const MAX_BATCH: usize = 1000;
+
+impl Run {
+    /// Plans, on every host that has nothing planned ahead, all that can be.
+    pub(super) async fn plan_ahead(&mut self) {
+        let done = self.hosts.iter().map(HostRun::front).min().unwrap_or(0);
+        let preview = self.preview();
+        let mut asking = JoinSet::new();
+        for at in 0..self.hosts.len() {
+            if self.hosts[at].planned.iter().any(|planned| planned.stop(preview).is_some()) {
+                continue;
+            }
+            let from = self.hosts[at].planned.len();
+            self.build(at, done);
+            let tasks = self.wire_tasks(at, from);
+            if tasks.is_empty() {
+                continue;
+            }
+            self.batches += 1;
+            let mode = if preview { Mode::Preview } else { Mode::Ask };
+            let work = self.errand(&self.hosts[at].name.clone());
+            asking.spawn(async move { (at, work.batch(mode, tasks, Show::Nothing).await) });
+        }
+        while let Some(answered) = asking.join_next().await {
+            match answered {
+                Ok((at, Ok(outcomes))) => self.take(at, outcomes),
+                Ok((at, Err(lost))) => self.lost(at, &lost).await,
+                Err(panic) => self.send(Event::Warning(format!("internal error: {panic}"))).await,
+            }
+        }
+    }
+
+    /// The tasks of planned steps that have no outcome yet; a task's number is its place among them.
+    pub(super) fn wire_tasks(&self, at: usize, from: usize) -> Vec<WireTask> {
+        let mut tasks = Vec::new();
+        for planned in self.hosts[at].planned.iter().skip(from).filter(|planned| planned.solo.is_none()) {
+            for (item, outcome) in planned.items.iter().zip(&planned.outcomes) {
+                if let (Work::Task(task), None) = (&item.work, outcome) {
+                    tasks.push(WireTask { id: tasks.len() as u64, ..WireTask::clone(task) });
+                }
+            }
+        }
+        tasks
+    }
+
+    /// Fills in outcomes in order, and forgets what is planned beyond the first step without one.
+    pub(super) fn take(&mut self, at: usize, outcomes: Vec<(u64, Outcome)>) {
+        let preview = self.preview();
+        let host = &mut self.hosts[at];
+        let mut outcomes = outcomes.into_iter();
+        'steps: for planned in host.planned.iter_mut().filter(|planned| planned.solo.is_none()) {
+            for (item, outcome) in planned.items.iter().zip(&mut planned.outcomes) {
+                if matches!(item.work, Work::Task(_)) && outcome.is_none() {
+                    match outcomes.next() {
+                        Some((_, answer)) => *outcome = Some(answer),
+                        None => break 'steps,
+                    }
+                }
+            }
+        }
+        if let Some(stop) = host.planned.iter().position(|planned| planned.stop(preview).is_some()) {
+            host.planned.truncate(stop + 1);
+            host.built = host.planned[stop].step + 1;
+        }
+    }
+
+    /// Plans a host's steps ahead, until one needs what is not known yet.
+    pub(super) fn build(&mut self, at: usize, done: usize) {
+        let shared = Arc::clone(&self.shared);
+        let steps = &shared.program.compiled.steps;
+        let mut control = self.hosts[at].control.clone();
+        while self.hosts[at].built < steps.len() && self.hosts[at].planned.len() < MAX_BATCH {
+            let index = self.hosts[at].built;
+            let step = &steps[index];
+            if !self.concerns(at, index) {
+                self.hosts[at].built += 1;
+                continue;
+            }
+            if self.hosts[at].play != Some(step.play) {
+                // Failures and notifications are a play's own: they begin anew when the one before is concluded.
+                if self.hosts[at].planned.is_empty() {
+                    self.enter(at, step.play);
+                }
+                control = Control::default();
+            }
+            if self.preview() && self.may_be_notified(at, index) {
+                return;
+            }
+            if !self.may_run(at, index, &mut control) {
+                self.hosts[at].built += 1;
+                continue;
+            }
+            if self.waits(at, index, done) {
+                return;
+            }
+            let planned = self.plan_step(at, index);
+            let stops = planned.solo.is_some();
+            let fails = planned.items.iter().any(|item| matches!(item.work, Work::Error(_)));
+            self.hosts[at].planned.push_back(planned);
+            self.hosts[at].built += 1;
+            if stops || fails {
+                return;
+            }
+        }
+    }
+
+    /// Whether a step reads what is not concluded yet: on this host, or, through `hostvars`, on any (`done` is the first
+    /// step that some host has not concluded). Not if one of its conditions holds it off anyway.
+    pub(super) fn waits(&self, at: usize, index: usize, done: usize) -> bool {
+        let steps = self.steps();
+        let planned = |writer: usize| self.hosts[at].planned.iter().any(|planned| planned.step == writer);
+        let pending = self.shared.program.compiled.graph.reads(index).filter(|(writer, of)| match of {
+            Readers::Itself => planned(*writer),
+            Readers::All => *writer >= done,
+        });
+        let names: BTreeSet<&str> = pending.flat_map(|(writer, _)| &steps[writer].writes).map(String::as_str).collect();
+        !names.is_empty() && !self.held_off(at, index, &names)
+    }
+
+    /// Whether a condition that depends on nothing pending does not hold.
+    pub(super) fn held_off(&self, at: usize, index: usize, pending: &BTreeSet<&str>) -> bool {
+        let step = &self.steps()[index];
+        let lower = self.lower(&self.hosts[at]);
+        let view = self.view(at, index).shared();
+        step.conditions().zip(&step.when_words).any(|(condition, words)| {
+            let known = !words.iter().any(|word| pending.contains(word.as_str()));
+            known && matches!(lower.all(std::slice::from_ref(condition), &view), Ok(Truth::No))
+        })
+    }
+
+    pub(super) fn concerns(&self, at: usize, index: usize) -> bool {
+        let host = &self.hosts[at];
+        let step = &self.steps()[index];
+        !host.gone && !self.ended_plays.contains(&step.play) && self.members[step.play].contains(&host.name)
+    }
+
+    pub(super) fn may_run(&self, at: usize, index: usize, control: &mut Control) -> bool {
+        let step = &self.steps()[index];
+        if !control.admits(step) {
+            return false;
+        }
+        let host = &self.hosts[at];
+        let same_play = host.play == Some(step.play);
+        let notified = |names: &BTreeSet<String>| same_play && names.iter().any(|name| host.notified.contains(name));
+        let first = || self.first_alive(step.play) == Some(host.name.as_str());
+        step.handler.as_ref().is_none_or(|handler| notified(&handler.names)) && (!step.once || first())
+    }
+
+    /// Whether a step that is planned and not concluded may notify this handler. When applying, it is planned as if not:
+    /// a notification comes with a change, after which all is planned again. A preview plans nothing twice.
+    pub(super) fn may_be_notified(&self, at: usize, index: usize) -> bool {
+        let steps = self.steps();
+        let Some(handler) = &steps[index].handler else { return false };
+        let notifies = |planned: &Planned| {
+            let step = &steps[planned.step];
+            let blocks = step.blocks.iter().flat_map(|(block, _)| &block.notify);
+            step.play == steps[index].play
+                && step.task.notify.iter().chain(blocks).any(|notify| match &notify.value {
+                    Field::Known(name) => handler.names.contains(name),
+                    Field::Template(_) => true,
+                })
+        };
+        self.hosts[at].planned.iter().any(notifies)
+    }
+
+    pub(super) fn first_alive(&self, play: usize) -> Option<&str> {
+        let order = &self.shared.program.compiled.plays[play].hosts;
+        let alive =
+            |name: &&String| self.hosts.iter().any(|host| &host.name == *name && !host.gone && !host.control.failed);
+        order.iter().find(alive).map(String::as_str)
+    }
+
+    pub(super) fn enter(&mut self, at: usize, play: usize) {
+        let host = &mut self.hosts[at];
+        host.control.finish();
+        // A host that has failed is out, in later plays too.
+        host.gone |= host.control.failed;
+        host.control = Control::default();
+        host.notified.clear();
+        host.play = Some(play);
+    }
+
+    pub(super) fn plan_step(&self, at: usize, index: usize) -> Planned {
+        let step = &self.steps()[index];
+        let view = self.view(at, index);
+        let lower = self.lower(&self.hosts[at]);
+        let items = lower.items(step, &view).unwrap_or_else(|error| {
+            let work = match error {
+                LowerError::Unknown(why) => Work::Unknown(why),
+                error => Work::Error(error),
+            };
+            vec![Item { label: None, view: view.clone(), work }]
+        });
+        let acts = match lower.keyword(step, &view.clone().shared(), |_| &step.task.delegate_to) {
+            Ok(host) => host.map(|host| show(&host)),
+            Err(_) => None,
+        };
+        let compute = |item: &Item| match &item.work {
+            Work::Task(task) if step.entry.place == Place::Controller => Some(controller::plan(task)),
+            _ => None,
+        };
+        let outcomes: Vec<Option<Outcome>> = items.iter().map(compute).collect();
+        let remote =
+            items.iter().zip(&outcomes).any(|(item, outcome)| matches!(item.work, Work::Task(_)) && outcome.is_none());
+        let once = step.once;
+        let solo = ((acts.is_some() || once || !step.task.retry.until.is_empty()) && remote).then_some(Solo { acts });
+        Planned { step: index, items, outcomes, solo, began: Instant::now() }
+    }
+}

@@ -1,0 +1,207 @@
+//! The loop: plan everything, find the frontier, conclude up to it, apply at it.
+
+mod ahead;
+mod apply;
+mod host;
+mod settle;
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
+use tokio::sync::mpsc::Sender;
+use trueup_modules::host::Why;
+
+use crate::compile::Step;
+use crate::event::{Event, Recap};
+use crate::execute::fleet::Connections;
+use crate::execute::lower::Lower;
+use crate::execute::vars::{Fleet, HostVars, View};
+use crate::execute::{Options, Program};
+use crate::value::{Map, Value};
+use host::HostRun;
+
+/// Runs a program to its end. Every event is sent on `events`; dropping the receiver ends the run at the next event.
+pub async fn run(program: Program, mut options: Options, events: Sender<Event>) {
+    let connections = match Connections::new(&mut options) {
+        Ok(connections) => connections,
+        Err(error) => {
+            let _ = events.send(Event::Warning(error)).await;
+            let _ = events.send(Event::RunFinished { recap: Vec::new(), cancelled: true, batches: 0 }).await;
+            return;
+        }
+    };
+    let mut run = Run::new(Arc::new(Shared { program, options }), connections, events);
+    run.start().await;
+    while run.round().await {}
+    run.finish().await;
+}
+
+/// What does not change during a run.
+struct Shared {
+    program: Program,
+    options: Options,
+}
+
+struct Run {
+    shared: Arc<Shared>,
+    connections: Connections,
+    events: Sender<Event>,
+    hosts: Vec<HostRun>,
+    fleet: Arc<Fleet>,
+    members: Vec<HashSet<String>>,
+    shown: (Option<usize>, Option<usize>),
+    /// In a preview: what other hosts' looks may wait for.
+    pending: Option<Pending>,
+    batches: u64,
+    ended_plays: BTreeSet<usize>,
+}
+
+/// A task that has something to do, and that was not run.
+struct Pending {
+    step: usize,
+    why: Why,
+    /// Anything may change with it: a package, a service, a command; not only a file.
+    far: bool,
+}
+
+impl Run {
+    fn new(shared: Arc<Shared>, connections: Connections, events: Sender<Event>) -> Self {
+        let program = &shared.program;
+        let compiled = &program.compiled;
+        let members: Vec<HashSet<String>> =
+            compiled.plays.iter().map(|play| play.hosts.iter().cloned().collect()).collect();
+        let mut names: Vec<&String> = Vec::new();
+        for host in compiled.plays.iter().flat_map(|play| &play.hosts) {
+            if !names.contains(&host) {
+                names.push(host);
+            }
+        }
+        let hosts = names.into_iter().map(|name| HostRun::new(name)).collect();
+        let fleet = Arc::new(fleet(&shared));
+        Self {
+            connections,
+            events,
+            hosts,
+            fleet,
+            members,
+            shown: (None, None),
+            pending: None,
+            batches: 0,
+            ended_plays: BTreeSet::new(),
+            shared,
+        }
+    }
+
+    fn preview(&self) -> bool {
+        self.shared.options.preview
+    }
+
+    fn steps(&self) -> &[Step] {
+        &self.shared.program.compiled.steps
+    }
+
+    async fn send(&self, event: Event) {
+        // Without a receiver there is nobody to tell.
+        let _ = self.events.send(event).await;
+    }
+
+    async fn start(&mut self) {
+        let hosts = self.hosts.iter().map(|host| host.name.clone()).collect();
+        let tasks = self.steps().len();
+        self.send(Event::RunStarted { preview: self.preview(), tasks, hosts }).await;
+    }
+
+    async fn finish(&mut self) {
+        let mut recap: Vec<(String, Recap)> = Vec::new();
+        for host in &mut self.hosts {
+            host.control.finish();
+            recap.push((host.name.clone(), host.recap));
+        }
+        recap.sort_by(|a, b| a.0.cmp(&b.0));
+        self.send(Event::RunFinished { recap, cancelled: false, batches: self.batches }).await;
+    }
+
+    /// One round; false when all is done.
+    async fn round(&mut self) -> bool {
+        self.plan_ahead().await;
+        let preview = self.preview();
+        let Some(frontier) = self.hosts.iter().map(|host| host.position(preview)).min() else { return false };
+        let end = self.steps().len();
+        if self.events.is_closed() {
+            return false;
+        }
+        if self.conclude_until(frontier).await {
+            return true;
+        }
+        if frontier >= end {
+            return self.hosts.iter().any(|host| host.built < end || !host.planned.is_empty());
+        }
+        self.apply_at(frontier).await;
+        true
+    }
+
+    fn lower<'a>(&'a self, host: &HostRun) -> Lower<'a> {
+        lower(&self.shared, &self.connections, host.login.clone())
+    }
+
+    fn view(&self, at: usize, index: usize) -> View {
+        let step = &self.steps()[index];
+        let plan = &self.shared.program.compiled.plays[step.play];
+        let host = &self.hosts[at];
+        let list = |names: &[String]| Value::List(names.iter().map(|name| Value::Str(name.clone())).collect());
+        let magic = Map::from_iter([
+            ("ansible_play_hosts".to_owned(), list(&plan.all_hosts)),
+            ("ansible_play_hosts_all".to_owned(), list(&plan.all_hosts)),
+            ("ansible_play_batch".to_owned(), list(&plan.hosts)),
+            ("ansible_play_name".to_owned(), Value::Str(plan.name.clone())),
+        ]);
+        let own = self.fleet.hosts.get(&host.name).cloned().unwrap_or_default();
+        View::new(&own, &self.fleet, &Arc::new(magic), &self.lower(host).task_vars(step))
+    }
+}
+
+fn lower<'a>(shared: &'a Shared, connections: &'a Connections, login: Option<String>) -> Lower<'a> {
+    lower_with(shared, &connections.blobs, login)
+}
+
+fn lower_with<'a>(shared: &'a Shared, blobs: &'a crate::remote::Blobs, login: Option<String>) -> Lower<'a> {
+    Lower {
+        program: &shared.program.compiled,
+        templar: &shared.program.templar,
+        blobs,
+        login,
+        become_password: shared.options.ask.become_.clone(),
+        become_all: shared.options.become_,
+    }
+}
+
+/// All hosts' variables at the beginning.
+fn fleet(shared: &Shared) -> Fleet {
+    let program = &shared.program;
+    let inventory = &program.inventory;
+    let mut hosts: indexmap::IndexMap<String, HostVars> =
+        inventory.hosts.values().map(|host| (host.name.clone(), HostVars::of(inventory, host))).collect();
+    for name in program.compiled.plays.iter().flat_map(|play| &play.hosts) {
+        if let (false, Some(host)) = (hosts.contains_key(name), inventory.host(name)) {
+            hosts.insert(name.clone(), HostVars::of(inventory, host));
+        }
+    }
+    let names =
+        |names: indexmap::IndexSet<&str>| Value::List(names.into_iter().map(|name| Value::Str(name.into())).collect());
+    let groups = inventory.groups.keys().map(|group| (group.clone(), names(inventory.hosts_of(group)))).collect();
+    let absolute =
+        |path: &std::path::Path| std::path::absolute(path).unwrap_or_else(|_| path.into()).display().to_string();
+    let mut magic = Map::from_iter([
+        ("groups".to_owned(), Value::Map(groups)),
+        ("playbook_dir".to_owned(), Value::Str(absolute(&program.dir))),
+        ("ansible_check_mode".to_owned(), Value::Bool(shared.options.preview)),
+        ("ansible_diff_mode".to_owned(), Value::Bool(true)),
+        ("omit".to_owned(), Value::Omit),
+    ]);
+    if let Some(file) = shared.options.inventories.first() {
+        let file = std::path::Path::new(file);
+        magic.insert("inventory_file".into(), Value::Str(absolute(file)));
+        magic.insert("inventory_dir".into(), Value::Str(absolute(file.parent().unwrap_or(file))));
+    }
+    Fleet { hosts, extra: Arc::new(program.extra.clone()), shared: Arc::new(magic) }
+}

@@ -1,0 +1,304 @@
+//! A step's end on a host: judged, registered, reported.
+
+use std::sync::Arc;
+
+use trueup_modules::host::Why;
+
+use super::host::{HostRun, Planned};
+use super::{Pending, Run};
+use crate::compile::{Section, Step};
+use crate::event::{Event, Recap, Status, TaskInfo, TaskResult};
+use crate::execute::judge::{Judged, judge};
+use crate::execute::lower::{LowerError, show};
+use crate::execute::vars::HostVars;
+use crate::playbook::Field;
+use crate::value::{Map, Value};
+
+impl Run {
+    /// Concludes what is known up to and at the frontier, step by step. True if a failure changed the way ahead.
+    pub(super) async fn conclude_until(&mut self, frontier: usize) -> bool {
+        loop {
+            let preview = self.preview();
+            let ready = |host: &HostRun| {
+                let planned = host.planned.front()?;
+                (planned.step <= frontier && planned.stop(preview).is_none()).then_some(planned.step)
+            };
+            let Some(step) = self.hosts.iter().filter_map(ready).min() else { return false };
+            let mut turned = false;
+            for at in 0..self.hosts.len() {
+                if ready(&self.hosts[at]) == Some(step)
+                    && let Some(planned) = self.hosts[at].planned.pop_front()
+                {
+                    turned |= self.conclude(at, planned).await;
+                }
+            }
+            if turned {
+                return true;
+            }
+        }
+    }
+
+    /// A step's end on a host: judged, registered, reported. True if it failed or notified, so that what is planned ahead
+    /// no longer holds.
+    pub(super) async fn conclude(&mut self, at: usize, planned: Planned) -> bool {
+        let shared = Arc::clone(&self.shared);
+        let step = &shared.program.compiled.steps[planned.step];
+        if self.hosts[at].play != Some(step.play) {
+            self.enter(at, step.play);
+        }
+        let mut control = self.hosts[at].control.clone();
+        control.admits(step);
+        self.hosts[at].control = control;
+        let pending =
+            self.pending.as_ref().filter(|pending| pending.step <= planned.step).map(|pending| pending.why.clone());
+        let vars = self.view(at, planned.step).shared();
+        let name = self.lower(&self.hosts[at]).name(step, &vars);
+        let judged: Vec<Judged> = {
+            let lower = self.lower(&self.hosts[at]);
+            let each = planned.items.iter().zip(&planned.outcomes);
+            each.map(|(item, outcome)| {
+                judge(&lower, step, item, outcome.as_ref(), &name, pending.as_ref().filter(|_| shared.options.preview))
+            })
+            .collect()
+        };
+        self.announce(planned.step, &name).await;
+        let notified = self.settle(at, &planned, &name, judged).await;
+        let failed = self.hosts[at].control.failed || notified.1;
+        if failed {
+            // Others, too: one of them may now be the first of those that are left.
+            self.hosts.iter_mut().for_each(|host| host.forget_after(planned.step));
+        } else if notified.0 && !shared.options.preview {
+            self.hosts[at].forget_after(planned.step);
+        }
+        failed
+    }
+
+    /// Registers and reports the items of a step. Yields whether handlers were notified, and whether it failed.
+    pub(super) async fn settle(
+        &mut self,
+        at: usize,
+        planned: &Planned,
+        name: &str,
+        mut judged: Vec<Judged>,
+    ) -> (bool, bool) {
+        let shared = Arc::clone(&self.shared);
+        let step = &shared.program.compiled.steps[planned.step];
+        let vars = self.view(at, planned.step).shared();
+        let (ignore, no_log) = {
+            let lower = self.lower(&self.hosts[at]);
+            let flag = |result: Result<bool, LowerError>, otherwise: bool| result.unwrap_or(otherwise);
+            (
+                flag(lower.flag(step, &vars, |common| &common.ignore_errors), false),
+                // What can't be told is kept secret.
+                flag(lower.flag(step, &vars, |common| &common.no_log), true),
+            )
+        };
+        let mut failed = false;
+        for one in &mut judged {
+            if let Status::Failed { ignored, .. } = &mut one.status {
+                *ignored = ignore;
+                failed |= !ignore;
+            }
+        }
+        let changed = judged.iter().any(Judged::changed);
+        let waits = judged.iter().any(|one| matches!(one.status, Status::Would | Status::Unknown(_)));
+        if self.preview() && waits {
+            let far = !matches!(step.entry.name, "file" | "copy" | "template" | "file_line");
+            if self.pending.as_ref().is_none_or(|pending| far && !pending.far) {
+                self.pending = Some(Pending { step: planned.step, why: Why { after: name.into() }, far });
+            }
+        }
+        self.register(at, step, planned, &judged);
+        count(&mut self.hosts[at].recap, &judged, rescues(step));
+        let info = self.info(planned.step, name);
+        for (item, one) in planned.items.iter().zip(judged) {
+            self.report(at, planned, &info, item.label.clone(), one, no_log).await;
+        }
+        if let Some(handler) = &step.handler {
+            self.hosts[at].notified.retain(|name| !handler.names.contains(name));
+        }
+        let mut notified = false;
+        if changed {
+            notified = self.notify(at, step, &vars);
+        }
+        if failed {
+            self.hosts[at].control.fail(step);
+            self.spread_failure(step, planned.step);
+        }
+        (notified, failed)
+    }
+
+    /// `any_errors_fatal`, and `run_once`, whose failure is everybody's.
+    pub(super) fn spread_failure(&mut self, step: &Step, index: usize) {
+        let compiled = &self.shared.program.compiled;
+        let fatal = matches!(step.inherited(compiled, |common| &common.any_errors_fatal), Some(Field::Known(true)));
+        if (fatal || step.once) && step.blocks.is_empty() {
+            self.ended_plays.insert(step.play);
+            let play = step.play;
+            for host in self.hosts.iter_mut().filter(|host| host.play == Some(play)) {
+                host.control.failed = true;
+                host.forget_after(index);
+            }
+        }
+    }
+
+    pub(super) fn notify(&mut self, at: usize, step: &Step, vars: &Arc<dyn crate::template::Lookup>) -> bool {
+        let blocks = step.blocks.iter().flat_map(|(block, _)| &block.notify);
+        let mut names = Vec::new();
+        for field in step.task.notify.iter().chain(blocks) {
+            match &field.value {
+                Field::Known(name) => names.push(name.clone()),
+                Field::Template(template) => match self.lower(&self.hosts[at]).render(template, vars) {
+                    Ok(Value::List(list)) => names.extend(list.iter().map(show)),
+                    Ok(value) => names.push(show(&value)),
+                    Err(_) => {}
+                },
+            }
+        }
+        let any = !names.is_empty();
+        self.hosts[at].notified.extend(names);
+        any
+    }
+
+    pub(super) fn register(&mut self, at: usize, step: &Step, planned: &Planned, judged: &[Judged]) {
+        let everybody = step.once;
+        let names: Vec<String> = match everybody {
+            true => self.shared.program.compiled.plays[step.play].hosts.clone(),
+            false => vec![self.hosts[at].name.clone()],
+        };
+        let result = if step.task.looping.is_some() && !(judged.len() == 1 && planned.items[0].label.is_none()) {
+            looped(step, planned, judged)
+        } else {
+            judged.first().map_or(Value::Null, |one| one.result.clone())
+        };
+        let fleet = Arc::make_mut(&mut self.fleet);
+        for name in names {
+            let Some(vars) = fleet.hosts.get_mut(&name) else { continue };
+            for one in judged.iter().filter(|one| !one.failed()) {
+                if let Value::Map(map) = &one.result {
+                    keep_facts(vars, step, map);
+                }
+            }
+            if let Some(register) = &step.task.register {
+                vars.set(&register.value, result.clone());
+            }
+        }
+    }
+
+    pub(super) fn info(&self, index: usize, name: &str) -> TaskInfo {
+        let step = &self.steps()[index];
+        TaskInfo {
+            name: name.into(),
+            module: step.entry.name.into(),
+            place: step.task.span.to_string(),
+            handler: step.handler.is_some(),
+            step: index,
+        }
+    }
+
+    pub(super) async fn announce(&mut self, index: usize, name: &str) {
+        let play = self.steps()[index].play;
+        if self.shown.0 != Some(play) {
+            self.shown.0 = Some(play);
+            let name = self.shared.program.compiled.plays[play].name.clone();
+            self.send(Event::PlayStarted { play: name }).await;
+        }
+        if self.shown.1 != Some(index) {
+            self.shown.1 = Some(index);
+            self.send(Event::TaskStarted { task: self.info(index, name) }).await;
+        }
+    }
+
+    pub(super) async fn report(
+        &mut self,
+        at: usize,
+        planned: &Planned,
+        info: &TaskInfo,
+        item: Option<String>,
+        one: Judged,
+        no_log: bool,
+    ) {
+        let status = match one.status {
+            Status::Failed { hint, ignored, .. } if no_log => {
+                Status::Failed { error: "the output is withheld (no_log)".into(), hint, explanation: None, ignored }
+            }
+            status => status,
+        };
+        let result = TaskResult {
+            host: self.hosts[at].name.clone(),
+            delegated_to: planned.solo.as_ref().and_then(|solo| solo.acts.clone()),
+            task: info.clone(),
+            item: item.map(|item| if no_log { "(withheld)".into() } else { item }),
+            status,
+            diffs: if no_log { Vec::new() } else { one.diffs },
+            data: if no_log { serde_json::Map::new() } else { one.data },
+            warnings: if no_log { Vec::new() } else { one.warnings },
+            conditional: one.conditional,
+            seconds: planned.began.elapsed().as_secs_f64(),
+        };
+        self.send(Event::Result(Box::new(result))).await;
+    }
+}
+
+/// Whether a failure in a step leads to a `rescue`, be it of a block further out.
+fn rescues(step: &Step) -> bool {
+    step.blocks.iter().any(|(block, section)| *section == Section::Block && block.has_rescue)
+}
+
+/// Counts a task, as Ansible does: once, however many items it has; a failure that is made good as `rescued` only.
+fn count(recap: &mut Recap, judged: &[Judged], rescued: bool) {
+    let any = |what: fn(&Status) -> bool| judged.iter().any(|one| what(&one.status));
+    if any(|status| matches!(status, Status::Failed { ignored: false, .. })) {
+        *(if rescued { &mut recap.rescued } else { &mut recap.failed }) += 1;
+    } else if any(|status| matches!(status, Status::Failed { .. })) {
+        recap.ok += 1;
+        recap.ignored += 1;
+    } else if judged.iter().any(Judged::changed) {
+        recap.ok += 1;
+        recap.changed += 1;
+    } else if any(|status| matches!(status, Status::Unknown(_))) {
+        recap.unknown += 1;
+    } else if judged.iter().all(|one| matches!(one.status, Status::Skipped { .. })) {
+        recap.skipped += 1;
+    } else {
+        recap.ok += 1;
+    }
+}
+
+/// What a loop registers: `results`, and whether any of them changed or failed.
+fn looped(step: &Step, planned: &Planned, judged: &[Judged]) -> Value {
+    if let Some(unknown) = judged.iter().map(|one| &one.result).find(|result| matches!(result, Value::Unknown(_))) {
+        return unknown.clone();
+    }
+    let control = step.task.looping.as_ref().and_then(|looping| looping.control.loop_var.as_ref());
+    let name = control.map_or("item", |name| &name.value);
+    let results = planned.items.iter().zip(judged).map(|(item, one)| {
+        let mut map = match &one.result {
+            Value::Map(map) => map.clone(),
+            _ => Map::new(),
+        };
+        if let Some(value) = crate::template::Lookup::get(&item.view, name) {
+            map.insert(name.into(), value.clone());
+        }
+        Value::Map(map)
+    });
+    let skipped = judged.iter().all(|one| matches!(one.status, Status::Skipped { .. }));
+    let mut map = Map::from_iter([
+        ("results".to_owned(), Value::List(results.collect())),
+        ("changed".to_owned(), Value::Bool(judged.iter().any(Judged::changed))),
+        ("failed".to_owned(), Value::Bool(judged.iter().any(Judged::failed))),
+    ]);
+    if skipped {
+        map.insert("skipped".into(), Value::Bool(true));
+    }
+    Value::Map(map)
+}
+
+/// Facts that a module returned.
+fn keep_facts(vars: &mut HostVars, step: &Step, result: &Map) {
+    let Some(Value::Map(facts)) = result.get("ansible_facts") else { return };
+    match step.entry.name {
+        "set_fact" => facts.iter().for_each(|(name, value)| vars.set(name, value.clone())),
+        _ => vars.add_facts(facts.clone()),
+    }
+}
