@@ -20,7 +20,7 @@ ok() {
 }
 not()        { ! "$@"; }
 exits()      { local want=$1 rc=0; shift; "$@" || rc=$?; (( rc == want )) || { echo "exit status $rc, not $want"; return 1; }; }
-eventually() { local tries; for (( tries = 0; tries < 150; tries++ )); do "$@" && return; done; return 1; }
+eventually() { local until=$((SECONDS + 150)); while (( SECONDS < until )); do "$@" && return; done; return 1; }
 on()         { "$LAB" ssh "$@"; }
 psql()       { on "$1" "cd / && su postgres -c 'psql -XAt'"; }
 # trueup VERB ARGS: what it says is in $out/now, and kept in $out/said for the search for the secret.
