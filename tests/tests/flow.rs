@@ -401,3 +401,31 @@ fn tags() {
         assert_eq!(ran.join(" "), wanted, "--tags {tags:?} --skip-tags {skip:?}");
     }
 }
+
+#[test]
+fn a_host_that_failed_is_out_of_later_plays() {
+    let case = Case::new(
+        2,
+        r#"
+- name: One
+  hosts: all
+  tasks:
+    - fail: { msg: broken }
+      name: Fail
+      when: inventory_hostname == 'h1'
+- name: Two
+  hosts: all
+  tasks:
+    - debug: { msg: first }
+      name: First
+    - debug: { msg: second }
+      name: Second
+"#,
+    );
+    assert_snapshot!(case.apply().told(), @r"
+    h2 skipped Fail: inventory_hostname == 'h1'
+    h1 failed Fail: broken
+    h2 ok First: first
+    h2 ok Second: second
+    ");
+}

@@ -102,6 +102,9 @@ impl Run {
                 // Failures and notifications are a play's own: they begin anew when the one before is concluded.
                 if self.hosts[at].planned.is_empty() {
                     self.enter(at, step.play);
+                    if self.hosts[at].gone {
+                        continue;
+                    }
                 }
                 control = Control::default();
             }
