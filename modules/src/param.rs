@@ -457,7 +457,7 @@ mod tests {
 
     #[derive(Deserialize, JsonSchema)]
     #[serde(deny_unknown_fields)]
-    #[allow(dead_code, reason = "read by serde only")]
+    #[expect(dead_code, reason = "read by serde only")]
     struct Sample {
         #[schemars(extend("aliases" = ["dest"]))]
         path: String,
