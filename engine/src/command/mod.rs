@@ -23,6 +23,9 @@ use crate::vault::VaultError;
 const ERROR: u8 = 1;
 /// Exit status: a wrong option.
 const WRONG_OPTION: u8 = 5;
+/// The variable that asks for the program's own log, such as `TRUEUP_LOG=trueup=debug`.
+const LOG: &str = "TRUEUP_LOG";
+
 /// Does what the command line says.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
@@ -33,6 +36,10 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(if error.use_stderr() { WRONG_OPTION } else { 0 });
         }
     };
+    if std::env::var_os(LOG).is_some() {
+        let filter = tracing_subscriber::EnvFilter::from_env(LOG);
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    }
     let done = match cli.verb {
         Verb::Plan(args) => run::plan(args, cli.color),
         Verb::Apply(args) => run::apply(args, cli.color),
