@@ -11,6 +11,7 @@ SHELL := /bin/bash
 .NOTPARALLEL:
 
 TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
+AGENT_TARGETS := $(shell sed -n '/^targets/ s/[^"]*"\([^"]*\)"[^"]*/\1 /gp' rust-toolchain.toml)
 LAB := $(CURDIR)/tests/lab/lab.sh
 export TRUEUP := $(TARGET)/debug/trueup
 
@@ -72,6 +73,13 @@ compiler:
 		$(call say,'installing a C compiler$(comma) for the libraries in C that trueup holds')
 		{ apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q -y install gcc libc6-dev musl-tools; } >/dev/null
 	fi
+	# A rustup that may not install by itself (RUSTUP_AUTO_INSTALL=0) leaves the targets of rust-toolchain.toml out.
+	for target in $(AGENT_TARGETS); do
+		if [[ ! -d $$(rustc --print target-libdir --target "$$target") ]] && command -v rustup >/dev/null; then
+			$(call say,"installing the standard library for $$target$(comma) which the agent is built for")
+			rustup --quiet target add "$$target"
+		fi
+	done
 
 comma := ,
 
