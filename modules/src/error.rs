@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::host::{Output, Why};
+use crate::sqlstate::SqlState;
 
 /// Why a look, a plan or an edit did not succeed. Travels from the agent to the controller.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -97,8 +98,8 @@ pub enum Error {
 pub struct SqlError {
     /// The primary message.
     pub message: String,
-    /// Five characters; absent if the server was not reached.
-    pub sqlstate: Option<String>,
+    /// The server's code; absent if the server was not reached.
+    pub sqlstate: Option<SqlState>,
     /// `line:col` in the statement, both from 1.
     pub place: Option<String>,
     /// The server's detail line.
@@ -123,11 +124,22 @@ impl Error {
         Self::Param { name: name.into(), reason: reason.into() }
     }
 
+    /// The server's code, if a server said this.
+    pub fn sqlstate(&self) -> Option<&SqlState> {
+        match self {
+            Self::Sql(error) => error.sqlstate.as_ref(),
+            _ => None,
+        }
+    }
+
     /// What the user can do about it, where we know.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Refused { hint, .. } => hint.clone(),
-            Self::Sql(error) => error.hint.clone(),
+            Self::Sql(error) => {
+                let ours = || error.sqlstate.as_ref().and_then(SqlState::hint).map(Into::into);
+                error.hint.clone().or_else(ours)
+            }
             Self::NotConverged { .. } => {
                 Some("another task or program may be changing it back; run with --diff to see what differs".into())
             }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::edit::{Diff, Edit, Meter, Progress, Text};
+use crate::edit::{Diff, Edit, Meter, Owner, Progress, Text};
 use crate::host::{Command, Error, Kind, Look, Output};
 use crate::plan::Plan;
 use crate::sql::Rows;
@@ -44,10 +44,35 @@ pub fn apply(plan: &Plan, system: &mut dyn System, on: &mut dyn FnMut(Happening)
     for edit in &plan.edits {
         match unchanged(edit, system).and_then(|()| perform(edit, system, &mut applied, on)) {
             Ok(()) => applied.diffs.extend(edit.diffs()),
-            Err(error) => return Err(Box::new(Failure { applied, error })),
+            Err(error) => {
+                if plan.all_or_nothing {
+                    put_back(plan, system, &mut applied);
+                }
+                return Err(Box::new(Failure { applied, error }));
+            }
         }
     }
     Ok(applied)
+}
+
+/// Puts the files of edits that were made back, the last first. What can't be put back remains among what was done.
+fn put_back(plan: &Plan, system: &mut dyn System, applied: &mut Applied) {
+    let mut remaining = std::mem::take(&mut applied.diffs);
+    for edit in plan.edits.iter().rev() {
+        let Edit::Write { path, before, after, .. } = edit else { continue };
+        let diffs = edit.diffs();
+        let made = !diffs.is_empty() && diffs.iter().all(|diff| remaining.contains(diff));
+        let ours = made && system.read(path).is_ok_and(|now| now.as_ref() == Some(&after.bytes));
+        let back = match before {
+            _ if !ours => continue,
+            Some(text) => system.write(path, text, None, &Owner::default()),
+            None => system.remove(path),
+        };
+        if back.is_ok() {
+            remaining.retain(|diff| !diffs.contains(diff));
+        }
+    }
+    applied.diffs = remaining;
 }
 
 /// Looks again at what an edit was planned on.
@@ -133,4 +158,38 @@ fn run(
         withheld(&mut output.stderr);
     }
     Ok(output)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::Fake;
+    use crate::sql::PgConn;
+
+    #[test]
+    fn all_or_nothing() {
+        let write = |path: &str, before: Option<&str>| Edit::Write {
+            path: path.into(),
+            before: before.map(Text::plain),
+            after: Text::plain("new"),
+            mode: None,
+            owner: Owner::default(),
+        };
+        let refused = Edit::Sql {
+            at: PgConn::default(),
+            statement: "reload".into(),
+            args: Vec::new(),
+            autocommit: false,
+            effect: Vec::new(),
+        };
+        let mut plan = Plan::nothing().with(write("/old", Some("old"))).with(write("/made", None)).with(refused);
+        for all_or_nothing in [true, false] {
+            plan.all_or_nothing = all_or_nothing;
+            let mut host = Fake::new().file("/old", "old", 0o640);
+            let before = host.snapshot();
+            let failure = apply(&plan, &mut host, &mut |_| {}).unwrap_err();
+            assert_eq!(host.snapshot() == before, all_or_nothing);
+            assert_eq!(failure.applied.diffs.is_empty(), all_or_nothing);
+        }
+    }
 }

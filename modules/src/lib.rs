@@ -7,6 +7,7 @@
 //! - [`module`]: what a module is, and the registry's entry for one; [`builtin`]: the modules.
 //! - [`host`]: what a module may do: look. [`facts`]: the users, packages and units it can ask for.
 //! - [`plan`] and [`edit`]: what it returns. [`param`]: types for parameters; [`secret`]: text that is never shown.
+//! - [`sql`] and [`sqlstate`]: how a PostgreSQL server is asked, and what it says when it refuses.
 //! - [`system`]: what the interpreter may do: touch. [`interpret`]: the interpreter. [`wait`]: what it can wait for.
 //! - [`preview`]: a host as it would be after edits that were not made.
 //! - [`local`]: this machine; [`fake`]: a host in memory; [`proxy`]: this machine as another user.
@@ -31,6 +32,7 @@ pub mod preview;
 pub mod proxy;
 pub mod secret;
 pub mod sql;
+pub mod sqlstate;
 pub mod system;
 pub mod wait;
 pub mod wire;

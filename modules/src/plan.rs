@@ -16,6 +16,8 @@ pub struct Plan {
     pub data: Data,
     /// What the user should know, though nothing is wrong.
     pub warnings: Vec<String>,
+    /// If an edit fails, put the files that were written before it back as they were.
+    pub all_or_nothing: bool,
 }
 
 impl Plan {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use fancy_regex::Regex;
 
 use crate::host::{Error, Host, Look};
+use crate::sql::{PgConn, SqlArg};
 use crate::system::System;
 
 /// What can be waited for.
@@ -35,6 +36,17 @@ pub enum Condition {
         /// A regular expression; `^` and `$` are the ends of lines.
         pattern: String,
     },
+    /// A query answers true in the first column of its first row.
+    Sql {
+        /// The server.
+        at: PgConn,
+        /// The query.
+        query: String,
+        /// Its parameters.
+        args: Vec<SqlArg>,
+        /// What it asks for, as the end of "waited in vain for …".
+        meaning: String,
+    },
 }
 
 impl Condition {
@@ -49,6 +61,10 @@ impl Condition {
                 let Some(content) = host.read(path)? else { return Ok(false) };
                 regex.is_match(&String::from_utf8_lossy(&content)).map_err(|error| fail(error.to_string()))
             }
+            Self::Sql { at, query, args, .. } => {
+                let rows = host.sql(at, query, args)?.rows;
+                Ok(rows.first().and_then(|row| row.first()) == Some(&true.into()))
+            }
         }
     }
 }
@@ -62,6 +78,7 @@ impl fmt::Display for Condition {
             Self::Path { path, there: true } => write!(f, "{} to exist", path.display()),
             Self::Path { path, there: false } => write!(f, "{} to go away", path.display()),
             Self::Match { path, pattern } => write!(f, "`{pattern}` in {}", path.display()),
+            Self::Sql { meaning, .. } => f.write_str(meaning),
         }
     }
 }

@@ -34,6 +34,7 @@ pub static REGISTRY: &[Entry] = &[
     Entry::of::<file_line::FileLine>(),
     Entry::of::<group::GroupModule>(),
     Entry::of::<package::Packages>(),
+    Entry::of::<postgres::pg_hba::PgHba>(),
     Entry::of::<postgres::pg_role::PgRole>(),
     Entry::of::<service::Service>(),
     Entry::of::<set_fact::SetFact>(),

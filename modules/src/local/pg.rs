@@ -149,7 +149,7 @@ fn refused(statement: &str, error: &postgres::Error) -> Error {
     };
     Error::Sql(Box::new(crate::error::SqlError {
         message: db.message().into(),
-        sqlstate: Some(db.code().code().into()),
+        sqlstate: Some(db.code().code().to_owned().into()),
         place,
         detail: db.detail().map(Into::into),
         hint: db.hint().map(Into::into),

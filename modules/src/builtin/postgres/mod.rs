@@ -7,7 +7,9 @@
 #[macro_use]
 mod conn;
 pub(super) mod basebackup;
+pub(super) mod pg_hba;
 pub(super) mod pg_role;
 mod quote;
+mod reload;
 mod scram;
 pub(super) mod sql_exec;
