@@ -20,7 +20,7 @@ use crate::edit::{Owner, Text};
 use crate::host::{Command, Error, Host, Input, Look, Output, Stat};
 use crate::local::{Cancel, Local};
 use crate::secret::Secret;
-use crate::sql::{PgConn, Rows, SqlArg};
+use crate::sql::{PgConn, Rows, SqlArg, SslMode};
 use crate::system::{Stream, System};
 use crate::wire::{self, Become, Frame, PREAMBLE};
 
@@ -111,8 +111,10 @@ struct PlainConn {
     user: Option<String>,
     password: Option<String>,
     database: String,
-    sslmode: String,
+    sslmode: SslMode,
     root_cert: Option<String>,
+    client_cert: Option<String>,
+    client_key: Option<String>,
 }
 
 impl From<&PgConn> for PlainConn {
@@ -123,8 +125,10 @@ impl From<&PgConn> for PlainConn {
             user: at.user.clone(),
             password: at.password.as_ref().map(|password| password.expose().into()),
             database: at.database.clone(),
-            sslmode: at.sslmode.clone(),
+            sslmode: at.sslmode,
             root_cert: at.root_cert.clone(),
+            client_cert: at.client_cert.clone(),
+            client_key: at.client_key.clone(),
         }
     }
 }
@@ -139,6 +143,8 @@ impl From<PlainConn> for PgConn {
             database: plain.database,
             sslmode: plain.sslmode,
             root_cert: plain.root_cert,
+            client_cert: plain.client_cert,
+            client_key: plain.client_key,
         }
     }
 }

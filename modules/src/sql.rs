@@ -1,5 +1,6 @@
 //! Asking and telling a PostgreSQL server: the types. [`crate::local`] holds the connection itself.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::secret::Secret;
@@ -17,10 +18,48 @@ pub struct PgConn {
     pub password: Option<Secret>,
     /// Database.
     pub database: String,
-    /// libpq's `sslmode`: `disable`, `prefer`, `require`, `verify-ca`, `verify-full`.
-    pub sslmode: String,
-    /// PEM file of the authorities to trust (libpq's `sslrootcert`).
+    /// Whether the connection is encrypted, and the server's certificate checked.
+    pub sslmode: SslMode,
+    /// PEM file of the authorities to trust, or `system` (libpq's `sslrootcert`).
     pub root_cert: Option<String>,
+    /// PEM file of our own certificate, where the server asks for one (libpq's `sslcert`).
+    pub client_cert: Option<String>,
+    /// PEM file of its private key (libpq's `sslkey`).
+    pub client_key: Option<String>,
+}
+
+/// libpq's `sslmode`, with its meaning (<https://www.postgresql.org/docs/current/libpq-ssl.html>). A unix socket is never
+/// encrypted, whatever the mode.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SslMode {
+    /// Never.
+    Disable,
+    /// If the server refuses what is not encrypted.
+    Allow,
+    /// If the server can; its certificate is not checked.
+    #[default]
+    Prefer,
+    /// Always. The server's certificate is checked if there is a file of authorities, else not.
+    Require,
+    /// Always; the certificate must be signed by an authority of the file.
+    VerifyCa,
+    /// Always; and it must be for the host's name.
+    VerifyFull,
+}
+
+/// As libpq spells it.
+impl std::fmt::Display for SslMode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Disable => "disable",
+            Self::Allow => "allow",
+            Self::Prefer => "prefer",
+            Self::Require => "require",
+            Self::VerifyCa => "verify-ca",
+            Self::VerifyFull => "verify-full",
+        })
+    }
 }
 
 impl Default for PgConn {
@@ -31,8 +70,10 @@ impl Default for PgConn {
             user: None,
             password: None,
             database: "postgres".into(),
-            sslmode: "prefer".into(),
+            sslmode: SslMode::default(),
             root_cert: None,
+            client_cert: None,
+            client_key: None,
         }
     }
 }

@@ -1,18 +1,18 @@
 //! PostgreSQL servers, by the native protocol.
 
+mod connect;
+mod tls;
+
 use std::error::Error as _;
-use std::time::Duration;
 
 use postgres::error::SqlState;
 use postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
-use postgres::{Client, Config, GenericClient, NoTls, Row, Statement};
+use postgres::{GenericClient, Row, Statement};
 use serde_json::Value;
 
+use self::connect::connect;
 use crate::host::{Error, Look};
 use crate::sql::{PgConn, Rows, SqlArg};
-
-/// How long a server may take to accept a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Rows of a query, in a read-only transaction that is rolled back.
 pub(super) fn query(at: &PgConn, query: &str, args: &[SqlArg]) -> Look<Rows> {
@@ -46,45 +46,6 @@ pub(super) fn execute(at: &PgConn, statement: &str, args: &[SqlArg], autocommit:
             Ok(rows)
         }
     }
-}
-
-fn connect(at: &PgConn) -> Look<Client> {
-    if !matches!(at.sslmode.as_str(), "disable" | "allow" | "prefer") {
-        return Err(Error::Unsupported(format!(
-            "sslmode {} is not supported by this build; use a unix socket, or sslmode prefer",
-            at.sslmode
-        )));
-    }
-    let mut config = Config::new();
-    config.host(&at.host).port(at.port).dbname(&at.database).connect_timeout(CONNECT_TIMEOUT);
-    config.application_name("trueup");
-    // As libpq does: the operating system's user is the default.
-    let own = || rustix::process::geteuid().as_raw();
-    match &at.user {
-        Some(user) => config.user(user),
-        None => config.user(&own_name(own()).unwrap_or_else(|| own().to_string())),
-    };
-    if let Some(password) = &at.password {
-        config.password(password.expose());
-    }
-    config.connect(NoTls).map_err(|error| match error.as_db_error() {
-        Some(_) => refused("", &error),
-        None => Error::Sql(Box::new(crate::error::SqlError {
-            message: format!("cannot connect to {at}: {}", root(&error)),
-            sqlstate: None,
-            place: None,
-            detail: None,
-            hint: None,
-        })),
-    })
-}
-
-/// The login name of a number, from the file that a static binary can read.
-fn own_name(uid: u32) -> Option<String> {
-    let passwd = std::fs::read_to_string("/etc/passwd").ok()?;
-    let entry = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>());
-    let uid = uid.to_string();
-    entry.filter(|field| field.get(2) == Some(&uid.as_str())).find_map(|field| field.first().map(ToString::to_string))
 }
 
 fn run(client: &mut impl GenericClient, statement: &str, prepared: &Statement, args: &[SqlArg]) -> Look<Rows> {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::secret::Secret;
-use crate::sql::PgConn;
+use crate::sql::{PgConn, SslMode};
 
 /// A module's struct with the parameters of a connection behind its own, and `conn()` that gives the connection. serde's
 /// `flatten` would lose `deny_unknown_fields`, so they are fields of each struct.
@@ -31,12 +31,18 @@ macro_rules! with_connection {
             /// The database. The default is `postgres`.
             #[schemars(extend("aliases" = ["login_db", "database"]))]
             db: Option<String>,
-            /// libpq's `sslmode`. The default is `prefer`.
+            /// Whether the connection is encrypted and the server's certificate checked: libpq's `sslmode`. The default
+            /// is `prefer`. A unix socket is never encrypted.
             #[schemars(extend("aliases" = ["sslmode"]))]
-            ssl_mode: Option<String>,
-            /// A file with the certificates of the authorities to trust.
+            ssl_mode: Option<$crate::sql::SslMode>,
+            /// A PEM file with the certificates of the authorities to trust, or `system` for the machine's own. The default
+            /// is `.postgresql/root.crt` in the home of the user that the task runs as.
             #[schemars(extend("aliases" = ["ssl_rootcert"]))]
             ca_cert: Option<String>,
+            /// A PEM file with the certificate to log in with, where the server asks for one.
+            ssl_cert: Option<String>,
+            /// A PEM file with the private key of `ssl_cert`, readable by its owner alone.
+            ssl_key: Option<String>,
         }
 
         impl $name {
@@ -49,8 +55,10 @@ macro_rules! with_connection {
                     user: self.login_user.as_ref(),
                     password: self.login_password.as_ref(),
                     db: self.db.as_ref(),
-                    sslmode: self.ssl_mode.as_ref(),
+                    sslmode: self.ssl_mode,
                     root_cert: self.ca_cert.as_ref(),
+                    client_cert: self.ssl_cert.as_ref(),
+                    client_key: self.ssl_key.as_ref(),
                 }
                 .conn()
             }
@@ -67,8 +75,10 @@ pub(super) struct Given<'a> {
     pub(super) user: Option<&'a String>,
     pub(super) password: Option<&'a Secret>,
     pub(super) db: Option<&'a String>,
-    pub(super) sslmode: Option<&'a String>,
+    pub(super) sslmode: Option<SslMode>,
     pub(super) root_cert: Option<&'a String>,
+    pub(super) client_cert: Option<&'a String>,
+    pub(super) client_key: Option<&'a String>,
 }
 
 impl Given<'_> {
@@ -83,8 +93,10 @@ impl Given<'_> {
             user: given(self.user),
             password: self.password.cloned(),
             database: given(self.db).unwrap_or(default.database),
-            sslmode: given(self.sslmode).unwrap_or(default.sslmode),
+            sslmode: self.sslmode.unwrap_or(default.sslmode),
             root_cert: given(self.root_cert),
+            client_cert: given(self.client_cert),
+            client_key: given(self.client_key),
         }
     }
 }

@@ -23,6 +23,7 @@ use crate::host::{Command, Error, Host};
 use crate::module::Module;
 use crate::plan::Plan;
 use crate::secret::Secret;
+use crate::sql::SslMode;
 
 /// A data directory that is a copy of a running server, ready to be started as its standby: with `standby.signal`,
 /// `primary_conninfo` and `primary_slot_name`. Runs as the user that shall own the files (`become_user: postgres`).
@@ -68,7 +69,7 @@ pub(in crate::builtin) struct BaseBackup {
     replace: Replace,
     /// libpq's `sslmode`, for the copy and for the standby.
     #[schemars(extend("aliases" = ["sslmode"]))]
-    ssl_mode: Option<String>,
+    ssl_mode: Option<SslMode>,
     /// A file with the certificates of the authorities to trust.
     #[schemars(extend("aliases" = ["sslrootcert"]))]
     ca_cert: Option<String>,
@@ -207,7 +208,7 @@ impl BaseBackup {
             ("port", Some(self.primary_port.to_string())),
             ("user", Some(self.user.clone())),
             ("application_name", self.application_name.clone()),
-            ("sslmode", self.ssl_mode.clone()),
+            ("sslmode", self.ssl_mode.map(|mode| mode.to_string())),
             ("sslrootcert", self.ca_cert.clone()),
         ];
         given.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
