@@ -94,6 +94,16 @@ pub enum ConnectError {
         /// What was wrong there.
         source: Box<ConnectError>,
     },
+    /// The command that should have been the connection was not.
+    #[error("connect to {at} through `{command}`: {reason}")]
+    ProxyCommand {
+        /// Host and port.
+        at: String,
+        /// The command, as it was run.
+        command: String,
+        /// The last that it said, or what the system said.
+        reason: String,
+    },
     /// The server would not run a command.
     #[error("run a command on {at}: {reason}")]
     Exec {

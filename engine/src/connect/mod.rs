@@ -11,6 +11,7 @@ mod error;
 mod known_hosts;
 mod local;
 mod pattern;
+mod proxy_command;
 mod quickack;
 mod resolve;
 mod retry;
@@ -62,11 +63,18 @@ pub struct Target {
     pub host_keys: HostKeys,
     /// The limit of each step: of resolving the name, of connecting to an address, of the key exchange.
     pub connect_timeout: Duration,
+    /// How often to ask a silent host whether it is still there (`ServerAliveInterval`); it is lost after
+    /// `alive_count` questions without an answer.
+    pub alive_interval: Duration,
+    /// See there (`ServerAliveCountMax`).
+    pub alive_count: usize,
     /// How often to try again when the server drops the connection before the key exchange is done, as an sshd does
     /// that has more logins pending than its `MaxStartups`.
     pub retries: u32,
     /// Hosts to go through, the first one reached directly (`ProxyJump`).
     pub jumps: Vec<Target>,
+    /// A command whose standard streams are the connection (`ProxyCommand`); instead of `jumps`.
+    pub proxy_command: Option<String>,
 }
 
 impl Target {
@@ -87,8 +95,11 @@ impl Target {
             known_hosts: Vec::new(),
             host_keys: HostKeys::Strict,
             connect_timeout: Duration::from_secs(10),
+            alive_interval: Duration::from_secs(15),
+            alive_count: 3,
             retries: 6,
             jumps: Vec::new(),
+            proxy_command: None,
         }
     }
 
@@ -140,7 +151,7 @@ pub struct Connection {
 
 enum Link {
     Local,
-    Ssh(ssh::Link),
+    Ssh(Box<ssh::Link>),
 }
 
 /// Opens a connection and logs in.
@@ -150,7 +161,7 @@ pub async fn open(way: &Way) -> Result<Connection, ConnectError> {
         Way::Ssh(target) => {
             let link = ssh::open(target).await?;
             let negotiated = link.negotiated();
-            Ok(Connection { link: Link::Ssh(link), negotiated })
+            Ok(Connection { link: Link::Ssh(Box::new(link)), negotiated })
         }
     }
 }

@@ -79,7 +79,13 @@ impl Target {
     pub fn resolve(wanted: &Wanted, config: &SshConfig, around: &Surroundings) -> Result<Self, SshConfigError> {
         let alias = wanted.host.as_ref().unwrap_or(&wanted.name);
         let mut target = direct(wanted, config, around)?;
-        target.jumps = jumps(alias, wanted, config, around, std::slice::from_ref(alias))?;
+        // Of ProxyCommand and ProxyJump the one that is given first holds.
+        match config.first_of(alias, &["proxycommand", "proxyjump"]) {
+            Some(line) if line.keyword == "proxyjump" => {
+                target.jumps = jumps(alias, wanted, config, around, std::slice::from_ref(alias))?;
+            }
+            _ => {}
+        }
         Ok(target)
     }
 }
@@ -107,11 +113,25 @@ fn direct(wanted: &Wanted, config: &SshConfig, around: &Surroundings) -> Result<
         Some(line) => parse("IdentitiesOnly", line, yes_or_no)?,
         None => false,
     };
+    let proxy_command = match config.first_of(alias, &["proxycommand", "proxyjump"]) {
+        Some(line) if line.keyword == "proxycommand" => {
+            line.arguments.first().filter(|text| *text != "none").map(|text| tokens.expand(text))
+        }
+        _ => None,
+    };
     let base = Target::new(tokens.host.clone(), user);
     let connect_timeout = match (wanted.connect_timeout, config.first(alias, "connecttimeout")) {
         (Some(limit), _) => limit,
         (None, Some(line)) => parse("ConnectTimeout", line, duration)?,
         (None, None) => base.connect_timeout,
+    };
+    let alive_interval = match config.first(alias, "serveraliveinterval") {
+        Some(line) => parse("ServerAliveInterval", line, duration)?,
+        None => base.alive_interval,
+    };
+    let alive_count = match config.first(alias, "serveralivecountmax") {
+        Some(line) => parse("ServerAliveCountMax", line, |text| text.parse().ok())?,
+        None => base.alive_count,
     };
     Ok(Target {
         name: wanted.name.clone(),
@@ -124,7 +144,10 @@ fn direct(wanted: &Wanted, config: &SshConfig, around: &Surroundings) -> Result<
         identities_only,
         known_hosts: known_hosts(config, &tokens),
         host_keys,
+        proxy_command,
         connect_timeout,
+        alive_interval,
+        alive_count,
         retries: wanted.retries.unwrap_or(base.retries),
         ..base
     })
@@ -435,12 +458,48 @@ mod tests {
     #[test]
     fn arguments_win() {
         let around = around(Path::new("/home/me"));
-        let arguments = "-o User=ada -oPort=7 -J gate -i '/my key' -C -o ProxyCommand=none";
-        let config = SshConfig::default().with_arguments(arguments);
+        let arguments = "-o User=ada -oPort=7 -J gate -i '/my key' -C -vvv -o ForwardAgent=yes";
+        let config = SshConfig::default().with_arguments(arguments, &around).unwrap();
         let target = Target::resolve(&Wanted { name: "web1".into(), ..Wanted::default() }, &config, &around).unwrap();
         assert_eq!((target.user.as_str(), target.port, target.jumps[0].host.as_str()), ("ada", 7, "gate"));
         assert_eq!(target.identity_files[0].path, Path::new("/my key"));
-        assert_eq!(config.warnings, ["the ssh argument -C is passed over"]);
+    }
+
+    #[test]
+    fn a_silent_host_is_asked_as_often_as_wanted() {
+        let around = around(Path::new("/home/me"));
+        for (arguments, wanted) in [("", (15, 3)), ("-o ServerAliveInterval=1m -o ServerAliveCountMax=2", (60, 2))] {
+            let config = SshConfig::default().with_arguments(arguments, &around).unwrap();
+            let target =
+                Target::resolve(&Wanted { name: "web1".into(), ..Wanted::default() }, &config, &around).unwrap();
+            assert_eq!((target.alive_interval.as_secs(), target.alive_count), wanted);
+        }
+    }
+
+    #[test]
+    fn an_argument_that_would_lead_elsewhere_is_an_error() {
+        let around = around(Path::new("/home/me"));
+        let error = SshConfig::default().with_arguments("-C -W web1:22", &around).unwrap_err();
+        assert_eq!(error.to_string(), "understand the ssh argument `-W` (understood: -F -i -J -l -o -p)");
+        let error = SshConfig::default().with_arguments("-F /nowhere/config", &around).unwrap_err();
+        assert!(error.to_string().contains("/nowhere/config"), "{error}");
+    }
+
+    #[test]
+    fn the_first_of_proxy_command_and_proxy_jump_holds() {
+        let around = around(Path::new("/home/me"));
+        let table = [
+            ("-o 'ProxyCommand=nc %h %p' -J gate", Some("nc web1 22"), 0),
+            ("-J gate -o 'ProxyCommand=nc %h %p'", None, 1),
+            ("-o 'ProxyCommand=nc -X 5 \"%h\" %p --as %r%%'", Some("nc -X 5 \"web1\" 22 --as me%"), 0),
+            ("-o ProxyCommand=none -J gate", None, 0),
+        ];
+        for (arguments, command, jumps) in table {
+            let config = SshConfig::default().with_arguments(arguments, &around).unwrap();
+            let target =
+                Target::resolve(&Wanted { name: "web1".into(), ..Wanted::default() }, &config, &around).unwrap();
+            assert_eq!((target.proxy_command.as_deref(), target.jumps.len()), (command, jumps), "{arguments}");
+        }
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub(super) struct Line {
     /// All of these have to match: the `Host` line above, and that above the `Include`.
     only: Vec<Scope>,
     /// In lower case.
-    keyword: String,
+    pub(super) keyword: String,
     pub(super) arguments: Vec<String>,
 }
 
@@ -73,6 +73,12 @@ pub enum SshConfigError {
         /// `file:line`, or where else it came from.
         place: String,
     },
+    /// An argument of `ansible_ssh_common_args` that is not understood.
+    #[error("understand the ssh argument `{argument}` (understood: -F -i -J -l -o -p)")]
+    Argument {
+        /// The argument.
+        argument: String,
+    },
     /// Jump hosts that lead back to themselves.
     #[error("find a way to {host}: its ProxyJump leads back to it")]
     Loop {
@@ -80,6 +86,9 @@ pub enum SshConfigError {
         host: String,
     },
 }
+
+/// Flags of ssh that don't change where a connection leads or who is trusted.
+const IDLE_FLAGS: [&str; 12] = ["-C", "-q", "-v", "-4", "-6", "-a", "-A", "-k", "-T", "-t", "-x", "-X"];
 
 impl SshConfig {
     /// Reads `path` (as `ssh -F`; `none` means nothing), or else the user's file and the system's, if they exist.
@@ -102,9 +111,12 @@ impl SshConfig {
         Ok(config)
     }
 
-    /// This configuration after the options of a command line (`-o Option=value`, `-J`, `-i`, `-p`, `-l`), which win.
-    pub fn with_arguments(&self, arguments: &str) -> Self {
+    /// This configuration after the options of a command line (`-o Option=value`, `-J`, `-i`, `-p`, `-l`), which win; with
+    /// `-F file`, that file's instead. What only matters to a terminal session, or costs speed, is passed over (`-C`, `-q`);
+    /// any other argument is an error, since the connection would not be the one that was meant.
+    pub fn with_arguments(&self, arguments: &str, around: &Surroundings) -> Result<Self, SshConfigError> {
         let mut config = Self::default();
+        let mut below = None;
         let mut words = words(arguments).into_iter();
         while let Some(word) = words.next() {
             let (flag, attached) = word.split_at(word.char_indices().nth(2).map_or(word.len(), |(at, _)| at));
@@ -114,12 +126,15 @@ impl SshConfig {
                 "-i" => Some("identityfile"),
                 "-p" => Some("port"),
                 "-l" => Some("user"),
-                _ => {
-                    config.warnings.push(format!("the ssh argument {word} is passed over"));
-                    continue;
-                }
+                "-F" => None,
+                _ if IDLE_FLAGS.contains(&flag) => continue,
+                _ => return Err(SshConfigError::Argument { argument: word }),
             };
             let value = if attached.is_empty() { words.next().unwrap_or_default() } else { attached.to_owned() };
+            if flag == "-F" {
+                below = Some(Self::load(Some(&expand_home(&value, &around.home)), around)?);
+                continue;
+            }
             let place = Place { path: PathBuf::from("ssh arguments"), line: 1 };
             let option = match keyword {
                 Some(keyword) => Some((keyword.to_owned(), vec![value])),
@@ -132,14 +147,20 @@ impl SshConfig {
                 arguments,
             }));
         }
-        config.lines.extend(self.lines.iter().cloned());
-        config.warnings.extend(self.warnings.iter().cloned());
-        config
+        let below = below.as_ref().unwrap_or(self);
+        config.lines.extend(below.lines.iter().cloned());
+        config.warnings.extend(below.warnings.iter().cloned());
+        Ok(config)
     }
 
     /// The first line of an option for a host; `keyword` is in lower case.
     pub(super) fn first(&self, host: &str, keyword: &str) -> Option<&Line> {
         self.lines.iter().find(|line| line.sets(keyword, host))
+    }
+
+    /// The first line of any of several options for a host.
+    pub(super) fn first_of(&self, host: &str, keywords: &[&str]) -> Option<&Line> {
+        self.lines.iter().find(|line| keywords.iter().any(|keyword| line.sets(keyword, host)))
     }
 
     /// All lines of an option for a host.
@@ -175,12 +196,7 @@ impl SshConfig {
                         self.add(&path, &Reading { path: &path, above: Some(reading), ..*reading }, &only)?;
                     }
                 }
-                _ => {
-                    if keyword == "proxycommand" && arguments.first().is_some_and(|word| word != "none") {
-                        self.warnings.push(format!("{place}: ProxyCommand is passed over; ProxyJump is understood"));
-                    }
-                    self.lines.push(Line { place, only: only.clone(), keyword, arguments });
-                }
+                _ => self.lines.push(Line { place, only: only.clone(), keyword, arguments }),
             }
         }
         Ok(())
@@ -247,7 +263,11 @@ fn split(line: &str) -> Option<(String, Vec<String>)> {
     let end = line.find(|c: char| c.is_whitespace() || c == '=').unwrap_or(line.len());
     let (keyword, rest) = line.split_at(end);
     let rest = rest.trim_start();
-    Some((keyword.to_lowercase(), words(rest.strip_prefix('=').unwrap_or(rest))))
+    let (keyword, rest) = (keyword.to_lowercase(), rest.strip_prefix('=').unwrap_or(rest).trim());
+    // A command for the shell, quotes and all.
+    let whole = keyword == "proxycommand";
+    let arguments = if whole { vec![rest.to_owned()] } else { words(rest) };
+    Some((keyword, arguments))
 }
 
 /// Words as OpenSSH splits them: single and double quotes hold words together, `#` before a word begins a comment.

@@ -107,7 +107,8 @@ impl Connections {
         };
         let arguments = [read.text(&["ansible_ssh_common_args"])?, read.text(&["ansible_ssh_extra_args"])?];
         let arguments = arguments.into_iter().flatten().collect::<Vec<_>>().join(" ");
-        let config = self.config.with_arguments(&arguments);
+        let config =
+            self.config.with_arguments(&arguments, &self.around).map_err(|error| format!("failed to {error}"))?;
         let target = Target::resolve(&wanted, &config, &self.around).map_err(|error| error.to_string())?;
         Ok(Route { login: Some(target.user.clone()), way: Way::Ssh(Box::new(target)), remote_tmp })
     }

@@ -116,8 +116,9 @@ pub fn compile(options: &Options, diagnostics: &mut Diagnostics) -> Option<Progr
         skip_tags: options.skip_tags.clone(),
         vault: options.vault_passwords.clone(),
     };
-    if let Err(error) = SshConfig::load(options.ssh_config.as_deref(), &Surroundings::of_process()) {
-        diagnostics.push(Diagnostic::error(error.to_string()));
+    match SshConfig::load(options.ssh_config.as_deref(), &Surroundings::of_process()) {
+        Ok(config) => config.warnings.iter().for_each(|text| diagnostics.push(Diagnostic::warning(text))),
+        Err(error) => diagnostics.push(Diagnostic::error(format!("failed to {error}"))),
     }
     let compiled = compile::compile(&playbooks, &inventory, &templar, &selection, diagnostics);
     (!diagnostics.has_errors()).then(|| Program { compiled, inventory, templar, extra, dir: dir.into() })

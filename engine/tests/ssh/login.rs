@@ -227,6 +227,24 @@ async fn through_jump_hosts() {
 }
 
 #[tokio::test]
+async fn through_a_command() {
+    let server = serve(Nature::new()).await;
+    let through = |command: String| {
+        reach(Target { proxy_command: Some(command), retries: 0, host: "nowhere.invalid".into(), ..target(&server) })
+    };
+    let relay = format!("exec 3<>/dev/tcp/127.0.0.1/{}; cat <&3 & cat >&3", server.port);
+    through(format!("bash -c '{relay}'")).await.unwrap();
+    assert_eq!(server.connections.load(Ordering::SeqCst), 1);
+
+    let table = [("echo no way through >&2", "no way through"), ("true", "it ended before the key exchange was done")];
+    for (command, reason) in table {
+        let error = through(command.into()).await.err().unwrap().to_string();
+        let wanted = format!("connect to nowhere.invalid:{} through `{command}`: {reason}", server.port);
+        assert_eq!(error, wanted);
+    }
+}
+
+#[tokio::test]
 async fn errors_of_the_network_are_told_apart() {
     let free = {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
