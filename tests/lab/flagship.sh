@@ -2,6 +2,9 @@
 #
 # flagship.sh true|false - the flagship playbook on real hosts: with the stand-in for pg_tde, or without it and with bad days.
 # Run: TRUEUP=... lab.sh run 3:base tests/lab/flagship.sh false
+#
+# With TRUEUP_PG_BIN, the directory of a real server's programs, that one is used. TRUEUP_PG_TDE names its extension where that
+# is not pg_tde.
 set -uo pipefail
 cd "$(dirname "$(readlink -f "$0")")/../.." || exit 1
 tde=${1:?true or false}
@@ -12,6 +15,11 @@ trap 'rm -rf "$out"' EXIT
 cp -r inventory "$out/inventory"
 sed -i "s|/var/tmp/lab|$LAB_DIR|; s|10\.77\.0\.|$LAB_NET.|" "$out/inventory/lab.yml"
 vault=$out/inventory/lab.vault-password
+version=15 extension=${TRUEUP_PG_TDE:-pg_tde} server=()
+if [[ -n ${TRUEUP_PG_BIN:-} ]]; then
+    version=$("$TRUEUP_PG_BIN/postgres" --version | sed 's/^[^0-9]*\([0-9]*\).*/\1/')
+    server=(-e "{postgresql_version: $version, tde_packages: [postgresql-$version], tde_extension: $extension}")
+fi
 
 passed=0 failed=0
 ok() {
@@ -26,7 +34,7 @@ psql()       { on "$1" "cd / && su postgres -c 'psql -XAt'"; }
 # trueup VERB ARGS: what it says is in $out/now, and kept in $out/said for the search for the secret.
 trueup() {
     local rc=0
-    "$TRUEUP" "$1" -i "$out/inventory/lab.yml" --vault-password-file "$vault" -e tde="$tde" "${@:2}" \
+    "$TRUEUP" "$1" -i "$out/inventory/lab.yml" --vault-password-file "$vault" -e tde="$tde" "${server[@]}" "${@:2}" \
         playbooks/pg_streaming_replication.yml >"$out/now" 2>&1 || rc=$?
     tee -a "$out/said" <"$out/now"
     return "$rc"
@@ -71,7 +79,7 @@ ok "a second apply: no change, $batches batches"     unchanged
 ok 'a plan then shows nothing, and exits 0'   exits 0 trueup plan --exit-code
 psql h1 <<<'CREATE TABLE t AS SELECT 42 AS v' >/dev/null
 for host in h2 h3; do ok "a row of the primary is on $host" eventually row "$host"; done
-encrypted() { [[ $(psql "$1" <<<"SELECT pg_tde_is_encrypted('enc'), v FROM enc") == 't|42' ]]; }
+encrypted() { [[ $(psql "$1" <<<"SELECT ${extension}_is_encrypted('enc'), v FROM enc") == 't|42' ]]; }
 if [[ $tde == true ]]; then
     psql h1 <<<'CREATE TABLE enc USING tde_heap AS SELECT 42 AS v' >/dev/null
     for host in h2 h3; do ok "an encrypted table is one, and read, on $host" eventually encrypted "$host"; done
@@ -95,11 +103,11 @@ ok '  an apply finds it well, or heals it'    trueup apply
 ok '  and it streams again'                   eventually streaming
 ok '  with nothing left to do'                exits 0 trueup plan --exit-code
 
-data=/var/lib/postgresql/15/main bin=/usr/lib/postgresql/15/bin
+data=/var/lib/postgresql/$version/main bin=/usr/lib/postgresql/$version/bin
 system()   { on "$1" "$bin/pg_controldata $data" | sed -n 's/^Database system identifier: *//p'; }
 contents() { on h3 "cd $data && find . -type f -exec md5sum {} + | sort"; }
 untouched() { diff <(echo "$before") <(contents); }
-on h3 "systemctl stop postgresql@15-main && mv $data $data.ours && su postgres -c '$bin/initdb -D $data'" >/dev/null 2>&1
+on h3 "systemctl stop postgresql@$version-main && mv $data $data.ours && su postgres -c '$bin/initdb -D $data'" >/dev/null 2>&1
 before=$(contents)
 ok 'a foreign cluster is refused by its id'   refused "$(system h1)" "$(system h3)"
 ok '  and left as it was'                     untouched
@@ -107,7 +115,7 @@ on h3 "rm -rf $data && cp -a $data.ours $data && cd $data && touch backup_manife
 before=$(contents)
 ok 'half a copy is refused'                   refused 'it is a base backup that did not come to its end'
 ok '  and left as it was'                     untouched
-on h3 "rm -rf $data && cp -a $data.ours $data && rm $data/standby.signal && systemctl start postgresql@15-main && systemctl stop postgresql@15-main"
+on h3 "rm -rf $data && cp -a $data.ours $data && rm $data/standby.signal && systemctl start postgresql@$version-main && systemctl stop postgresql@$version-main"
 before=$(contents)
 ok 'what ran read-write is refused'           refused 'it is a copy that was opened read-write'
 ok '  and left as it was'                     untouched

@@ -53,13 +53,15 @@
 : "${LAB_REPO_PACKAGES:=postgresql nginx-light cron rsync tree}"
 : "${LAB_JOBS:=4}"                          # hosts that boot at the same time
 : "${LAB_BOOT_TIMEOUT:=90}"                 # seconds until a host that is not ready is an error
+: "${TRUEUP_PG_BIN:=}"                       # programs of a PostgreSQL of this machine: the hosts see them, and can
+                                            # install the package postgresql-MAJOR, whose programs they are
 
 set -euo pipefail
 PATH=${PATH:+$PATH:}/usr/sbin:/usr/bin:/sbin:/bin
 readonly MAX_HOSTS=240
 SELF=$(readlink -f "$0")
 STANDIN=${SELF%/*}/pg_tde_standin           # packaged for the hosts as trueup-pg-tde-standin
-export LAB=$SELF LAB_NAME LAB_DIR LAB_NET
+export LAB=$SELF LAB_NAME LAB_DIR LAB_NET TRUEUP_PG_BIN
 
 say()  { printf '%s\n' "lab: $*" >&2; }
 die()  { say "$*"; exit 1; }
@@ -135,6 +137,13 @@ cmd_reindex() (
     mv Packages.new Packages
     mv Release.new Release
 )
+
+# The directories of the PostgreSQL of TRUEUP_PG_BIN: what a host must see.
+pg_dirs() {
+    [[ -n $TRUEUP_PG_BIN ]] || return 0
+    printf '%s\n' "$(readlink -f "$TRUEUP_PG_BIN")"
+    "$TRUEUP_PG_BIN/pg_config" --libdir --pkglibdir --sharedir | grep -vxE '/(usr/)?lib(/[^/]*-linux-gnu)?' | sort -u
+}
 
 # in_tree LOWERDIR UPPER CMD...: run CMD as root in a tree, what it writes going to UPPER (or,
 # with UPPER empty, to the tree itself).  The mounts are in a namespace of their own and the
@@ -380,13 +389,16 @@ supervise() {
     rm -rf "$disk/work/work/incompat"
     mount -t overlay overlay -o "lowerdir=$lower,upperdir=$disk/upper,workdir=$disk/work,volatile" "$disk/root"
 
+    local binds=() dir
+    while read -r dir; do binds+=(--bind-ro="$dir"); done < <(pg_dirs)
+
     unset NOTIFY_SOCKET
     export SYSTEMD_NSPAWN_API_VFS_WRITABLE=network  # /proc/sys/net is the host's own
     while :; do
         status=0
         systemd-nspawn --quiet --register=no --keep-unit --boot --console=read-only \
             --machine="$name" --directory="$disk/root" --network-namespace-path="/run/netns/$(netns "$name")" \
-            --capability=CAP_NET_ADMIN --bind-ro="$REPO:/srv/apt" \
+            --capability=CAP_NET_ADMIN --bind-ro="$REPO:/srv/apt" "${binds[@]}" \
             --resolv-conf=off --timezone=off --link-journal=no || status=$?
         (( status == 133 )) || exit "$status"   # 133: the host wants a reboot
     done
@@ -444,6 +456,10 @@ cmd_up() {
     lower "$layer" >/dev/null
     cmd_build
     cmd_down
+    if [[ -n $TRUEUP_PG_BIN ]]; then
+        "${SELF%/*}/pg-bin-deb.sh" "$REPO" "$TRUEUP_PG_BIN"
+        cmd_reindex
+    fi
     cgroups_up
     network_up
     mkdir -p "$HOSTS"

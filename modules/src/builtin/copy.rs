@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -21,6 +23,9 @@ pub(super) struct Copy {
     dest: PathBuf,
     /// The text. May be secret: then neither it nor what it replaces is shown.
     content: Option<Content>,
+    /// How `content` is written: what is no text, such as a file of keys, travels as base64.
+    #[serde(default)]
+    encoding: Encoding,
     /// A file of the controller; with `remote_src`, of the host.
     src: Option<PathBuf>,
     /// Whether `src` is on the host already.
@@ -51,9 +56,19 @@ pub(super) struct Copy {
     force: bool,
 }
 
+#[derive(Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Encoding {
+    /// As it is.
+    #[default]
+    Text,
+    /// Base64 (RFC 4648); white space in it does not count.
+    Base64,
+}
+
 /// Where the content comes from.
 enum Source<'a> {
-    Text(&'a Text),
+    Text(Text),
     Blob(&'a str),
     Remote(&'a PathBuf),
 }
@@ -72,7 +87,7 @@ impl Module for Copy {
             return Ok(Plan::nothing().returning("dest", dest));
         }
         let after = match source {
-            Source::Text(text) => text.clone(),
+            Source::Text(text) => text,
             Source::Remote(src) => {
                 let bytes = host.read(src)?;
                 Text::plain(bytes.ok_or_else(|| Error::path("read", src, "No such file or directory"))?)
@@ -91,7 +106,7 @@ impl Module for Copy {
 
     fn intent(&self) -> Vec<Diff> {
         let after = match (&self.content, self.size) {
-            (Some(content), _) => Shown::from(&content.0),
+            (Some(content), _) => self.decoded(content).map_or(Shown::Unknown, |text| Shown::from(&text)),
             (None, Some(bytes)) => Shown::Opaque { bytes },
             (None, None) => Shown::Unknown,
         };
@@ -107,11 +122,23 @@ impl Module for Copy {
 impl Copy {
     fn source(&self) -> Result<Source<'_>, Error> {
         match (&self.content, &self.sha256, &self.src) {
-            (Some(content), None, None) => Ok(Source::Text(&content.0)),
+            (Some(content), None, None) => Ok(Source::Text(self.decoded(content)?)),
             (None, Some(sha256), _) => Ok(Source::Blob(sha256)),
             (None, None, Some(src)) if self.remote_src => Ok(Source::Remote(src)),
             (Some(_), _, _) => Err(Error::param("content", "there is a `src` too; give one of them")),
             (None, None, _) => Err(Error::param("content", "is missing; give `content` or `src`")),
+        }
+    }
+
+    fn decoded(&self, content: &Content) -> Result<Text, Error> {
+        match self.encoding {
+            Encoding::Text => Ok(content.0.clone()),
+            Encoding::Base64 => {
+                let packed: Vec<u8> = content.0.bytes.iter().copied().filter(|c| !c.is_ascii_whitespace()).collect();
+                // What is wrong with it would tell a part of it.
+                let bytes = STANDARD.decode(packed).map_err(|_| Error::param("content", "is not base64"))?;
+                Ok(Text { bytes, secret: content.0.secret })
+            }
         }
     }
 
