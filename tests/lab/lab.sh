@@ -398,7 +398,7 @@ supervise() {
         status=0
         systemd-nspawn --quiet --register=no --keep-unit --boot --console=read-only \
             --machine="$name" --directory="$disk/root" --network-namespace-path="/run/netns/$(netns "$name")" \
-            --capability=CAP_NET_ADMIN --bind-ro="$REPO:/srv/apt" "${binds[@]}" \
+            --capability=CAP_NET_ADMIN --system-call-filter=@memlock --bind-ro="$REPO:/srv/apt" "${binds[@]}" \
             --resolv-conf=off --timezone=off --link-journal=no || status=$?
         (( status == 133 )) || exit "$status"   # 133: the host wants a reboot
     done
@@ -459,6 +459,7 @@ cmd_up() {
     if [[ -n $TRUEUP_PG_BIN ]]; then
         "${SELF%/*}/pg-bin-deb.sh" "$REPO" "$TRUEUP_PG_BIN"
         cmd_reindex
+        in_tree "$BASE" "" apt-get -q update >/dev/null
     fi
     cgroups_up
     network_up
