@@ -45,7 +45,7 @@ SELECT holds('even so, the other file is there', (pg_stat_file(:'empty')).size =
 SELECT fails($$SELECT pg_tde_add_global_key_provider_file('q', '/no/such/ring')$$, '58P01',
              'Failed to open keyring file /no/such/ring: No such file or directory');
 SELECT fails($$SELECT pg_tde_add_global_key_provider_vault_v2('v', 'https://127.0.0.1:9', 'secret', '/no/token', NULL)$$, '58P01',
-             'could not open file "/no/token" for "tokenPath": No such file or directory');
+             'could not open file "/no/token" for "vault_token": No such file or directory');
 SELECT fails($$SELECT pg_tde_add_global_key_provider_file(NULL, '/tmp/x')$$, '22004', 'provider name cannot be null');
 
 -- Creating and setting keys.

@@ -45,7 +45,7 @@ CREATE FUNCTION _tde_key(owner text) RETURNS jsonb LANGUAGE sql STABLE SET searc
 $$;
 
 -- --------------------------------------------------------------------------------------- key files
--- A file provider's file: one line a key, 'MATERIAL NAME'.  Written by COPY, which no ROLLBACK undoes and a standby
+-- A file provider's file: one line a key, its name, a tab and its material.  Written by COPY, which no ROLLBACK undoes and a standby
 -- allows, as with pg_tde.  A file that is absent or unreadable holds no keys.
 CREATE FUNCTION _tde_read(path text) RETURNS text[] LANGUAGE plpgsql AS $$
 BEGIN
@@ -78,8 +78,8 @@ $$;
 
 -- The material of a key in a provider, or NULL.  Names are compared without regard to case.
 CREATE FUNCTION _tde_material(provider jsonb, key_name text) RETURNS text LANGUAGE sql SET search_path FROM CURRENT AS $$
-    SELECT split_part(line, ' ', 1) FROM unnest(_tde_read(_tde_path(provider))) line
-     WHERE lower(substr(line, strpos(line, ' ') + 1)) = lower(key_name)
+    SELECT split_part(line, E'\t', 2) FROM unnest(_tde_read(_tde_path(provider))) line
+     WHERE lower(split_part(line, E'\t', 1)) = lower(key_name)
 $$;
 
 -- --------------------------------------------------------------------------------------- providers
@@ -114,7 +114,7 @@ BEGIN
             PERFORM _tde_open(options ->> 'path');
         WHEN 'vault-v2' THEN
             IF pg_stat_file(token, true) IS NULL THEN
-                RAISE EXCEPTION 'could not open file "%" for "tokenPath": No such file or directory', token USING ERRCODE = '58P01';
+                RAISE EXCEPTION 'could not open file "%" for "vault_token": No such file or directory', token USING ERRCODE = '58P01';
             END IF;
             RAISE EXCEPTION 'HTTP(S) request to keyring provider "%" failed', name USING ERRCODE = 'XX000';
         WHEN 'kmip' THEN
@@ -236,7 +236,7 @@ BEGIN
         RAISE EXCEPTION 'cannot create key "%" because it already exists', key_name USING ERRCODE = '22023';
     END IF;
     PERFORM _tde_open(path);
-    PERFORM _tde_write(path, _tde_read(path) || format('%s %s', md5(gen_random_uuid()::text), key_name));
+    PERFORM _tde_write(path, _tde_read(path) || format(E'%s\t%s', key_name, md5(gen_random_uuid()::text)));
 END $$;
 
 -- Setting the key that is set already is a rotation: it has another creation time afterwards.
