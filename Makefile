@@ -14,6 +14,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 AGENT_TARGETS := $(shell sed -n '/^targets/ s/[^"]*"\([^"]*\)"[^"]*/\1 /gp' rust-toolchain.toml)
 LAB := $(CURDIR)/tests/lab/lab.sh
 export TRUEUP := $(TARGET)/debug/trueup
+export PREVIEW_AGREES := $(TARGET)/debug/preview-agrees
 
 say = echo; printf '=== %s\n' $(1)
 
@@ -52,6 +53,7 @@ deny: compiler ## dependencies: licences, sources, bans
 	cargo deny --all-features check bans licenses sources
 
 lab: build ## tests on real hosts: the lab itself, the stand-in for pg_tde, the flagship playbook
+	cargo build --locked --quiet --package trueup-tests --bin preview-agrees
 	$(call say,'lab: the lab does what it says')
 	"$(LAB)" run 3:pg tests/lab/smoke.sh
 	$(call say,'lab: the stand-in for pg_tde has the facts right')

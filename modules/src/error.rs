@@ -60,6 +60,16 @@ pub enum Error {
         /// What the user can do.
         hint: Option<String>,
     },
+    /// A server on another machine does not let us ask it: what a task there is yet to make may be what it lacks.
+    #[error("{server}: it refuses to answer{reason}")]
+    Unanswered {
+        /// Its name or address.
+        server: String,
+        /// What it said, after a separator.
+        reason: String,
+        /// What the user can do.
+        hint: Option<String>,
+    },
     /// What an edit was planned on has changed before it could be made.
     #[error("{subject} changed between planning and applying")]
     Raced {
@@ -135,7 +145,7 @@ impl Error {
     /// What the user can do about it, where we know.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Refused { hint, .. } => hint.clone(),
+            Self::Refused { hint, .. } | Self::Unanswered { hint, .. } => hint.clone(),
             Self::Sql(error) => {
                 let ours = || error.sqlstate.as_ref().and_then(SqlState::hint).map(Into::into);
                 error.hint.clone().or_else(ours)

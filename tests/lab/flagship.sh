@@ -1,7 +1,7 @@
 #!/bin/bash
 #
 # flagship.sh true|false - the flagship playbook on real hosts: with the stand-in for pg_tde, or without it and with bad days.
-# Run: TRUEUP=... lab.sh run 3:base tests/lab/flagship.sh false
+# Run: TRUEUP=... PREVIEW_AGREES=... lab.sh run 3:base tests/lab/flagship.sh false
 #
 # With TRUEUP_PG_BIN, the directory of a real server's programs, that one is used. TRUEUP_PG_TDE names its extension where that
 # is not pg_tde.
@@ -60,6 +60,10 @@ row()        { [[ $(psql "$1" <<<'SELECT v FROM t') == 42 ]]; }
 batches=3; [[ $tde == false ]] || batches=6
 unchanged()  { trueup apply --json && not grep -q '"status":"Changed"' "$out/now" && said "\"batches\":$batches}"; }
 
+# previewed: a plan's events are kept. agrees CERTAIN: an apply that came next did what they say, and that much was certain.
+previewed() { trueup plan --json "$@" >/dev/null && cp "$out/now" "$out/planned"; }
+agrees()    { "$PREVIEW_AGREES" "$out/planned" "$out/now" | tee "$out/agreement" && (( $(sed -n 's/^certain \([0-9]*\),.*/\1/p' "$out/agreement") >= $1 )); }
+
 # The secret, in a file: it must be in no command line, not even in ours.
 "$TRUEUP" vault view --vault-password-file "$vault" inventory/group_vars/all/vault.yml |
     sed -n 's/^vault_replication_password: //p' >"$out/canary"
@@ -69,18 +73,34 @@ logs_have()       { on "$1" 'cat >/run/canary; grep -rlFf /run/canary /var/log |
 
 ok 'there is a secret to look for'            grep -q ........ "$out/canary"
 disks >"$out/disks"
-ok 'a plan exits 0'                           trueup plan
+ok 'a plan exits 0'                           trueup plan -v
 ok '  3 with --exit-code'                     exits 3 trueup plan --exit-code
+ok '  and as events'                          previewed
 ok '  and changes nothing on any host'        same_disks
 watch_processes & watcher=$!
-ok 'an apply succeeds'                        trueup apply -v --diff
+ok 'an apply succeeds'                        trueup apply --json
 (( failed == 0 )) || finish                  # what follows would only wait for what can't come
+ok '  and does what the plan said'            agrees 40
 ok '  and both standbys stream'               eventually streaming
 kill "$watcher"
 ok "a second apply: no change, $batches batches"     unchanged
 ok 'a plan then shows nothing, and exits 0'   exits 0 trueup plan --exit-code
 psql h1 <<<'CREATE TABLE t AS SELECT 42 AS v' >/dev/null
 for host in h2 h3; do ok "a row of the primary is on $host" eventually row "$host"; done
+
+# Things have drifted, on hosts that are all known: the plan is certain of each change.
+drift() {
+    on h1 "sed -i '/10\.[0-9.]*12\/32/d' /etc/postgresql/15/main/pg_hba.conf; echo '# by hand' >>/etc/postgresql/15/main/conf.d/50-replication.conf" &&
+        psql h1 <<<"ALTER ROLE example_replicator PASSWORD 'other' NOREPLICATION" &&
+        on h2 'chmod 644 /var/lib/postgresql/.pgpass && systemctl stop postgresql@15-main'
+}
+ok 'drift by hand'                            drift
+ok '  is shown by a plan'                     previewed
+ok '    for a reader too'                     trueup plan
+ok '  an apply mends it'                      trueup apply --json
+ok '  and does what the plan said'            agrees 40
+ok '  and both standbys stream'               eventually streaming
+ok '  with nothing left to do'                exits 0 trueup plan --exit-code
 encrypted() { [[ $(psql "$1" <<<"SELECT ${extension}_is_encrypted('enc'), v FROM enc") == 't|42' ]]; }
 if [[ $tde == true ]]; then
     psql h1 <<<'CREATE TABLE enc USING tde_heap AS SELECT 42 AS v' >/dev/null

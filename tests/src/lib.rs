@@ -1,6 +1,8 @@
 //! What the end-to-end tests share: a playbook and an inventory in a directory of their own, run through the real
 //! engine and the real agent on hosts that are all this machine, each with a directory `d` of its own.
 
+pub mod agree;
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -119,9 +121,13 @@ impl Case {
         self.run(true)
     }
 
-    /// Changes it.
+    /// Changes it; and before that holds the preview to its word.
     pub fn apply(&self) -> Run {
-        self.run(false)
+        let plan = self.run(true);
+        let apply = self.run(false);
+        let found = agree::agreement(&plan.events, &apply.events);
+        assert!(found.wrong.is_empty(), "the preview was wrong:\n{}", found.wrong.join("\n"));
+        apply
     }
 
     /// What is told of the input; empty if it is fine.

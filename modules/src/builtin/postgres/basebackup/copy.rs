@@ -6,7 +6,7 @@ use super::directory::Directory;
 use super::source::{Answer, Identity, Source};
 use super::{BaseBackup, Checkpoint, WalMethod, conninfo, returning, run};
 use crate::edit::{Diff, Edit, Meter, Shown};
-use crate::host::{Command, Error, Host, Kind};
+use crate::host::{Command, Error, Host, Kind, Look};
 use crate::plan::Plan;
 
 impl BaseBackup {
@@ -30,14 +30,14 @@ impl BaseBackup {
                 "run the task as the server's user: `become_user: postgres`",
             ));
         }
-        let copy = beside(&self.data_directory, "trueup-copy");
+        let copy = self.beside();
         let mut plan = Plan::nothing();
         plan.edits.extend(self.password_file(host)?);
         plan.edits.extend(left_over(host, &copy)?);
         // Before the copy, and not by it (`--create-slot`): between a copy's start and its slot, the checkpoint with which
         // another standby's copy begins could remove the WAL that this one needs.
         plan.edits.extend(self.make_slot(host, source)?);
-        plan.edits.push(self.backup(source, identity, &copy));
+        plan.edits.push(self.backup(host, source, identity, &copy)?);
         match found {
             Directory::Absent => {}
             // Unlike removing, this cannot take anything with it that came in the meantime.
@@ -56,7 +56,7 @@ impl BaseBackup {
 
     /// `pg_basebackup`. It writes `standby.signal`, `primary_conninfo` (with the password file, as it is given one) and
     /// `primary_slot_name` itself.
-    fn backup(&self, source: &Source, identity: &Identity, to: &Path) -> Edit {
+    fn backup(&self, host: &dyn Host, source: &Source, identity: &Identity, to: &Path) -> Look<Edit> {
         let wal_method = match self.wal_method {
             WalMethod::Stream => "stream",
             WalMethod::Fetch => "fetch",
@@ -72,8 +72,12 @@ impl BaseBackup {
             format!("--checkpoint={checkpoint}"),
         ];
         args.extend(["--no-password", "--write-recovery-conf", "--progress", "--verbose"].map(Into::into));
-        let state = format!("copy of {}, system {}", source.name, identity.system);
-        let effect = vec![Diff::new(self.subject(), "state", Shown::Absent, state)];
+        let size = source.size(host)?.map_or(Shown::Unknown, Shown::Plain);
+        let effect = vec![
+            Diff::new(self.subject(), "state", Shown::Absent, self.state()),
+            Diff::new(self.subject(), "system", Shown::Absent, identity.system.as_str()),
+            Diff::new(self.subject(), "size", Shown::Absent, size),
+        ];
         if let Some(slot) = &self.slot {
             args.push(format!("--slot={slot}"));
         }
@@ -81,7 +85,7 @@ impl BaseBackup {
         if let Some(passfile) = &self.passfile {
             command = command.env("PGPASSFILE", passfile.display().to_string());
         }
-        run(command, effect, Some(Meter::PgBasebackup))
+        Ok(run(command, effect, Some(Meter::PgBasebackup)))
     }
 
     /// Nothing may be renamed below a running server.
@@ -94,6 +98,13 @@ impl BaseBackup {
                 "stop the server first",
             )),
         }
+    }
+}
+
+impl BaseBackup {
+    /// Where the copy is made.
+    pub(super) fn beside(&self) -> PathBuf {
+        beside(&self.data_directory, "trueup-copy")
     }
 }
 

@@ -144,11 +144,18 @@ impl Module for BaseBackup {
     }
 
     fn intent(&self) -> Vec<Diff> {
-        let mut diffs =
-            vec![Diff::new(self.subject(), "state", Shown::Unknown, format!("standby of {}", self.source().name))];
-        diffs.extend(
-            self.slot.iter().map(|slot| Diff::new(self.slot_subject(slot), "state", Shown::Unknown, "present")),
-        );
+        let unknown = |subject: String, aspect, after| Diff::new(subject, aspect, Shown::Unknown, after);
+        let mut diffs = Vec::new();
+        if let (Some(path), Some(_)) = (&self.passfile, &self.password) {
+            diffs.push(unknown(path.display().to_string(), "content", Shown::Redacted));
+        }
+        if let Some(slot) = &self.slot {
+            diffs.push(unknown(self.slot_subject(slot), "state", Shown::Plain("present".into())));
+        }
+        diffs.push(unknown(self.subject(), "state", Shown::Plain(self.state())));
+        diffs.push(unknown(self.subject(), "size", Shown::Unknown));
+        let (copy, place) = (self.beside().display().to_string(), self.data_directory.display().to_string());
+        diffs.push(unknown(copy, "path", Shown::Plain(place)));
         diffs
     }
 
@@ -159,6 +166,11 @@ impl Module for BaseBackup {
 }
 
 impl BaseBackup {
+    /// What the cluster will be.
+    fn state(&self) -> String {
+        format!("standby of {}", self.source().name)
+    }
+
     /// What no schema can say about the parameters.
     fn sound(&self) -> Result<(), Error> {
         let name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';

@@ -71,26 +71,44 @@ impl Source<'_> {
         }
     }
 
+    /// How large all databases are together, as `pg_size_pretty` writes it. The replication protocol has no such question, so
+    /// it takes a line in pg_hba.conf that lets the role into the database `postgres`; `None` without one.
+    pub(super) fn size(&self, host: &dyn Host) -> Look<Option<String>> {
+        let question = "SELECT pg_size_pretty(sum(pg_database_size(oid))) FROM pg_database";
+        let command = self.with_password(self.connecting(&[("dbname", "postgres")], question));
+        match host.query(&command) {
+            Ok(output) if output.success() => Ok(Some(output.stdout.trim().to_owned()).filter(|size| !size.is_empty())),
+            Err(error @ Error::Unknown(_)) => Err(error),
+            _ => Ok(None),
+        }
+    }
+
     /// `psql` that executes a command of the replication protocol.
     pub(super) fn psql(&self, command: &str) -> Command {
+        self.connecting(&[("replication", "true")], command)
+    }
+
+    fn connecting(&self, to: &[(&str, &str)], command: &str) -> Command {
         let mut pairs = self.conninfo.clone();
-        pairs.extend(
-            [("replication", "true"), ("connect_timeout", TIMEOUT)].map(|(key, value)| (key.into(), value.into())),
-        );
+        let more = to.iter().chain(&[("connect_timeout", TIMEOUT)]);
+        pairs.extend(more.map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
         let target = format!("--dbname={}", conninfo::format(&pairs));
         let options = ["--no-psqlrc", "--no-align", "--tuples-only", "--no-password", &target, "--command", command];
         Command::new(self.program("psql"), options)
     }
 
-    /// The answer's columns. The inner error: the source is away.
-    fn ask(&self, host: &dyn Host, question: &str) -> Look<Result<Vec<String>, String>> {
-        let mut command = self.psql(question);
+    fn with_password(&self, mut command: Command) -> Command {
         match (self.password, self.passfile) {
             (Some(password), _) => drop(command.env.insert("PGPASSWORD".into(), Input::Secret(password.clone()))),
             (None, Some(passfile)) => command = command.env("PGPASSFILE", passfile.display().to_string()),
             (None, None) => {}
         }
-        let output = host.query(&command)?;
+        command
+    }
+
+    /// The answer's columns. The inner error: the source is away.
+    fn ask(&self, host: &dyn Host, question: &str) -> Look<Result<Vec<String>, String>> {
+        let output = host.query(&self.with_password(self.psql(question)))?;
         if output.success() {
             return Ok(Ok(output.stdout.trim_end_matches('\n').split('|').map(str::to_owned).collect()));
         }
@@ -98,8 +116,8 @@ impl Source<'_> {
         if is_away(&output) {
             return Ok(Err(format!("cannot ask {}{said}", self.name)));
         }
-        let (subject, reason) = (self.name.clone(), format!("it refuses to answer{said}"));
-        Err(Error::Refused { subject, reason, hint: meaning(&output.stderr).map(Into::into) })
+        let hint = meaning(&output.stderr).map(Into::into);
+        Err(Error::Unanswered { server: self.name.clone(), reason: said, hint })
     }
 }
 
