@@ -79,8 +79,7 @@ ok '  and as events'                          previewed
 ok '  and changes nothing on any host'        same_disks
 watch_processes & watcher=$!
 ok 'an apply succeeds'                        trueup apply --json
-(( failed == 0 )) || finish                  # what follows would only wait for what can't come
-ok '  and does what the plan said'            agrees 40
+ok '  and does what the plan said'            agrees 10
 ok '  and both standbys stream'               eventually streaming
 kill "$watcher"
 ok "a second apply: no change, $batches batches"     unchanged
@@ -90,9 +89,9 @@ for host in h2 h3; do ok "a row of the primary is on $host" eventually row "$hos
 
 # Things have drifted, on hosts that are all known: the plan is certain of each change.
 drift() {
-    on h1 "sed -i '/10\.[0-9.]*12\/32/d' /etc/postgresql/15/main/pg_hba.conf; echo '# by hand' >>/etc/postgresql/15/main/conf.d/50-replication.conf" &&
+    on h1 "sed -i '/10\.[0-9.]*12\/32/d' /etc/postgresql/$version/main/pg_hba.conf; echo '# by hand' >>/etc/postgresql/$version/main/conf.d/50-replication.conf" &&
         psql h1 <<<"ALTER ROLE example_replicator PASSWORD 'other' NOREPLICATION" &&
-        on h2 'chmod 644 /var/lib/postgresql/.pgpass && systemctl stop postgresql@15-main'
+        on h2 "chmod 644 /var/lib/postgresql/.pgpass; systemctl stop postgresql@$version-main"
 }
 ok 'drift by hand'                            drift
 ok '  is shown by a plan'                     previewed

@@ -152,7 +152,7 @@ impl Case {
         let runtime = tokio::runtime::Runtime::new().expect("threads can be started");
         let events = runtime.block_on(async {
             let (sender, mut receiver) = mpsc::channel(BACKLOG);
-            let run = tokio::spawn(execute::run(program, self.options(preview), sender));
+            let run = tokio::spawn(execute::run(program, self.options(preview), sender, std::future::pending()));
             let mut events = Vec::new();
             while let Some(event) = receiver.recv().await {
                 events.push(event);

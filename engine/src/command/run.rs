@@ -112,13 +112,12 @@ fn run(options: Options, format: Format, paint: Paint) -> Result<Ending, Command
     Ok(ending)
 }
 
-/// Runs, and tells what happens. On Ctrl-C the run is dropped; its connections close, and with them the agents end
-/// what they are doing.
+/// Runs, to the end or to a Ctrl-C, and tells what happens.
 async fn watch(program: Program, options: Options, mut teller: Teller<'_>) -> Ending {
     let (sender, mut events) = mpsc::channel(BACKLOG);
     let mut ending = Ending::Lost;
     {
-        let run = execute::run(program, options, sender);
+        let run = execute::run(program, options, sender, interrupted());
         let mut run = std::pin::pin!(run);
         let mut runs = true;
         loop {
@@ -133,17 +132,18 @@ async fn watch(program: Program, options: Options, mut teller: Teller<'_>) -> En
                     None => break,
                 },
                 () = &mut run, if runs => runs = false,
-                Ok(()) = tokio::signal::ctrl_c() => {
-                    ending = Ending::Verdict(Verdict::Cancelled);
-                    let end = Event::RunFinished { recap: Vec::new(), cancelled: true, batches: 0 };
-                    teller.tell(|reporter| reporter.event(&end));
-                    break;
-                }
             }
         }
     }
     teller.tell(|reporter| reporter.end());
     ending
+}
+
+/// Ready at Ctrl-C; never, where the system cannot say.
+async fn interrupted() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
 }
 
 /// Tells as long as somebody listens; a run is not broken off because `| head` has seen enough.

@@ -1,6 +1,6 @@
 //! What a person reads: a fold from events to text. Hosts with the same result share its lines.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 
 use indexmap::{IndexMap, IndexSet};
@@ -59,6 +59,8 @@ pub struct Human {
     /// A play of which nothing was shown yet.
     play: Option<String>,
     held: Vec<TaskResult>,
+    /// What is being applied, by host: for the day when it is interrupted.
+    running: BTreeMap<String, String>,
 }
 
 /// More hosts than this on a line are counted.
@@ -74,12 +76,15 @@ const CYAN: &str = "36";
 impl Human {
     /// At the beginning.
     pub fn new(view: View) -> Self {
-        Self { view, preview: false, order: HashMap::new(), play: None, held: Vec::new() }
+        Self { view, preview: false, order: HashMap::new(), play: None, held: Vec::new(), running: BTreeMap::new() }
     }
 
     /// What the event adds to the report.
     pub fn event(&mut self, event: &Event) -> Page {
         let mut page = Page::default();
+        if let Event::Running { host, task } = event {
+            self.running.insert(host.clone(), task.clone());
+        }
         match event {
             Event::RunStarted { preview, hosts, .. } => {
                 self.preview = *preview;
@@ -93,6 +98,7 @@ impl Human {
                 page.out = self.release();
             }
             Event::Result(result) => {
+                self.running.remove(&result.host);
                 if self.held.first().is_some_and(|held| held.task.step != result.task.step) {
                     page.out = self.release();
                 }
@@ -113,12 +119,21 @@ impl Human {
 
     fn conclusion(&self, recap: &[(String, Recap)], cancelled: bool) -> String {
         let paint = self.view.paint;
-        let word = if cancelled { format!("\n{}\n", paint.wrap(RED, "The run was cancelled.")) } else { String::new() };
+        let word = if cancelled { self.cancelled() } else { String::new() };
         match (recap, self.preview) {
             ([], _) if cancelled => word,
             (hosts, true) => format!("{word}\n{}", summary::plan(hosts, paint)),
             (hosts, false) => format!("{word}\n{}", summary::recap(hosts, paint)),
         }
+    }
+
+    /// Nobody has seen the end of what was under way: it may be done, half done, or not begun.
+    fn cancelled(&self) -> String {
+        let mut text = format!("\n{}\n", self.view.paint.wrap(RED, "The run was cancelled."));
+        for (host, task) in &self.running {
+            let _ = writeln!(text, "  {host}: {} was under way; apply again to see to it", printable(task));
+        }
+        text
     }
 
     /// What was held back when no more events come.

@@ -201,6 +201,8 @@ fn failures() {
         start(false),
         play("First"),
         unreachable,
+        Event::Running { host: "h1".into(), task: "Start".into() },
+        Event::Running { host: "h4".into(), task: "Copy".into() },
         event(result(0, "Start", "h1", failed(false))),
         event(result(0, "Start", "h2", failed(true))),
         Event::Warning("a handler was not run".into()),
@@ -228,6 +230,7 @@ fn failures() {
         hint: look at the unit's log
 
     The run was cancelled.
+      h4: Copy was under way; apply again to see to it
     ");
 }
 

@@ -1,20 +1,21 @@
 //! The program as a whole, on this machine: what it prints, where, and its exit status.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
 /// Runs `trueup` in a directory, with the words of a line as its arguments.
 fn trueup(dir: &Path, line: &str) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_trueup"))
-        .args(line.split_whitespace())
-        .current_dir(dir)
-        .env_remove("NO_COLOR")
-        .env("HOME", dir)
-        .output()
-        .expect("the program can be started")
+    command(dir, line).output().expect("the program can be started")
+}
+
+fn command(dir: &Path, line: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trueup"));
+    command.args(line.split_whitespace()).current_dir(dir).env_remove("NO_COLOR").env("HOME", dir);
+    command
 }
 
 fn out(output: &Output) -> String {
@@ -164,6 +165,20 @@ fn what_is_wrong_is_said_and_is_the_exit_status() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn ctrl_c_says_what_was_done_and_what_was_under_way() {
+    let long = "    - name: Long\n      command: sleep 987654\n";
+    let dir = dir(&[("site.yml", &format!("{SITE}{long}"))]);
+    let mut child = command(dir.path(), "apply --json -i localhost, site.yml").stdout(Stdio::piped()).spawn().unwrap();
+    let mut events = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    events.find(|line| line.contains("Running") && line.contains("Long")).unwrap();
+    let id = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
+    let end = events.last().unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(99));
+    assert!(end.contains(r#""cancelled":true"#) && end.contains(r#""changed":1"#), "{end}");
 }
 
 #[test]

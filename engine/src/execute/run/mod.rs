@@ -20,8 +20,10 @@ use crate::execute::{Options, Program};
 use crate::value::{Map, Value};
 use host::HostRun;
 
-/// Runs a program to its end. Every event is sent on `events`; dropping the receiver ends the run at the next event.
-pub async fn run(program: Program, mut options: Options, events: Sender<Event>) {
+/// Runs a program to its end, or until `stop` is ready: then what is under way is dropped, its connections close, and with
+/// them the agents end what they are doing. Every event is sent on `events`; dropping the receiver ends the run at the
+/// next event.
+pub async fn run(program: Program, mut options: Options, events: Sender<Event>, stop: impl Future<Output = ()>) {
     let connections = match Connections::new(&mut options) {
         Ok(connections) => connections,
         Err(error) => {
@@ -32,8 +34,14 @@ pub async fn run(program: Program, mut options: Options, events: Sender<Event>) 
     };
     let mut run = Run::new(Arc::new(Shared { program, options }), connections, events);
     run.start().await;
-    while run.round().await {}
-    run.finish().await;
+    let mut stop = std::pin::pin!(stop);
+    let cancelled = loop {
+        tokio::select! {
+            more = run.round() => if !more { break false },
+            () = &mut stop => break true,
+        }
+    };
+    run.finish(cancelled).await;
 }
 
 /// What does not change during a run.
@@ -111,14 +119,14 @@ impl Run {
         self.send(Event::RunStarted { preview: self.preview(), tasks, hosts }).await;
     }
 
-    async fn finish(&mut self) {
+    async fn finish(&mut self, cancelled: bool) {
         let mut recap: Vec<(String, Recap)> = Vec::new();
         for host in &mut self.hosts {
             host.control.finish();
             recap.push((host.name.clone(), host.recap));
         }
         recap.sort_by(|a, b| a.0.cmp(&b.0));
-        self.send(Event::RunFinished { recap, cancelled: false, batches: self.batches }).await;
+        self.send(Event::RunFinished { recap, cancelled, batches: self.batches }).await;
     }
 
     /// One round; false when all is done.
