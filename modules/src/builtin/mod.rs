@@ -36,6 +36,7 @@ pub static REGISTRY: &[Entry] = &[
     Entry::of::<package::Packages>(),
     Entry::of::<postgres::pg_hba::PgHba>(),
     Entry::of::<postgres::pg_role::PgRole>(),
+    Entry::of::<postgres::pg_setting::PgSetting>(),
     Entry::of::<service::Service>(),
     Entry::of::<set_fact::SetFact>(),
     Entry::of::<setup::Setup>(),

@@ -9,6 +9,7 @@ mod conn;
 pub(super) mod basebackup;
 pub(super) mod pg_hba;
 pub(super) mod pg_role;
+pub(super) mod pg_setting;
 mod quote;
 mod reload;
 mod scram;

@@ -33,6 +33,7 @@ BEGIN
           FROM pg_file_settings f LEFT JOIN pg_settings s ON lower(s.name) = lower(f.name)
          WHERE f.error IS NOT NULL
            AND NOT (f.error = 'setting could not be applied' AND s.context IS NOT DISTINCT FROM 'postmaster')
+           AND f.error NOT LIKE 'parameter % cannot be changed without restarting the server'
     ) AS found (problem);
     IF problems IS NOT NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'config_file_error', MESSAGE = problems;
@@ -66,6 +67,12 @@ pub(super) fn reach(host: &dyn Host, at: &PgConn) -> Result<Reached, Error> {
     };
     let text = |at: usize| rows.first().and_then(|row| row.get(at)).and_then(Value::as_str).unwrap_or_default();
     Ok(Reached::Up(Server { hba_file: text(0).into(), loaded: text(1).into() }))
+}
+
+/// Asks again, for the reason why nothing came.
+pub(super) fn unreached(host: &dyn Host, at: &PgConn) -> Error {
+    let asked = host.sql(at, "SELECT 1", &[]).err();
+    asked.unwrap_or_else(|| Error::param("path", "is missing, and no server could be asked for it"))
 }
 
 impl Server {

@@ -5,13 +5,12 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::reload::{Reached, Server, reach};
+use super::reload::{Reached, Server, reach, unreached};
 use crate::builtin::common::{self, Attributes, Wanted as File};
 use crate::edit::{Diff, Shown, Text};
 use crate::host::{Error, Host, Stat};
 use crate::module::Module;
 use crate::plan::Plan;
-use crate::sql::PgConn;
 use check::{reachable, sound};
 use file::Line;
 use given::{Fields, Given};
@@ -178,12 +177,6 @@ impl Module for PgHba {
             "the server refuses the new rules; the file was put back as it was, and the old rules are in force".into()
         })
     }
-}
-
-/// Asks again, for the reason.
-fn unreached(host: &dyn Host, at: &PgConn) -> Error {
-    let asked = host.sql(at, "SELECT 1", &[]).err();
-    asked.unwrap_or_else(|| Error::param("path", "is missing, and no server could be asked for its hba_file"))
 }
 
 /// Whether that is the file that the server reads.
