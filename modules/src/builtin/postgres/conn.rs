@@ -29,7 +29,7 @@ macro_rules! with_connection {
             /// The role's password, where the server asks for one.
             login_password: Option<$crate::secret::Secret>,
             /// The database. The default is `postgres`.
-            #[schemars(extend("aliases" = ["login_db", "database"]))]
+            #[schemars(extend("aliases" = ["login_db", "database", "maintenance_db"]))]
             db: Option<String>,
             /// Whether the connection is encrypted and the server's certificate checked: libpq's `sslmode`. The default
             /// is `prefer`. A unix socket is never encrypted.

@@ -7,8 +7,12 @@
 #[macro_use]
 mod conn;
 pub(super) mod basebackup;
+mod change;
+pub(super) mod pg_database;
+pub(super) mod pg_extension;
 pub(super) mod pg_hba;
 pub(super) mod pg_role;
+pub(super) mod pg_schema;
 pub(super) mod pg_setting;
 mod quote;
 mod reload;

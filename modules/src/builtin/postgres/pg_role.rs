@@ -1,11 +1,15 @@
 //! `pg_role`: a role of a PostgreSQL server.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::change::{Changes, State};
+use super::pg_setting::Scalar;
 use super::{quote, scram};
-use crate::edit::{Diff, Edit, Shown};
+use crate::edit::{Diff, Shown};
 use crate::host::{Command, Error, Host};
 use crate::module::Module;
 use crate::param::nearest;
@@ -13,8 +17,10 @@ use crate::plan::Plan;
 use crate::secret::Secret;
 use crate::sql::SqlArg;
 
+mod more;
+
 with_connection! {
-/// A role: its attributes and its password.
+/// A role: its attributes, password, limits, memberships and settings.
 ///
 /// The password never reaches the server: a SCRAM-SHA-256 verifier is computed on the host and sent in its place, so that
 /// neither the statement nor the server's log holds it. Whether the role has that password already is seen by computing
@@ -32,20 +38,32 @@ pub(in crate::builtin) struct PgRole {
     #[serde(default)]
     #[schemars(extend("aliases" = ["role_attr", "role_attr_flags"]))]
     attributes: Vec<String>,
+    /// Roles that it shall be a member of. Other memberships stay, unless `exclusive` is said.
+    #[serde(default)]
+    #[schemars(extend("aliases" = ["groups"]))]
+    member_of: Vec<String>,
+    /// Whether it shall be a member of no other roles than `member_of`.
+    #[serde(default)]
+    exclusive: bool,
+    /// The most connections at a time; -1 for no limit.
+    #[schemars(extend("aliases" = ["conn_limit"]))]
+    connection_limit: Option<i64>,
+    /// When the password ceases to be valid: a date and time as PostgreSQL reads it, or `infinity`.
+    #[schemars(extend("aliases" = ["expires"]))]
+    valid_until: Option<String>,
+    /// Settings that its sessions begin with, by name; `null` removes one.
+    #[serde(default)]
+    #[schemars(extend("aliases" = ["configuration"]))]
+    settings: BTreeMap<String, Option<Scalar>>,
+    /// A comment; the empty text removes it.
+    comment: Option<String>,
+    /// Whether the password of a role that is there stays as it is.
+    #[serde(default)]
+    no_password_changes: bool,
     /// Whether there shall be such a role.
     #[serde(default)]
     state: State,
 }
-}
-
-#[derive(Clone, Copy, Default, Deserialize, JsonSchema, PartialEq)]
-#[serde(rename_all = "lowercase")]
-enum State {
-    /// There is one like this.
-    #[default]
-    Present,
-    /// There is none of that name.
-    Absent,
 }
 
 /// Attributes, and the columns of `pg_roles` that tell them, in the order in which [`PgRole::look`] asks.
@@ -68,6 +86,7 @@ struct Role {
 
 impl Module for PgRole {
     const NAME: &'static str = "pg_role";
+    const ALIASES: &'static [&'static str] = &["postgresql_user"];
 
     fn plan(&self, host: &dyn Host) -> Result<Plan, Error> {
         let wanted = self.wanted()?;
@@ -76,11 +95,12 @@ impl Module for PgRole {
         }
         let name = quote::identifier("name", &self.name)?;
         let role = self.look(host)?;
+        let mut changes = Changes::new(self.conn(), self.subject());
         let (verb, seen) = match (self.state, role) {
             (State::Absent, None) => return Ok(Plan::nothing()),
             (State::Absent, Some(_)) => {
-                let effect = vec![Diff::new(self.subject(), "state", "present", Shown::Absent)];
-                return Ok(Plan::nothing().with(self.edit(format!("DROP ROLE {name}"), effect)));
+                changes.set("state", "present", Shown::Absent, format!("DROP ROLE {name}"));
+                return Ok(changes.plan());
             }
             (State::Present, None) => ("CREATE", None),
             (State::Present, Some(role)) => ("ALTER", Some(role)),
@@ -96,20 +116,23 @@ impl Module for PgRole {
             effect.push(Diff::new(self.subject(), "attribute", clause(attribute, !on), clause(attribute, on)));
         }
         let stored = seen.as_ref().and_then(|role| role.stored.as_ref());
-        if let Some(password) = self.password.as_ref().filter(|wanted| !is_set(stored, wanted)) {
+        let may = seen.is_none() || !self.no_password_changes;
+        if let Some(password) = self.password.as_ref().filter(|wanted| may && !is_set(stored, wanted)) {
             clauses.push(format!("PASSWORD {}", quote::literal(&verifier(host, password)?)));
-            effect.push(Diff::new(
-                self.subject(),
-                "password",
-                stored.map_or(Shown::Absent, |_| Shown::Redacted),
-                Shown::Redacted,
-            ));
+            let before = stored.map_or(Shown::Absent, |_| Shown::Redacted);
+            effect.push(Diff::new(self.subject(), "password", before, Shown::Redacted));
         }
-        if effect.is_empty() {
-            return Ok(Plan::nothing());
+        let more = seen.as_ref().map(|_| self.more(host)).transpose()?;
+        for (clause, diff) in self.limits(more.as_ref()) {
+            clauses.push(clause);
+            effect.push(diff);
         }
-        let with = if clauses.is_empty() { String::new() } else { format!(" WITH {}", clauses.join(" ")) };
-        Ok(Plan::nothing().with(self.edit(format!("{verb} ROLE {name}{with}"), effect)))
+        if !effect.is_empty() {
+            let with = if clauses.is_empty() { String::new() } else { format!(" WITH {}", clauses.join(" ")) };
+            changes.make(format!("{verb} ROLE {name}{with}"), effect);
+        }
+        self.add_more(&name, &more.unwrap_or_default(), &mut changes)?;
+        Ok(changes.plan())
     }
 
     fn intent(&self) -> Vec<Diff> {
@@ -126,6 +149,9 @@ impl Module for PgRole {
         diffs.extend(
             self.password.iter().map(|_| Diff::new(self.subject(), "password", Shown::Unknown, Shown::Redacted)),
         );
+        diffs.extend(self.limits(None).into_iter().map(|(_, diff)| Diff { before: Shown::Unknown, ..diff }));
+        let member = |role: &String| Diff::new(self.subject(), "member of", Shown::Unknown, role.clone());
+        diffs.extend(self.member_of.iter().map(member));
         diffs
     }
 }
@@ -133,10 +159,6 @@ impl Module for PgRole {
 impl PgRole {
     fn subject(&self) -> String {
         format!("role {}", self.name)
-    }
-
-    fn edit(&self, statement: String, effect: Vec<Diff>) -> Edit {
-        Edit::Sql { at: self.conn(), statement, args: Vec::new(), autocommit: false, effect }
     }
 
     /// The attributes asked for, and whether the role shall have them.

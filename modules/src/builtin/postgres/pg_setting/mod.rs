@@ -94,9 +94,15 @@ enum Combine {
 
 /// A value, as PostgreSQL would have it written.
 #[derive(Clone, Debug)]
-struct Scalar {
+pub(super) struct Scalar {
     text: String,
     secret: bool,
+}
+
+impl Scalar {
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
 }
 
 impl<'de> Deserialize<'de> for Scalar {
@@ -192,6 +198,25 @@ impl Module for PgSetting {
         let put_back = self.path.is_some() && error.sqlstate() == Some(&SqlState::ConfigFile);
         put_back.then(|| "the server refuses its configuration; the file was put back as it was".into())
     }
+}
+
+/// `"name" = 'value'` for `SET`; the names of a list each in quotes of their own, or they would be one name.
+pub(super) fn assignment(name: &str, wanted: &str) -> Result<String, Error> {
+    let value = match value::is_list(&name.to_lowercase()) {
+        true => value::items(wanted).iter().map(|item| quote::literal(item)).collect::<Vec<_>>().join(", "),
+        false => quote::literal(wanted),
+    };
+    Ok(format!("{} = {value}", quoted(name)?))
+}
+
+fn quoted(name: &str) -> Result<String, Error> {
+    let parts = name.split('.').map(|part| quote::identifier("name", part));
+    Ok(parts.collect::<Result<Vec<_>, _>>()?.join("."))
+}
+
+/// Whether two values mean the same, as far as that can be said without a server.
+pub(super) fn same_value(name: &str, a: &str, b: &str) -> bool {
+    Seen::unasked(&name.to_lowercase()).kind.same(a, b)
 }
 
 /// A file's true path, what is there, and its text.
@@ -292,16 +317,12 @@ impl PgSetting {
                 "give a `path`, and `mode: \"0600\"` if the file is a new one",
             ));
         }
-        let parts = step.name.split('.').map(|part| quote::identifier("name", part));
-        let name = parts.collect::<Result<Vec<_>, _>>()?.join(".");
         let statement = match &step.wanted {
             // The empty list would be written as a list of one empty name.
-            Some(wanted) if step.seen.kind.list && !value::items(wanted).is_empty() => {
-                let items: Vec<String> = value::items(wanted).iter().map(|item| quote::literal(item)).collect();
-                format!("ALTER SYSTEM SET {name} = {}", items.join(", "))
+            Some(wanted) if !step.seen.kind.list || !value::items(wanted).is_empty() => {
+                format!("ALTER SYSTEM SET {}", assignment(&step.name, wanted)?)
             }
-            Some(wanted) if !step.seen.kind.list => format!("ALTER SYSTEM SET {name} = {}", quote::literal(wanted)),
-            Some(_) | None => format!("ALTER SYSTEM RESET {name}"),
+            Some(_) | None => format!("ALTER SYSTEM RESET {}", quoted(&step.name)?),
         };
         Ok(Edit::Sql { at: self.conn(), statement, args: Vec::new(), autocommit: true, effect: vec![step.diff()] })
     }
