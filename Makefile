@@ -60,6 +60,8 @@ lab: build ## tests on real hosts: the lab itself, the stand-in for pg_tde, the 
 	"$(LAB)" run 2:pg tests/lab/pg_tde_standin/facts.sh
 	$(call say,'lab: encrypted connections to PostgreSQL')
 	"$(LAB)" run 1:pg tests/lab/tls.sh
+	$(call say,'lab: the modules for PostgreSQL')
+	"$(LAB)" run 1:base tests/lab/postgres.sh
 	$(call say,'lab: the flagship playbook$(comma) and its bad days')
 	"$(LAB)" run 3:base tests/lab/flagship.sh false
 	$(call say,'lab: the flagship playbook with pg_tde (its stand-in)')

@@ -1,10 +1,10 @@
 //! Connection strings, and the file of settings that holds the standby's.
 
 /// Words of a connection string, as libpq reads it (`host=db1 user='a b'`).
-pub(super) type Pairs = Vec<(String, String)>;
+pub(in crate::builtin::postgres) type Pairs = Vec<(String, String)>;
 
 /// A connection string.
-pub(super) fn format(pairs: &[(String, String)]) -> String {
+pub(in crate::builtin::postgres) fn format(pairs: &[(String, String)]) -> String {
     let word = |(key, value): &(String, String)| {
         let safe = !value.is_empty() && !value.contains(|c: char| c.is_whitespace() || c == '\'' || c == '\\');
         match safe {
@@ -16,7 +16,7 @@ pub(super) fn format(pairs: &[(String, String)]) -> String {
 }
 
 /// The words of a connection string; `None` if it is none.
-pub(super) fn parse(text: &str) -> Option<Pairs> {
+pub(in crate::builtin::postgres) fn parse(text: &str) -> Option<Pairs> {
     let mut pairs = Vec::new();
     let mut rest = text.trim_start();
     while !rest.is_empty() {

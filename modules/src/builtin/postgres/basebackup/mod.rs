@@ -4,7 +4,7 @@
 //! - [`copy`]: making a new one; [`keep`]: bringing one up to date.
 //! - [`conninfo`] and [`passfile`]: the two texts that tell the standby where to go.
 
-mod conninfo;
+pub(super) mod conninfo;
 mod copy;
 mod directory;
 mod keep;

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::PgRole;
 use crate::builtin::postgres::change::{Changes, text};
-use crate::builtin::postgres::pg_setting::{assignment, same_value};
+use crate::builtin::postgres::pg_setting::{assignment, quoted, same_value};
 use crate::builtin::postgres::quote::{identifier, literal};
 use crate::edit::{Diff, Shown};
 use crate::host::{Error, Host};
@@ -101,7 +101,7 @@ impl PgRole {
                     changes.set(&aspect, now.cloned(), wanted, statement);
                 }
                 None if now.is_some() => {
-                    let statement = format!("ALTER ROLE {name} RESET {}", identifier("settings", setting)?);
+                    let statement = format!("ALTER ROLE {name} RESET {}", quoted(setting)?);
                     changes.set(&aspect, now.cloned(), Shown::Absent, statement);
                 }
                 _ => {}

@@ -209,7 +209,7 @@ pub(super) fn assignment(name: &str, wanted: &str) -> Result<String, Error> {
     Ok(format!("{} = {value}", quoted(name)?))
 }
 
-fn quoted(name: &str) -> Result<String, Error> {
+pub(super) fn quoted(name: &str) -> Result<String, Error> {
     let parts = name.split('.').map(|part| quote::identifier("name", part));
     Ok(parts.collect::<Result<Vec<_>, _>>()?.join("."))
 }

@@ -1,0 +1,127 @@
+#!/bin/bash
+#
+# postgres.sh - the modules for PostgreSQL on a real server, from a host that has none.
+# Run: TRUEUP=... lab.sh run 1:base tests/lab/postgres.sh
+set -uo pipefail
+cd "$(dirname "$(readlink -f "$0")")/../.." || exit 1
+out=$(mktemp -d)
+trap 'rm -rf "$out"' EXIT
+
+# The inventory as a user has it, for the lab that this runs in.
+cp -r inventory "$out/inventory"
+sed -i "s|/var/tmp/lab|$LAB_DIR|; s|10\.77\.0\.|$LAB_NET.|" "$out/inventory/lab.yml"
+vault=$out/inventory/lab.vault-password
+cp tests/lab/postgres.yml "$out/playbook.yml"
+
+passed=0 failed=0
+ok() {
+    if "${@:2}" >"$out/check" 2>&1; then passed=$((passed + 1)); echo "ok    $1"
+    else failed=$((failed + 1)); echo "FAIL  $1"; sed 's/^/      /' "$out/check" | tail -n 40; fi
+}
+not()    { ! "$@"; }
+exits()  { local want=$1 rc=0; shift; "$@" || rc=$?; (( rc == want )) || { echo "exit status $rc, not $want"; return 1; }; }
+on()     { "$LAB" ssh "$@"; }
+psql()   { on h1 "cd / && su postgres -c 'psql -XAt ${1:-postgres}'"; }
+asks()   { [[ $(psql "${2:-postgres}" <<<"$1") == "${3-t}" ]] || { psql "${2:-postgres}" <<<"$1"; return 1; }; }
+# trueup VERB ARGS: what it says is in $out/now.
+trueup() {
+    local rc=0
+    "$TRUEUP" "$1" -i "$out/inventory/lab.yml" --vault-password-file "$vault" -l h1 -e phase="$phase" "${@:2}" \
+        "$out/playbook.yml" >"$out/now" 2>&1 || rc=$?
+    tee -a "$out/said" <"$out/now"
+    return "$rc"
+}
+said()   { local text; for text; do grep -qF -e "$text" "$out/now" || { echo "not said: $text"; cat "$out/now"; return 1; }; done; }
+# task MODULE PARAMS: a playbook of one task.
+task() {
+    printf -- '- hosts: primary\n  become: true\n  become_user: postgres\n  tasks:\n    - %s:\n' "$1" >"$out/playbook.yml"
+    sed 's/^/        /' >>"$out/playbook.yml"
+}
+# What each task changed or would change, from its events.
+diffs() {
+    perl -MJSON::PP -ne '
+        my $task = eval { decode_json($_)->{Result} } or next;
+        next unless @{$task->{diffs}};
+        print $task->{task}{name}, " ", JSON::PP->new->canonical->encode($task->{diffs}), "\n";' "$out/now"
+}
+as_shown() {
+    trueup plan --json && diffs >"$out/planned" && trueup apply --json && diffs >"$out/applied" || return
+    [[ $(wc -l <"$out/planned") -ge $1 ]] || { echo "too few changes"; cat "$out/planned"; return 1; }
+    diff "$out/planned" "$out/applied"
+}
+unchanged() { trueup apply --json && not grep -q '"status":"Changed"' "$out/now"; }
+
+"$TRUEUP" vault view --vault-password-file "$vault" inventory/group_vars/all/vault.yml |
+    sed -n 's/^vault_replication_password: //p' >"$out/canary"
+comes_in() { on h1 'cd / && read -r PGPASSWORD && export PGPASSWORD && psql -XAt -h 127.0.0.1 -U app -d shop -c "SELECT 1"' <"$out/canary"; }
+hba=/etc/postgresql/15/main/pg_hba.conf
+
+phase=1
+ok 'there is a secret to look for'                 grep -q ........ "$out/canary"
+ok 'a plan without a server exits 0'               trueup plan
+ok '  and says after which task it is known'       said 'known after Install PostgreSQL'
+ok 'an apply succeeds'                             trueup apply -v --diff
+ok '  each setting is in force'                    asks "SELECT string_agg(setting, ' ' ORDER BY name) FROM pg_settings WHERE name IN
+    ('wal_level', 'work_mem', 'shared_preload_libraries', 'log_min_duration_statement', 'max_wal_senders')" postgres \
+    '60000 11 pg_stat_statements logical 65536'
+ok '  nothing waits for a restart'                 asks 'SELECT count(*) = 0 FROM pg_settings WHERE pending_restart'
+ok '  the rules decide as the preview said'        comes_in
+ok '  the password is in no log of the server'     not on h1 'cat >/run/canary; grep -rlFf /run/canary /var/log /etc/postgresql' <"$out/canary"
+ok '  the password is in no output'                not grep -Ff "$out/canary" "$out/said"
+ok 'a second apply changes nothing'                unchanged
+ok 'a plan then shows nothing, and exits 0'        exits 0 trueup plan --exit-code
+phase=2
+ok 'the other phase changes just what was shown'   as_shown 10
+ok '  libraries to preload were added to'          asks 'SHOW shared_preload_libraries' postgres 'pg_stat_statements, auto_explain'
+ok '  the rules decide as the preview said'        not comes_in
+ok '  and nothing is left to do'                   exits 0 trueup plan --exit-code
+
+# Trap 13: pg_reload_conf() answers true whatever is in the file.
+on h1 "cp $hba /root/hba && echo 'host all all 10.0.0.0/8 mdfive' >>$hba"
+task pg_hba <<<'rule: host shop readers 10.1.2.3/32 scram-sha-256'
+ok 'a broken line is refused, with its number'     exits 2 trueup apply
+ok '  and why'                                     said 'invalid authentication method "mdfive"' "$hba line"
+ok '  nothing was written'                         not on h1 "grep 10.1.2.3 $hba"
+on h1 "cp /root/hba $hba"
+# What only the server knows to be wrong.
+task pg_hba <<<'rule: host shop readers 10.1.2.3/32 radius'
+ok 'what the server refuses is put back'           exits 2 trueup apply
+ok '  and why is said'                             said 'radiusservers' 'put back as it was'
+ok '  the file is as it was'                       on h1 "cmp /root/hba $hba"
+ok '  and so is the server'                        asks 'SELECT count(*) = 0 FROM pg_hba_file_rules WHERE error IS NOT NULL'
+# The first match decides.
+on h1 "sed -i '1i host postgres all 10.9.0.0/16 reject' $hba"
+task pg_hba <<<$'rule: host postgres app 10.9.0.1/32 scram-sha-256\nafter: host postgres'
+ok 'a rule that would never decide is refused'     exits 2 trueup apply
+ok '  and by which rule'                           said 'would never decide: line 1'
+task pg_hba <<<$'rule: host postgres app 10.9.0.1/32 scram-sha-256\nconnections: [{database: postgres, user: app, address: 10.9.0.1}]'
+ok 'else it goes where it decides'                 trueup apply --diff
+ok '  and what decided before is shown'            said 'line 1: host postgres all 10.9.0.0/16 reject' 'line 1: host postgres app 10.9.0.1/32 scram-sha-256'
+# Changed by hand and not loaded. The clock of files is a second wide.
+on h1 "sleep 1; sed -i '1i host all all 10.8.0.0/16 reject' $hba; touch -d '+1 minute' $hba"
+task pg_hba <<<'rule: host all all 10.8.0.0/16 reject'
+ok 'what was not loaded shows'                     exits 3 trueup plan --exit-code
+ok '  as that'                                     said 'loaded'
+on h1 "touch $hba; sleep 1"
+
+task pg_setting <<<$'settings: {work_mem: 32768kB, shared_preload_libraries: auto_explain}'
+ok 'units do not matter, and lists are added to'   exits 0 trueup plan --exit-code
+task pg_setting <<<$'name: log_min_duration_statement\nvalue: 5s\npath: /etc/postgresql/15/main/postgresql.conf'
+ok 'a line that is overruled is refused'           exits 2 trueup apply
+ok '  and by which file'                           said '50-lab.conf line 1 sets it too'
+ok '  the file is as it was'                       not on h1 "grep '^log_min_duration_statement' /etc/postgresql/15/main/postgresql.conf"
+task pg_setting <<<$'name: work_mem\nvalue: 5lightyears'
+ok 'a value that cannot be is refused'             exits 2 trueup plan
+ok '  and what can be is said'                     said 'must be a size such as `64MB`'
+task pg_setting <<<$'settings: {max_connections: 150}'
+ok 'a restart is never made'                       trueup apply
+ok '  but said, until it is done'                  exits 0 trueup apply -v
+ok '  each time'                                   said 'in force only after a restart of the server: max_connections'
+
+task pg_slot <<<'name: standby'
+ok 'a slot is made'                                trueup apply
+task pg_slot <<<$'name: standby\ntype: logical\nplugin: pgoutput'
+ok 'a slot of another type is refused'             exits 2 trueup apply
+ok '  and said so'                                 said 'another type: physical, not logical'
+echo; echo "$passed passed, $failed failed"
+(( failed == 0 ))
