@@ -180,7 +180,7 @@ impl Module for PgSetting {
         if let (Reached::Up(_), Some((path, now, _))) = (&reached, &file) {
             is_read(host, path, now.as_ref(), &steps)?;
         }
-        Ok(report(&steps, self.loaded(plan, &reached, &steps)))
+        Ok(report(&steps, self.loaded(plan, &reached, file.as_ref().map(|(path, ..)| path.as_path()), &steps)))
     }
 
     fn intent(&self) -> Vec<Diff> {
@@ -212,6 +212,11 @@ pub(super) fn assignment(name: &str, wanted: &str) -> Result<String, Error> {
 pub(super) fn quoted(name: &str) -> Result<String, Error> {
     let parts = name.split('.').map(|part| quote::identifier("name", part));
     Ok(parts.collect::<Result<Vec<_>, _>>()?.join("."))
+}
+
+/// What a file of settings says of one.
+pub(super) fn configured(text: &str, name: &str) -> Option<String> {
+    conf::find(text, name).map(|setting| setting.value)
 }
 
 /// Whether two values mean the same, as far as that can be said without a server.
@@ -350,8 +355,40 @@ impl PgSetting {
         Ok(Plan { all_or_nothing: true, ..file.plan(host)? })
     }
 
+    /// Fails if what was written would not be in force: the server does not read the file, or another line after it. Only
+    /// the server knows in which order it reads them. The file has a true path, and the name that was given.
+    fn decides(&self, given: &Path, file: Option<&Path>, steps: &[Step]) -> Edit {
+        let written = steps.iter().filter(|step| !step.holds);
+        let row = |step: &Step| {
+            let wanted = step.wanted.as_ref()?;
+            // A secret is in no statement.
+            let value = if step.secret { "NULL".into() } else { quote::literal(wanted) };
+            Some(format!("({}, {value})", quote::literal(&step.name.to_lowercase())))
+        };
+        let rows = written.filter_map(row).collect::<Vec<_>>();
+        let rows = if rows.is_empty() { "(NULL, NULL)".into() } else { rows.join(", ") };
+        let paths = [Some(given), file].into_iter().flatten().map(|path| quote::literal(&path.display().to_string()));
+        let paths = paths.collect::<Vec<_>>().join(", ");
+        let statement = format!(
+            "DO $check$
+DECLARE
+    problems text;
+BEGIN
+    SELECT string_agg(CASE WHEN f.sourcefile IS NULL THEN format('the server reads no file that sets %s', w.name)
+                      ELSE format('%s line %s sets it too, and is read later', f.sourcefile, f.sourceline) END, '; ') INTO problems
+      FROM (VALUES {rows}) AS w (name, value)
+      LEFT JOIN LATERAL (SELECT * FROM pg_file_settings s WHERE lower(s.name) = w.name ORDER BY s.seqno DESC LIMIT 1) f ON true
+     WHERE w.name IS NOT NULL AND NOT coalesce(f.sourcefile = ANY (ARRAY[{paths}]), false) AND f.setting IS DISTINCT FROM w.value;
+    IF problems IS NOT NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'config_file_error', MESSAGE = problems;
+    END IF;
+END $check$"
+        );
+        Edit::Sql { at: self.conn(), statement, args: Vec::new(), autocommit: false, effect: Vec::new() }
+    }
+
     /// With a reload behind it, where a server runs that has to know.
-    fn loaded(&self, mut plan: Plan, reached: &Reached, steps: &[Step]) -> Plan {
+    fn loaded(&self, mut plan: Plan, reached: &Reached, file: Option<&Path>, steps: &[Step]) -> Plan {
         let changes = steps.iter().any(|step| !step.holds);
         match reached {
             Reached::Up(server) => {
@@ -361,6 +398,9 @@ impl PgSetting {
                     (true, Some(_)) => steps.iter().filter(|step| !step.holds).map(Step::diff).collect(),
                     (false, _) => steps.iter().filter(|step| !step.loaded).map(Step::load_diff).collect(),
                 };
+                if let Some(path) = self.path.as_ref().filter(|_| changes) {
+                    plan.edits.push(self.decides(path, file, steps));
+                }
                 if changes || !effect.is_empty() {
                     plan.edits.extend(server.reload(&self.conn(), effect));
                 }

@@ -162,7 +162,12 @@ fn not_overruled(
     };
     Err(Error::refused(
         format!("setting {name}"),
-        format!("{} line {} sets it too, and is read after {}", winner.file.display(), winner.line, path.display()),
+        format!(
+            "{} line {} sets it too, and is read later than {}",
+            winner.file.display(),
+            winner.line,
+            path.display()
+        ),
         hint,
     ))
 }
