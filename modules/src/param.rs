@@ -48,7 +48,11 @@ pub(crate) fn check_names<'a>(schema: &Value, module: &str, given: impl IntoIter
         match params.canonical(name) {
             Some(canonical) => seen.push(canonical),
             None if params.takes_any() => {}
-            None => problems.push(params.unknown(module, name)),
+            None => {
+                problems.push(params.unknown(module, name));
+                // One mistake, one message: a misspelt parameter is not a missing one as well.
+                seen.extend(params.nearest(name));
+            }
         }
     }
     for required in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
@@ -109,13 +113,21 @@ impl<'a> Params<'a> {
         self.properties().find(|(key, schema)| *key == name || is_alias(schema)).map(|(key, _)| key.as_str())
     }
 
-    fn unknown(&self, module: &str, name: &str) -> Problem {
+    /// The names that a person may write.
+    fn written(&self) -> impl Iterator<Item = &'a str> {
         let written = self.properties().filter(|(_, schema)| schema["internal"] != true);
-        let names: Vec<&str> = written.map(|(key, _)| key.as_str()).collect();
+        written.map(|(key, _)| key.as_str())
+    }
+
+    fn nearest(&self, name: &str) -> Option<&'a str> {
+        nearest(name, self.written())
+    }
+
+    fn unknown(&self, module: &str, name: &str) -> Problem {
         let problem = Problem::new(name, format!("`{module}` has no parameter `{name}`"));
-        match nearest(name, names.iter().copied()) {
+        match self.nearest(name) {
             Some(near) => problem.hint(format!("did you mean `{near}`?")),
-            None => problem.hint(format!("it takes {}", names.join(", "))),
+            None => problem.hint(format!("it takes {}", self.written().collect::<Vec<_>>().join(", "))),
         }
     }
 
@@ -528,9 +540,16 @@ mod tests {
 
     #[test]
     fn names_are_checked_before_values_are_known() {
-        let problems = check_names(&sample(), "sample", ["forse"]);
-        let reasons: Vec<_> = problems.iter().map(|problem| problem.reason.as_str()).collect();
-        assert_eq!(reasons, ["`sample` has no parameter `forse`", "`sample` needs the parameter `path`"]);
+        let (unknown, missing) = ("`sample` has no parameter", "`sample` needs the parameter `path`");
+        let table = [
+            ("forse", vec![format!("{unknown} `forse`"), missing.to_owned()]),
+            ("pth", vec![format!("{unknown} `pth`")]),
+            ("force", vec![missing.to_owned()]),
+        ];
+        for (given, wanted) in table {
+            let problems = check_names(&sample(), "sample", [given]);
+            assert_eq!(problems.into_iter().map(|problem| problem.reason).collect::<Vec<_>>(), wanted, "{given}");
+        }
     }
 
     #[test]

@@ -24,11 +24,14 @@ type Key<'a> = (usize, &'a str, Option<&'a str>, usize);
 /// Compares the events of a preview with those of the run after it, on the same hosts in the same state.
 pub fn agreement(plan: &[Event], apply: &[Event]) -> Agreement {
     let (planned, applied) = (results(plan), results(apply));
+    let lost = |host: &str| {
+        apply.iter().any(|event| matches!(event, Event::Unreachable { host: gone, .. } if gone.as_str() == host))
+    };
     let mut found = Agreement::default();
     for (key, plan) in &planned {
         let because = match applied.get(key) {
             Some(apply) => differs(plan, apply),
-            None if ended_early(plan, &applied) => None,
+            None if lost(&plan.host) || ended_early(plan, &applied) => None,
             None => Some("never came".to_owned()),
         };
         match because {

@@ -57,12 +57,6 @@ fn keywords_modules_and_parameters() {
       |       ^^^^^^
     hint: did you mean `service`?
 
-    error: `copy` needs the parameter `dest`
-      --> DIR/site.yml:11:7
-       |
-    11 |       copy: { dst: /x, content: x }
-       |       ^^^^
-
     error: `copy` has no parameter `dst`
       --> DIR/site.yml:11:15
        |

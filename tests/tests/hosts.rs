@@ -1,6 +1,7 @@
 //! Several hosts: their order, who acts for whom, and what they know of each other.
 
 use insta::assert_snapshot;
+use trueup::report::summary::Verdict;
 use trueup_tests::Case;
 
 #[test]
@@ -123,4 +124,25 @@ fn no_host_is_ahead_of_a_change() {
     h2 ok Counted: 3
     h3 ok Counted: 3
     ");
+}
+
+#[test]
+fn an_agent_that_is_killed_is_a_host_that_is_lost() {
+    let case = Case::tasks(
+        2,
+        r#"
+- name: Kills its agent
+  shell: kill -9 $PPID
+  when: inventory_hostname == 'h1'
+- name: After
+  debug: { msg: x }
+"#,
+    );
+    let run = case.apply();
+    assert_snapshot!(run.told(), @r"
+    h2 skipped Kills its agent: inventory_hostname == 'h1'
+    h1 unreachable: the agent has ended (early eof)
+    h2 ok After: x
+    ");
+    assert_eq!(run.verdict(), Verdict::Unreachable);
 }

@@ -165,6 +165,9 @@ impl Human {
         let paint = self.view.paint;
         _ = writeln!(out, "\n{} {host}", paint.wrap("1;31", "UNREACHABLE"));
         out.push_str(&indent(&printable(reason), "    "));
+        if let Some(task) = self.running.remove(host) {
+            out.push_str(&indent(&format!("while `{}` was under way", printable(&task)), "    "));
+        }
         hints.iter().for_each(|hint| self.hint(out, hint));
     }
 

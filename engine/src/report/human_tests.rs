@@ -200,6 +200,7 @@ fn failures() {
     let events = [
         start(false),
         play("First"),
+        Event::Running { host: "h3".into(), task: "Copy".into() },
         unreachable,
         Event::Running { host: "h1".into(), task: "Start".into() },
         Event::Running { host: "h4".into(), task: "Copy".into() },
@@ -214,6 +215,7 @@ fn failures() {
 
     UNREACHABLE h3
         failed to connect to 10.0.0.3:22: connection refused
+        while `Copy` was under way
         hint: is sshd running there?
     ! warning: a handler was not run
 
