@@ -303,3 +303,30 @@ pub(super) fn refused_content(validate: Option<&str>, error: &Error) -> Option<S
     let validate = validate.filter(|_| matches!(error, Error::Command { .. }))?;
     Some(format!("`{validate}` refused the new content; the file was not changed"))
 }
+
+/// A number of bytes for people: `960 B`, `23.1 MiB`.
+pub(super) fn size(bytes: u64) -> String {
+    let units = ["KiB", "MiB", "GiB", "TiB"];
+    let mut left = bytes;
+    let mut tenths = 0;
+    let mut unit = None;
+    for next in units {
+        if left < 1024 {
+            break;
+        }
+        (tenths, left, unit) = (left % 1024 * 10 / 1024, left / 1024, Some(next));
+    }
+    unit.map_or_else(|| format!("{bytes} B"), |unit| format!("{left}.{tenths} {unit}"))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn sizes() {
+        for (bytes, wanted) in
+            [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (24_223_744, "23.1 MiB"), (u64::MAX, "16777215.9 TiB")]
+        {
+            assert_eq!(super::size(bytes), wanted);
+        }
+    }
+}

@@ -5,7 +5,7 @@
 //!   with what it changes; [`reload`]: having a server read its files again, if they are sound.
 //! - The modules: [`pg_cluster`], [`pg_setting`] and [`pg_hba`] are about the server and its files; [`pg_role`],
 //!   [`pg_database`], [`pg_schema`], [`pg_extension`], [`pg_privileges`] about what is in it; [`pg_slot`], [`pg_publication`],
-//!   [`pg_subscription`] and [`basebackup`] about replication; [`sql_exec`] and [`sql_file`] about all else.
+//!   [`pg_subscription`], [`basebackup`] and [`replication_check`] about replication; [`tde`] about pg_tde; [`sql_exec`] and [`sql_file`] about all else.
 
 #[macro_use]
 mod conn;
@@ -24,6 +24,8 @@ pub(super) mod pg_slot;
 pub(super) mod pg_subscription;
 mod quote;
 mod reload;
+pub(super) mod replication_check;
 mod scram;
 pub(super) mod sql_exec;
 pub(super) mod sql_file;
+pub(super) mod tde;
