@@ -200,6 +200,10 @@ fn preview(pending: &mut Preview, name: &str, module: &dyn Planner, host: &dyn H
             (if plan.changes() { Outcome::Would(answer) } else { Outcome::Ok(answer) }, Some(plan))
         }
         (Err(Error::Unknown(why)), _) | (Err(_), Some(why)) => (unknown(why), None),
+        // With what is wanted: something may be pending where the answer came from.
+        (Err(error @ Error::Unanswered { .. }), None) => {
+            (Outcome::Failed(error, Answer { diffs: module.intent(), ..Answer::default() }), None)
+        }
         (Err(error), None) => (Outcome::Failed(error, Answer::default()), None),
     };
     match plan {

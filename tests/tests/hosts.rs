@@ -146,3 +146,48 @@ fn an_agent_that_is_killed_is_a_host_that_is_lost() {
     ");
     assert_eq!(run.verdict(), Verdict::Unreachable);
 }
+
+/// A standby's copy, from a source whose `psql` is a script that is refused.
+const REFUSED: &str = r#"
+- name: The role
+  command: "true"
+  when: inventory_hostname == 'h1' and pending
+- name: The copy
+  basebackup: { data_directory: DIR/data, primary_host: db1, user: rep, pg_bin: DIR/bin }
+  when: inventory_hostname == 'h2'
+"#;
+
+fn refused(pending: bool) -> Case {
+    use std::os::unix::fs::PermissionsExt;
+    let psql = "#!/bin/sh\necho 'psql: error: FATAL:  password authentication failed for user \"rep\"' >&2\nexit 2\n";
+    let case = Case::tasks(2, REFUSED).extra(&format!("{{pending: {pending}}}")).file("bin/psql", psql);
+    let executable = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(case.path("bin/psql"), executable).expect("our own file");
+    case
+}
+
+#[test]
+fn what_another_host_refuses_may_be_pending_there() {
+    let run = refused(true).plan();
+    assert_snapshot!(run.told(), @r"
+    h1 would The role
+    h2 skipped The role: inventory_hostname == 'h1' and pending
+    h1 skipped The copy: inventory_hostname == 'h2'
+    h2 unknown The copy: known after The role
+    ");
+    let copy = run.results().last().expect("there are results");
+    let wanted = trueup_modules::edit::Shown::from("standby of db1:5432");
+    assert!(copy.diffs.iter().any(|diff| diff.after == wanted), "{:?}", copy.diffs);
+}
+
+#[test]
+fn what_another_host_refuses_fails_if_nothing_is_pending() {
+    let run = refused(false).plan();
+    assert_snapshot!(run.told(), @r#"
+    h1 skipped The role: inventory_hostname == 'h1' and pending
+    h2 skipped The role: inventory_hostname == 'h1' and pending
+    h1 skipped The copy: inventory_hostname == 'h2'
+    h2 failed The copy: db1:5432: it refuses to answer: psql: error: FATAL:  password authentication failed for user "rep"
+    "#);
+    assert!(run.results().all(|result| result.diffs.is_empty()));
+}

@@ -109,6 +109,10 @@ fn judge_outcome(outcome: &Outcome, pending: Option<&Why>) -> Judged {
         }
         (Outcome::Failed(error, answer), _) => {
             let mut answer = answer.clone();
+            if matches!(error, Error::Unanswered { .. }) {
+                // They are what is wanted, and nothing has come of it.
+                answer.diffs.clear();
+            }
             if let Error::Command { output, .. } = error {
                 answer.data.entry("rc").or_insert(json!(output.status));
                 answer.data.entry("stdout").or_insert(json!(output.stdout));

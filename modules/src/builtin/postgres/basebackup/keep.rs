@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::conninfo::{self, Pairs};
 use super::passfile::{self, Login};
-use super::source::{Identity, Source};
+use super::source::{Identity, Slot, Source};
 use super::{BaseBackup, returning, run};
 use crate::edit::{Diff, Edit, Owner, Shown, Text};
 use crate::host::{Error, Host};
@@ -12,25 +12,40 @@ use crate::plan::Plan;
 
 impl BaseBackup {
     /// A standby or a copy of the source: it is told what it needs to know, and the slot is there.
-    pub(super) fn keep(&self, host: &dyn Host, source: &Source, identity: Option<&Identity>) -> Result<Plan, Error> {
+    pub(super) fn keep(
+        &self,
+        host: &dyn Host,
+        source: &Source,
+        identity: Option<&Identity>,
+        slot: Option<Slot>,
+    ) -> Result<Plan, Error> {
         let mut plan = self.settle(host)?;
         let Some(identity) = identity else { return Ok(plan) };
-        plan.edits.extend(self.make_slot(host, source)?);
+        plan.edits.extend(self.make_slot(source, slot));
         Ok(returning(plan, identity))
     }
 
-    /// The slot on the source, if it is not there. It keeps WAL from the moment it is made.
-    pub(super) fn make_slot(&self, host: &dyn Host, source: &Source) -> Result<Option<Edit>, Error> {
-        let Some(slot) = &self.slot else { return Ok(None) };
-        if source.has_slot(host, slot)? {
-            return Ok(None);
+    /// The slot on the source, if it is not there or keeps nothing. It keeps WAL from the moment it is made.
+    pub(super) fn make_slot(&self, source: &Source, now: Option<Slot>) -> Vec<Edit> {
+        let (Some(slot), Some(now)) = (&self.slot, now) else { return Vec::new() };
+        let psql = |verb: &str| {
+            let command = source.psql(verb);
+            match &self.passfile {
+                Some(passfile) => command.env("PGPASSFILE", passfile.display().to_string()),
+                None => command,
+            }
+        };
+        let diff = |before: Shown, after: Shown| vec![Diff::new(self.slot_subject(slot), "state", before, after)];
+        let drop = psql(&format!("DROP_REPLICATION_SLOT \"{slot}\""));
+        let make = psql(&format!("CREATE_REPLICATION_SLOT \"{slot}\" PHYSICAL RESERVE_WAL"));
+        match now {
+            Slot::Keeps => Vec::new(),
+            Slot::Missing => vec![run(make, diff(Shown::Absent, "present".into()), None)],
+            Slot::Empty => vec![
+                run(drop, diff("keeps no WAL".into(), Shown::Absent), None),
+                run(make, diff(Shown::Absent, "present".into()), None),
+            ],
         }
-        let mut command = source.psql(&format!("CREATE_REPLICATION_SLOT \"{slot}\" PHYSICAL RESERVE_WAL"));
-        if let Some(passfile) = &self.passfile {
-            command = command.env("PGPASSFILE", passfile.display().to_string());
-        }
-        let effect = vec![Diff::new(self.slot_subject(slot), "state", Shown::Absent, "present")];
-        Ok(Some(run(command, effect, None)))
     }
 
     /// What stands in the directory about its primary.

@@ -11,13 +11,16 @@ mod keep;
 mod passfile;
 mod source;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use self::conninfo::Pairs;
-use self::source::{Answer, Identity, Source};
+use self::directory::Directory;
+use self::source::{Answer, Identity, Slot, Source};
+use super::tde::pg_tde;
 use crate::edit::{Diff, Edit, Meter, Reach, Shown};
 use crate::host::{Command, Error, Host};
 use crate::module::Module;
@@ -27,6 +30,9 @@ use crate::sql::SslMode;
 
 /// A data directory that is a copy of a running server, ready to be started as its standby: with `standby.signal`,
 /// `primary_conninfo` and `primary_slot_name`. Runs as the user that shall own the files (`become_user: postgres`).
+///
+/// Where the primary encrypts its WAL (`pg_tde.wal_encrypt`), say `encrypt_wal`, or `wal_method: fetch`: a copy that streams the WAL
+/// otherwise holds it in the clear, and does not start.
 ///
 /// An absent or empty directory is filled by `pg_basebackup`, beside its place and under another name until it is complete. A
 /// copy or a standby of the same server stays, and what it is told about its primary is brought up to date. Anything else
@@ -67,6 +73,27 @@ pub(in crate::builtin) struct BaseBackup {
     /// What happens to a directory that will not do.
     #[serde(default)]
     replace: Replace,
+    /// Whether a standby is copied anew, though it may do; with `replace: aside`. A copy that was not started yet stays. For a
+    /// standby whose WAL is gone from the primary: where its slot says so, this is not needed.
+    #[serde(default)]
+    anew: bool,
+    /// Tablespaces: their directories on the primary, and where each shall be here (absent or empty).
+    #[serde(default)]
+    tablespaces: BTreeMap<String, String>,
+    /// How the server compresses what travels: `gzip`, `lz4` or `zstd`, with a level if need be (`zstd:3`).
+    compress: Option<String>,
+    /// The most that travels a second: a number of KiB, or with `M` of MiB. Without it, as fast as it goes.
+    max_rate: Option<String>,
+    /// Whether `pg_verifybackup` checks the copy before it takes its place.
+    #[serde(default)]
+    verify: bool,
+    /// The cipher of a primary that encrypts its WAL: the copy is made by `pg_tde_basebackup --encrypt-wal`. Needs `tde_directory`.
+    encrypt_wal: Option<Cipher>,
+    /// With `encrypt_wal`: a copy of the primary's `pg_tde` directory, on this host. It holds the keys of the WAL, encrypted.
+    tde_directory: Option<PathBuf>,
+    /// The extension: `pg_tde`, or a fork whose programs and settings differ in their prefix.
+    #[serde(default = "pg_tde")]
+    extension: String,
     /// libpq's `sslmode`, for the copy and for the standby.
     #[schemars(extend("aliases" = ["sslmode"]))]
     ssl_mode: Option<SslMode>,
@@ -85,8 +112,19 @@ enum WalMethod {
     /// Over a second connection, while the copy runs.
     #[default]
     Stream,
-    /// At the end. The primary may have removed it by then, and there can be no slot.
+    /// At the end. Without a slot, the primary may have removed it by then.
     Fetch,
+}
+
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Cipher {
+    /// AES with a key of 128 bits.
+    #[serde(rename = "aes_128")]
+    Aes128,
+    /// AES with a key of 256 bits.
+    #[serde(rename = "aes_256")]
+    Aes256,
 }
 
 #[derive(Clone, Copy, Default, Deserialize, JsonSchema)]
@@ -122,18 +160,23 @@ impl Module for BaseBackup {
             Answer::Is(identity) => Some(identity),
             Answer::Away(_) => None,
         };
-        match directory::usable(&found, identity) {
+        let slot = match (&self.slot, identity) {
+            (Some(slot), Some(_)) => Some(source.slot(host, slot)?),
+            _ => None,
+        };
+        let usable = directory::usable(&found, identity).and_then(|usable| self.still_usable(usable, &found, slot));
+        match usable {
             Ok(true) => {
-                let mut plan = self.keep(host, &source, identity)?;
+                let mut plan = self.keep(host, &source, identity, slot)?;
                 if let Answer::Away(said) = answer {
                     plan.warnings.push(format!("whether this is a standby of {} was not seen: {said}", source.name));
                 }
                 Ok(plan)
             }
-            Ok(false) => self.copy(host, &source, &answer, &found),
+            Ok(false) => self.copy(host, &source, &answer, &found, slot),
             Err(reason) if self.replace == Replace::Aside => {
                 self.idle(host, &reason)?;
-                self.copy(host, &source, &answer, &found)
+                self.copy(host, &source, &answer, &found, slot)
             }
             Err(reason) => Err(Error::refused(
                 self.subject(),
@@ -189,10 +232,46 @@ impl BaseBackup {
                 format!("`{slot}` cannot be a slot's name: a-z, 0-9 and _, 63 at the most"),
             ));
         }
-        if self.slot.is_some() && self.wal_method == WalMethod::Fetch {
-            return Err(Error::param("wal_method", "must be `stream` with a slot"));
+        if self.encrypt_wal.is_some() != self.tde_directory.is_some() {
+            return Err(Error::param("tde_directory", "is needed with `encrypt_wal`, and has no meaning without it"));
+        }
+        if self.encrypt_wal.is_some() && self.wal_method == WalMethod::Fetch {
+            return Err(Error::param(
+                "encrypt_wal",
+                "has no meaning with `wal_method: fetch`: that WAL comes as it is",
+            ));
+        }
+        if self.anew && self.replace == Replace::Never {
+            return Err(Error::param("anew", "needs `replace: aside`: no directory is removed"));
+        }
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit());
+        if let Some(rate) = &self.max_rate
+            && !digits(rate.strip_suffix(['k', 'M']).unwrap_or(rate))
+        {
+            return Err(Error::param("max_rate", format!("`{rate}` is no rate: KiB a second, or MiB such as `32M`")));
+        }
+        if let Some(compress) = &self.compress {
+            let (method, level) = compress.split_once(':').unwrap_or((compress, "1"));
+            if !matches!(method, "gzip" | "lz4" | "zstd") || !digits(level) {
+                let reason = format!("`{compress}` is none: gzip, lz4 or zstd, with a level such as `zstd:3`");
+                return Err(Error::param("compress", reason));
+            }
         }
         Ok(())
+    }
+
+    /// A standby that would do is not enough if the WAL that it needs is gone.
+    fn still_usable(&self, usable: bool, found: &Directory, slot: Option<Slot>) -> Result<bool, String> {
+        let ran = matches!(found, Directory::Cluster(cluster) if !cluster.fresh);
+        match slot {
+            Some(Slot::Empty) if usable && ran => Err(format!(
+                "the slot {} on {} no longer keeps the WAL that it needs, so it must be copied anew",
+                self.slot.as_deref().unwrap_or_default(),
+                self.source().name
+            )),
+            _ if usable && ran && self.anew => Err("it is to be copied anew".into()),
+            _ => Ok(usable),
+        }
     }
 
     fn subject(&self) -> String {

@@ -36,6 +36,17 @@ pub(super) enum Answer {
     Away(String),
 }
 
+/// A slot on the source.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Slot {
+    /// There is none of that name.
+    Missing,
+    /// It keeps WAL.
+    Keeps,
+    /// It keeps none: it lost what it kept (`max_slot_wal_keep_size`), or was never used.
+    Empty,
+}
+
 /// How long the source may take to answer, seconds.
 const TIMEOUT: &str = "10";
 
@@ -57,17 +68,29 @@ impl Source<'_> {
         }
     }
 
-    /// Whether the source has that slot. PostgreSQL 15 is the first that can say.
-    pub(super) fn has_slot(&self, host: &dyn Host, slot: &str) -> Look<bool> {
+    /// The slot. PostgreSQL 15 is the first that can say.
+    pub(super) fn slot(&self, host: &dyn Host, slot: &str) -> Look<Slot> {
         let row = self.ask(host, &format!("READ_REPLICATION_SLOT \"{slot}\""))?.map_err(Error::Failed)?;
+        let keeps = row.get(1).is_some_and(|lsn| !lsn.is_empty());
         match row.first().map(String::as_str) {
-            Some("physical") => Ok(true),
-            None | Some("") => Ok(false),
+            Some("physical") => Ok(if keeps { Slot::Keeps } else { Slot::Empty }),
+            None | Some("") => Ok(Slot::Missing),
             Some(kind) => Err(Error::refused(
                 format!("slot {slot} on {}", self.name),
                 format!("it is a {kind} slot; a standby needs a physical one"),
                 "give another name",
             )),
+        }
+    }
+
+    /// Whether the source encrypts its WAL with that extension.
+    pub(super) fn encrypts_wal(&self, host: &dyn Host, extension: &str) -> Look<bool> {
+        let command = self.psql(&format!("SHOW \"{extension}.wal_encrypt\""));
+        let output = host.query(&self.with_password(command))?;
+        let unknown = output.stderr.contains("unrecognized configuration parameter");
+        match output.success() || unknown {
+            true => Ok(output.stdout.trim() == "on"),
+            false => Err(self.refusal(&output)),
         }
     }
 
@@ -112,12 +135,15 @@ impl Source<'_> {
         if output.success() {
             return Ok(Ok(output.stdout.trim_end_matches('\n').split('|').map(str::to_owned).collect()));
         }
-        let said = output.last_words();
-        if is_away(&output) {
-            return Ok(Err(format!("cannot ask {}{said}", self.name)));
+        match is_away(&output) {
+            true => Ok(Err(format!("cannot ask {}{}", self.name, output.last_words()))),
+            false => Err(self.refusal(&output)),
         }
+    }
+
+    fn refusal(&self, output: &Output) -> Error {
         let hint = meaning(&output.stderr).map(Into::into);
-        Err(Error::Unanswered { server: self.name.clone(), reason: said, hint })
+        Error::Unanswered { server: self.name.clone(), reason: output.last_words(), hint }
     }
 }
 
