@@ -52,7 +52,7 @@ deny: compiler ## dependencies: licences, sources, bans
 	$(call say,'deny: bans$(comma) licences and sources (run `cargo deny check advisories` by hand)')
 	cargo deny --all-features check bans licenses sources
 
-lab: build ## tests on real hosts: the lab itself, the stand-in for pg_tde, the flagship playbook
+lab: build ## tests on real hosts: the lab itself, the stand-in for pg_tde, the playbooks
 	cargo build --locked --quiet --package trueup-tests --bin preview-agrees
 	$(call say,'lab: the lab does what it says')
 	"$(LAB)" run 3:pg tests/lab/smoke.sh
@@ -66,6 +66,8 @@ lab: build ## tests on real hosts: the lab itself, the stand-in for pg_tde, the 
 	"$(LAB)" run 3:base tests/lab/flagship.sh false
 	$(call say,'lab: the flagship playbook with pg_tde (its stand-in)')
 	"$(LAB)" run 3:base tests/lab/flagship.sh true
+	$(call say,'lab: the life of an encrypted replication$(comma) by the playbooks for it')
+	"$(LAB)" run 3:base tests/lab/tde.sh
 
 demo: build ## three empty hosts become a PostgreSQL primary and two standbys
 	"$(LAB)" run 3:base tests/demo.sh

@@ -1,0 +1,123 @@
+#!/bin/bash
+#
+# tde.sh - the life of an encrypted replication, by the playbooks a DBA would copy: each twice, the second time without a change.
+# Run: TRUEUP=... lab.sh run 3:base tests/lab/tde.sh
+#
+# With the stand-in for pg_tde; with TRUEUP_PG_BIN, the directory of a real server's programs, with that one. TRUEUP_PG_TDE names its
+# extension where that is not pg_tde. With a part of a check's name as argument, all until that check.
+set -uo pipefail
+cd "$(dirname "$(readlink -f "$0")")/../.." || exit 1
+last=${1:-}
+out=$(mktemp -d)
+trap 'rm -rf "$out"' EXIT
+
+cp -r inventory "$out/inventory"
+inventory=$out/inventory/lab.yml
+sed -i "s|/var/tmp/lab|$LAB_DIR|; s|10\.77\.0\.|$LAB_NET.|" "$inventory"
+version=15 extension=${TRUEUP_PG_TDE:-pg_tde} server=()
+if [[ -n ${TRUEUP_PG_BIN:-} ]]; then
+    version=$("$TRUEUP_PG_BIN/postgres" --version | sed 's/^[^0-9]*\([0-9]*\).*/\1/')
+    server=(-e "{postgresql_version: $version, tde_packages: [postgresql-$version], tde_extension: $extension, tde_verify_on_disk: true}")
+fi
+data=/var/lib/postgresql/$version/main
+unit=postgresql@$version-main
+
+passed=0 failed=0
+finish() { echo; echo "$passed passed, $failed failed"; (( failed == 0 )); exit; }
+ok() {
+    if "${@:2}" >"$out/check" 2>&1; then passed=$((passed + 1)); echo "ok    $1"
+    else failed=$((failed + 1)); echo "FAIL  $1"; sed 's/^/      /' "$out/check" | tail -n 40; fi
+    [[ -z $last || $1 != *"$last"* ]] || finish
+}
+# Like ok, but nothing that follows would make sense without it.
+need() { ok "$@"; (( failed == 0 )) || finish; }
+exits()      { local want=$1 rc=0; shift; "$@" || rc=$?; (( rc == want )) || { echo "exit status $rc, not $want"; return 1; }; }
+eventually() { local until=$((SECONDS + 60)); while (( SECONDS < until )); do "$@" && return; done; return 1; }
+on()         { "$LAB" ssh "$@"; }
+psql()       { on "$1" "cd / && su postgres -c 'psql -qXAt'"; }
+# play NAME ARGS: what it says is in $out/now.
+play() {
+    local rc=0
+    "$TRUEUP" apply -i "$inventory" --vault-password-file inventory/lab.vault-password -e tde=true "${server[@]}" "${@:2}" \
+        "playbooks/$1.yml" >"$out/now" 2>&1 || rc=$?
+    cat "$out/now"
+    return "$rc"
+}
+said()      { local text; for text; do grep -qF -e "$text" "$out/now" || { echo "not said: $text"; cat "$out/now"; return 1; }; done; }
+unchanged() { play "$@" --json && ! grep -q '"status":"Changed"' "$out/now"; }
+wrong()     { exits 2 play pg_verify && said "$@"; }
+reads()     { [[ $(psql "$1" <<<'SELECT v FROM enc') == 42 ]]; }
+
+need 'from bare hosts to a primary and a standby'     play pg_tde_replication -l primary:h2
+ok '  again: no change'                               unchanged pg_tde_replication -l primary:h2
+psql h1 <<<'CREATE TABLE enc USING tde_heap AS SELECT 42 AS v; CHECKPOINT'
+ok '  an encrypted table can be read on the standby'  eventually reads h2
+ok '  it is healthy'                                  unchanged pg_verify -l primary:h2
+
+need 'one more standby'                               play pg_add_standby -l primary:h3
+ok '  again: no change'                               unchanged pg_add_standby -l primary:h3
+ok '  all are healthy'                                unchanged pg_verify
+
+rotate='{rotate: {use: server, name: server-key-2}}'
+keyname() { [[ $(psql "$1" <<<"SELECT key_name FROM ${extension}_server_key_info()") == "$2" ]]; }
+need 'another server key'                             play pg_rotate_key -e "$rotate"
+ok '  again: no change'                               unchanged pg_rotate_key -e "$rotate"
+for host in h1 h2 h3; do ok "  it is in use on $host" keyname "$host" server-key-2; done
+ok '  all are healthy'                                unchanged pg_verify
+ok '  without rotate, the old one is not set again'   exits 2 play pg_tde_replication
+ok '    and that is said'                             said 'it is server-key-2 in file-vault; to set server-key in file-vault would be a rotation'
+sed -i 's/name: server-key }/name: server-key-2 }/' "$out/inventory/group_vars/all/replication.yml"
+ok '  named in tde_keys, the whole is as it was'      unchanged pg_tde_replication
+
+ring=/var/lib/postgresql/keyring/pg_tde.per
+on h3 "cp -a $ring $ring.away && head -c 1000 /dev/urandom >$ring"
+ok 'a standby with another key file is found out'     wrong 'SHA-256' 'on h1' 'on h3'
+on h3 "rm $ring"
+ok '  and one with none'                              wrong 'h1 has it, h3 has not'
+on h3 "mv $ring.away $ring && chmod 0640 $ring"
+ok '  and one that others can read'                   wrong 'mode 0600 on h1, 0640 on h3'
+on h3 "chmod 0600 $ring"
+ok '  put right, all are healthy'                     unchanged pg_verify
+
+# WAL that is written while h3 is away, and more than its slot may keep.
+on h3 "systemctl stop $unit"
+psql h1 <<<"ALTER SYSTEM SET max_slot_wal_keep_size = '16MB'; SELECT pg_reload_conf(); CREATE TABLE w (i int)" >"$out/log"
+for (( i = 0; i < 5; i++ )); do psql h1 <<<'INSERT INTO w VALUES (1); SELECT pg_switch_wal()' >"$out/log"; done
+psql h1 <<<'CHECKPOINT'
+psql h1 <<<'ALTER SYSTEM RESET max_slot_wal_keep_size; SELECT pg_reload_conf()' >"$out/log"
+on h3 "systemctl start $unit"
+ok 'a standby whose WAL is gone is found out'         wrong 'no longer has the WAL that the slot tde_slot_2 should keep'
+need '  copied anew'                                  play pg_reclone_standby -l primary:h3
+ok '  again: no change'                               unchanged pg_reclone_standby -l primary:h3
+ok '  the old directory is kept'                      on h3 "test -s $data.aside-1/PG_VERSION"
+ok '  all are healthy'                                unchanged pg_verify
+
+psql h3 <<<'SELECT pg_promote()' >"$out/log"
+ok 'a standby that was promoted is found out'         wrong 'it is not in recovery: it is a server of its own'
+on h3 "systemctl stop $unit"
+before=$(on h3 "cd $data && find . -type f -exec md5sum {} + | sort")
+ok '  it is refused'                                  exits 2 play pg_add_standby -l primary:h3
+ok '  and said so'                                    said 'it was promoted'
+untouched() { diff <(echo "$before") <(on h3 "cd $data && find . -type f -exec md5sum {} + | sort"); }
+ok '  and left as it was'                             untouched
+need '  copied anew if that is asked for'             play pg_reclone_standby -l primary:h3 -e '{reclone: true}'
+ok '  all are healthy'                                unchanged pg_verify
+
+need 'h2 becomes the primary'                         play pg_switchover -e new_primary=h2
+ok '  again: no change'                               unchanged pg_switchover -e new_primary=h2
+sed -i 's/^        h1:$/        swap:/; s/^        h2:$/        h1:/; s/^        swap:$/        h2:/' "$inventory"
+sed -i "s/$LAB_NET.11/SWAP/; s/$LAB_NET.12/$LAB_NET.11/; s/SWAP/$LAB_NET.12/; s/replication_slot: tde_slot\$/replication_slot: slot_of_h1/" "$inventory"
+ok '  the others follow, and all are healthy'         unchanged pg_verify
+psql h2 <<<'UPDATE enc SET v = 43'
+follows() { [[ $(psql "$1" <<<'SELECT v FROM enc') == 43 ]]; }
+for host in h1 h3; do ok "  what it writes reaches $host" eventually follows "$host"; done
+
+need 'one standby goes'                               play pg_teardown -l primary:h3
+ok '  again: no change'                               unchanged pg_teardown -l primary:h3
+ok '  the other is healthy'                           unchanged pg_verify -l primary:h1
+need 'all go'                                         play pg_teardown
+ok '  again: no change'                               unchanged pg_teardown
+gone() { [[ $(psql h2 <<<"SELECT count(*) FROM pg_replication_slots WHERE slot_name NOT LIKE 'slot_of_h2'") == 0 ]]; }
+ok '  no slot is left'                                gone
+ok '  the data are all there'                         on h1 "test -s $data/PG_VERSION"
+finish
