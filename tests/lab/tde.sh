@@ -103,6 +103,26 @@ ok '  and left as it was'                             untouched
 need '  copied anew if that is asked for'             play pg_reclone_standby -l primary:h3 -e '{reclone: true}'
 ok '  all are healthy'                                unchanged pg_verify
 
+# Only a real server encrypts its WAL.
+if [[ -n ${TRUEUP_PG_BIN:-} ]]; then
+    reclone='reclone: true'
+    encrypts() { psql h1 <<<"ALTER SYSTEM SET $extension.wal_encrypt = $1" && on h1 "systemctl restart $unit"; }
+    need 'a primary encrypts its WAL'                 encrypts on
+    ok '  a copy that would stream it is refused'     exits 2 play pg_reclone_standby -l primary:h3 -e "{$reclone}"
+    ok '    and that is said'                         said 'the primary encrypts its WAL, and a copy that streams it would hold it in the clear'
+    ok '  one that fetches it is made'                play pg_reclone_standby -l primary:h3 -e "{$reclone, replication_wal_method: fetch}"
+    ok '    and is healthy'                           unchanged pg_verify
+    on h1 "tar -C $data -c $extension" | on h3 "tar -C /var/lib/postgresql -x && mv /var/lib/postgresql/$extension /var/lib/postgresql/wal_keys"
+    keys='replication_encrypt_wal: aes_128, replication_tde_directory: /var/lib/postgresql/wal_keys'
+    ok "  one by ${extension}_basebackup is made"     play pg_reclone_standby -l primary:h3 -e "{$reclone, $keys}"
+    ok '    and is healthy'                           unchanged pg_verify
+    ok '  without encryption again'                   encrypts off
+    ok '    it is refused'                            exits 2 play pg_reclone_standby -l primary:h3 -e "{$reclone, $keys}"
+    ok '    and that is said'                         said 'the primary does not encrypt its WAL'
+    need '  a plain copy is made'                     play pg_reclone_standby -l primary:h3 -e "{$reclone}"
+    ok '    and all are healthy'                      unchanged pg_verify
+fi
+
 need 'h2 becomes the primary'                         play pg_switchover -e new_primary=h2
 ok '  again: no change'                               unchanged pg_switchover -e new_primary=h2
 sed -i 's/^        h1:$/        swap:/; s/^        h2:$/        h1:/; s/^        swap:$/        h2:/' "$inventory"
