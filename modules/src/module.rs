@@ -22,6 +22,8 @@ pub trait Module: DeserializeOwned + JsonSchema + Send + 'static {
     const FREE_FORM: Option<&'static str> = None;
     /// Whether planning again after applying must find nothing to do. False only for `command` and its like.
     const CONVERGES: bool = true;
+    /// Whether it runs once for all hosts, as with `run_once` (Ansible's "bypass host loop").
+    const ONCE: bool = false;
     /// Where it is planned. On the controller no host is asked and nothing may be edited.
     const PLACE: Place = Place::Host;
 
@@ -101,6 +103,8 @@ pub struct Entry {
     pub free_form: Option<&'static str>,
     /// [`Module::CONVERGES`].
     pub converges: bool,
+    /// [`Module::ONCE`].
+    pub once: bool,
     /// [`Module::PLACE`].
     pub place: Place,
     schema: fn() -> Value,
@@ -115,6 +119,7 @@ impl Entry {
             aliases: M::ALIASES,
             free_form: M::FREE_FORM,
             converges: M::CONVERGES,
+            once: M::ONCE,
             place: M::PLACE,
             schema: schema::<M>,
             read: read::<M>,

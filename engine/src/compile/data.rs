@@ -29,7 +29,8 @@ pub(super) fn annotate(program: &mut Program, inventory: &Inventory) {
         }
         let blocks = step.blocks.iter().flat_map(|(block, _)| &block.notify);
         let notifies = step.task.notify.iter().chain(blocks).map(|name| written(&name.value)).collect();
-        let once = matches!(step.inherited(program, |common| &common.run_once), Some(Field::Known(true)));
+        let once =
+            step.entry.once || matches!(step.inherited(program, |common| &common.run_once), Some(Field::Known(true)));
         let writes = writes(step);
         let of_condition = |text: &str| {
             let mut words = BTreeSet::new();

@@ -19,6 +19,8 @@ use crate::template::{Lookup, Rendered, Templar, TemplateError, Truth, Whitespac
 use crate::value::{Map, Template, Value};
 use crate::yaml::Node;
 
+mod files;
+
 /// Why a step can't be rendered.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LowerError {
@@ -257,6 +259,8 @@ impl Lower<'_> {
         match step.entry.name {
             "template" => self.template(step, &mut params, vars)?,
             "copy" => self.copy(step, &mut params)?,
+            "script" => self.script(step, &mut params)?,
+            "assemble" => self.assemble(step, &mut params)?,
             _ => {}
         }
         params.into_iter().map(|(name, value)| Ok((name, to_json(&value).map_err(LowerError::Unknown)?))).collect()

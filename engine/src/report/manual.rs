@@ -162,7 +162,7 @@ mod tests {
         stat
 
           Looks at a path and registers what is there as `stat`: `exists`, `isreg`, `isdir`, `islnk`, `mode`, `uid`, `gid`,
-          `size`, `mtime`, `checksum`, `lnk_source`. Changes nothing.
+          `size`, `mtime`, `checksum` (SHA-256), `lnk_source`, `pw_name`, `gr_name`, `rusr` and so on. Changes nothing.
 
         Parameters
 

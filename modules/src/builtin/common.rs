@@ -2,6 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use fancy_regex::Regex;
 use sha2::{Digest, Sha256};
 
 use crate::edit::{Diff, Edit, Owner, Reach, Shown, Text};
@@ -16,6 +17,32 @@ const MAX_LINKS: usize = 40;
 /// For `#[serde(default = "yes")]`.
 pub(super) fn yes() -> bool {
     true
+}
+
+/// A regular expression that a parameter gives.
+pub(super) fn regex(param: &str, pattern: &str) -> Result<Regex, Error> {
+    Regex::new(pattern).map_err(|error| Error::param(param, format!("`{pattern}` is no regular expression: {error}")))
+}
+
+/// A text in which `\n`, `\t`, `\r` and `\\` are what they are in C; other backslashes stand for themselves.
+pub(super) fn unescape(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match (c, chars.clone().next()) {
+            ('\\', Some(escaped @ ('n' | 't' | 'r' | '\\'))) => {
+                chars.next();
+                plain.push(match escaped {
+                    'n' => '\n',
+                    't' => '\t',
+                    'r' => '\r',
+                    other => other,
+                });
+            }
+            _ => plain.push(c),
+        }
+    }
+    plain
 }
 
 /// A path with every symbolic link in it followed, and what is there.

@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 
-use fancy_regex::Regex;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::common::{self, Attributes, Wanted};
+use super::common::{self, Attributes, Wanted, regex};
 use crate::edit::{Diff, Shown, Text};
 use crate::host::{Error, Host, Stat};
 use crate::module::Module;
@@ -187,8 +186,4 @@ impl FileLine {
     fn attributes(&self) -> Attributes<'_> {
         Attributes { mode: self.mode.as_ref(), owner: self.owner.as_deref(), group: self.group.as_deref() }
     }
-}
-
-fn regex(param: &str, pattern: &str) -> Result<Regex, Error> {
-    Regex::new(pattern).map_err(|error| Error::param(param, format!("`{pattern}` is no regular expression: {error}")))
 }

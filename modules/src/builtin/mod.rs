@@ -2,28 +2,40 @@
 
 use crate::module::Entry;
 
+mod assemble;
 mod assert;
 mod command;
 mod common;
 mod copy;
 mod debug;
+mod describe;
 mod fail;
 mod file;
+mod file_block;
 mod file_line;
+mod find;
 mod group;
 mod package;
+mod pause;
+mod ping;
 mod postgres;
+mod raw;
+mod replace;
+mod script;
 mod service;
 mod set_fact;
 mod setup;
 mod shell;
+mod slurp;
 mod stat;
+mod tempfile;
 mod template;
 mod user;
 mod wait_for;
 
 /// Every module, sorted by name.
 pub static REGISTRY: &[Entry] = &[
+    Entry::of::<assemble::Assemble>(),
     Entry::of::<assert::Assert>(),
     Entry::of::<postgres::basebackup::BaseBackup>(),
     Entry::of::<command::CommandModule>(),
@@ -31,10 +43,13 @@ pub static REGISTRY: &[Entry] = &[
     Entry::of::<debug::Debug>(),
     Entry::of::<fail::Fail>(),
     Entry::of::<file::FileModule>(),
+    Entry::of::<file_block::FileBlock>(),
     Entry::of::<file_line::FileLine>(),
+    Entry::of::<find::Find>(),
     Entry::of::<group::GroupModule>(),
     Entry::of::<postgres::tde::consistency::KeyConsistency>(),
     Entry::of::<package::Packages>(),
+    Entry::of::<pause::Pause>(),
     Entry::of::<postgres::pg_cluster::PgCluster>(),
     Entry::of::<postgres::pg_database::PgDatabase>(),
     Entry::of::<postgres::pg_extension::PgExtension>(),
@@ -46,11 +61,16 @@ pub static REGISTRY: &[Entry] = &[
     Entry::of::<postgres::pg_setting::PgSetting>(),
     Entry::of::<postgres::pg_slot::PgSlot>(),
     Entry::of::<postgres::pg_subscription::PgSubscription>(),
+    Entry::of::<ping::Ping>(),
+    Entry::of::<raw::Raw>(),
+    Entry::of::<replace::Replace>(),
     Entry::of::<postgres::replication_check::ReplicationCheck>(),
+    Entry::of::<script::Script>(),
     Entry::of::<service::Service>(),
     Entry::of::<set_fact::SetFact>(),
     Entry::of::<setup::Setup>(),
     Entry::of::<shell::Shell>(),
+    Entry::of::<slurp::Slurp>(),
     Entry::of::<postgres::sql_exec::SqlExec>(),
     Entry::of::<postgres::sql_file::SqlFile>(),
     Entry::of::<stat::StatModule>(),
@@ -58,6 +78,7 @@ pub static REGISTRY: &[Entry] = &[
     Entry::of::<postgres::tde::principal_key::TdePrincipalKey>(),
     Entry::of::<postgres::tde::table::TdeTable>(),
     Entry::of::<postgres::tde::verify::TdeVerify>(),
+    Entry::of::<tempfile::Tempfile>(),
     Entry::of::<template::Template>(),
     Entry::of::<user::UserModule>(),
     Entry::of::<wait_for::WaitFor>(),

@@ -40,7 +40,7 @@ pub(super) struct Shell {
     strip_empty_ends: bool,
 }
 
-fn sh() -> String {
+pub(super) fn sh() -> String {
     "/bin/sh".into()
 }
 

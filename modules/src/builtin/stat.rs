@@ -6,12 +6,13 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::describe::describe;
 use crate::host::{Error, Host, Kind};
 use crate::module::Module;
 use crate::plan::Plan;
 
 /// Looks at a path and registers what is there as `stat`: `exists`, `isreg`, `isdir`, `islnk`, `mode`, `uid`, `gid`,
-/// `size`, `mtime`, `checksum`, `lnk_source`. Changes nothing.
+/// `size`, `mtime`, `checksum` (SHA-256), `lnk_source`, `pw_name`, `gr_name`, `rusr` and so on. Changes nothing.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StatModule {
@@ -52,19 +53,8 @@ impl Module for StatModule {
         let Some(stat) = found else {
             return Ok(Plan::nothing().returning("stat", json!({"exists": false})));
         };
-        let mut answer = json!({
-            "exists": true,
-            "path": self.path,
-            "isreg": stat.is_file(),
-            "isdir": stat.is_dir(),
-            "islnk": stat.is_link(),
-            "mode": format!("{:04o}", stat.mode),
-            "uid": stat.uid,
-            "gid": stat.gid,
-            "size": stat.size,
-            "mtime": stat.mtime,
-            "nlink": stat.nlink,
-        });
+        let mut answer = describe(host, &self.path, &stat);
+        answer["exists"] = true.into();
         if let Kind::Link(target) = &stat.kind {
             answer["lnk_source"] = json!(target);
         }

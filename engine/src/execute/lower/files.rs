@@ -1,0 +1,64 @@
+//! Modules that bring files of the controller along: their content stays here until an agent asks for it.
+
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use super::{Lower, LowerError};
+use crate::compile::Step;
+use crate::source::Span;
+use crate::value::{Map, Value};
+
+impl Lower<'_> {
+    /// `script`: the first word names a file.
+    pub(super) fn script(&self, step: &Step, params: &mut Map) -> Result<(), LowerError> {
+        let Some(Value::Str(line)) = ["cmd", "_raw_params"].iter().find_map(|name| params.get(*name)) else {
+            return Ok(());
+        };
+        let Some(file) = line.split_whitespace().next() else { return Ok(()) };
+        params.insert("src".into(), Value::Str(file.to_owned()));
+        let Some((path, span)) = self.source_file(step, params, "files")? else { return Ok(()) };
+        params.shift_remove("name");
+        params.insert("sha256".into(), Value::Str(self.announce(&path, &span)?));
+        Ok(())
+    }
+
+    /// `assemble`: the files of a directory, where it is not one of the host.
+    pub(super) fn assemble(&self, step: &Step, params: &mut Map) -> Result<(), LowerError> {
+        if params.get("remote_src").is_none_or(super::truthy) {
+            return Ok(());
+        }
+        let src = params.get("src").cloned();
+        let Some((dir, span)) = self.source_file(step, params, "files")? else { return Ok(()) };
+        params.shift_remove("name");
+        params.extend(src.map(|src| ("src".to_owned(), src)));
+        let failed =
+            |error: std::io::Error| LowerError::Value(span.clone(), format!("cannot list {}: {error}", dir.display()));
+        let mut paths = Vec::new();
+        for entry in std::fs::read_dir(&dir).map_err(failed)? {
+            paths.push(entry.map_err(failed)?.path());
+        }
+        paths.retain(|path| path.is_file());
+        paths.sort();
+        let mut fragments = Vec::new();
+        for path in paths {
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            let sha256 = Value::Str(self.announce(&path, &span)?);
+            fragments.push(Value::Map(Map::from_iter([
+                ("name".to_owned(), Value::Str(name)),
+                ("sha256".to_owned(), sha256),
+            ])));
+        }
+        params.insert("fragments".into(), Value::List(fragments));
+        Ok(())
+    }
+
+    /// Announces a file to agents, by its hash.
+    pub(super) fn announce(&self, path: &Path, span: &Span) -> Result<String, LowerError> {
+        let content = std::fs::read(path)
+            .map_err(|error| LowerError::Value(span.clone(), format!("cannot read {}: {error}", path.display())))?;
+        let sha256: String = Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
+        self.blobs.add(sha256.clone(), path.into());
+        Ok(sha256)
+    }
+}
