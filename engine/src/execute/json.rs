@@ -6,7 +6,7 @@ use trueup_modules::param::SECRET_KEY;
 use crate::value::{Map, Value, Why};
 
 /// A rendered value for the agent; secrets are marked. What is still unknown is the error.
-pub(super) fn to_json(value: &Value) -> Result<Json, Why> {
+pub(crate) fn to_json(value: &Value) -> Result<Json, Why> {
     Ok(match value {
         Value::Null | Value::Omit => Json::Null,
         Value::Bool(bool) => json!(bool),

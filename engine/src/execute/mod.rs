@@ -9,7 +9,7 @@
 mod blocks;
 mod controller;
 mod fleet;
-mod json;
+pub(crate) mod json;
 mod judge;
 mod lower;
 mod run;

@@ -10,6 +10,7 @@ use crate::source::Span;
 use crate::yaml::{Entry, Mapping, Node, Plain};
 
 /// An inventory that sources are still added to.
+#[derive(Clone)]
 pub(super) struct Builder {
     hosts: IndexMap<String, Host>,
     groups: IndexMap<String, Group>,
@@ -62,6 +63,13 @@ impl Builder {
         });
         host.groups.insert(group.to_owned());
         host
+    }
+
+    /// Adds variables of a host that is there.
+    pub(super) fn vars_of(&mut self, name: &str, vars: Mapping) {
+        if let Some(host) = self.hosts.get_mut(name) {
+            host.vars.extend(vars);
+        }
     }
 
     /// Ties what hangs loose to `all` and `ungrouped`, and finds how deep each group is.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::build::Builder;
-use super::{Beside, Inventory, ini, range, tree, vars_files};
+use super::{Beside, Inventory, ini, range, script, tree, vars_files};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::source::{Source, Span};
 use crate::vault::{self, VaultPasswords};
@@ -101,6 +101,8 @@ fn path(path: &Path, vault: &VaultPasswords, builder: &mut Builder, diagnostics:
         return directory(path, vault, builder, diagnostics);
     }
     match Source::read(path) {
+        Ok(source) if script::is_script(path, &source.text) => script::read(path, builder, diagnostics),
+        Err(_) if script::is_script(path, "") => script::read(path, builder, diagnostics),
         Ok(source) => file(&source, vault, builder, diagnostics),
         Err(error) => {
             let hint = "name a file, a directory, or hosts with a comma behind each: `-i web1,web2,`";
@@ -130,10 +132,6 @@ fn directory(dir: &Path, vault: &VaultPasswords, builder: &mut Builder, diagnost
 
 /// What the name does not tell, the content must: YAML if that yields a dictionary, INI otherwise.
 fn file(source: &Arc<Source>, vault: &VaultPasswords, builder: &mut Builder, diagnostics: &mut Diagnostics) {
-    if source.text.starts_with("#!") {
-        let message = format!("`{}` is a script, and dynamic inventories are not supported yet", source.path.display());
-        return diagnostics.push(Diagnostic::error(message));
-    }
     let extension = source.path.extension().map(|ext| ext.to_string_lossy().into_owned());
     match extension.as_deref() {
         Some("yml" | "yaml" | "json") => read_yaml(source, vault, builder, diagnostics),

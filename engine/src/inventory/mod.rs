@@ -1,15 +1,17 @@
 //! The inventory: hosts, groups, and the variables that either brings.
 //!
-//! [`load`] reads sources (YAML, INI, lists of names, directories of these) and the `group_vars` and `host_vars` beside
+//! [`load`] reads sources (YAML, INI, JSON of executable scripts, lists of names, directories of these) and the `group_vars` and `host_vars` beside
 //! them; [`Inventory::select`] finds the hosts of a pattern; [`Inventory::layers`] yields a host's variables in the order
 //! of Ansible's precedence. Values stay nodes with their places until the variables are needed.
 
 mod build;
+mod constructed;
 mod ini;
 mod literal;
 mod load;
 mod pattern;
 mod range;
+mod script;
 mod tree;
 mod vars_files;
 mod words;

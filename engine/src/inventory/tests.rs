@@ -58,6 +58,118 @@ fn vars(inventory: &Inventory, host: &str) -> String {
     merged.iter().map(shown).collect::<Vec<_>>().join("\n")
 }
 
+/// What `ansible-inventory --list` and `--host` of ansible-core 2.19 print for the same directory.
+#[test]
+fn scripts_and_constructed_groups() {
+    let dir = fixture("dynamic");
+    let mut diagnostics = Diagnostics::new();
+    let vault = VaultPasswords::none();
+    let sources = [dir.display().to_string()];
+    let inventory = load(Request { sources: &sources, playbook_dir: None, vault: &vault }, &mut diagnostics);
+    let said = diagnostics.render(Paint::Plain);
+    assert_snapshot!(said.replace(&sources[0], "DIR"), @r"
+    warning: `DIR/10-script.sh` is run once for each host: it prints no `_meta`
+    hint: let `--list` print `_meta: {hostvars: {…}}`, too
+    ");
+    let mut groups: Vec<String> = inventory
+        .groups
+        .values()
+        .map(|group| {
+            let hosts: Vec<&String> = group.hosts.iter().collect();
+            let children: Vec<&String> = group.children.keys().collect();
+            format!("{} {hosts:?} {children:?}", group.name)
+        })
+        .collect();
+    groups.sort();
+    assert_snapshot!(groups.join("\n"), @r#"
+    _tier_none ["db1", "db2", "web1"] []
+    all [] ["ungrouped", "site", "extra", "primaries", "with_dash", "zones", "x", "y", "_tier_none"]
+    db ["db1", "db2"] []
+    extra ["web1"] []
+    primaries ["db1"] []
+    site [] ["db", "web"]
+    ungrouped [] []
+    web ["web1"] []
+    with_dash ["db1", "db2"] []
+    x ["db1"] []
+    y ["db1"] []
+    zone_a ["db1"] []
+    zone_b_1 ["web1"] []
+    zone_nowhere ["db2"] []
+    zones [] ["zone_a", "zone_nowhere", "zone_b_1"]
+    "#);
+    assert_snapshot!(vars(&inventory, "db1"), @r#"
+    big=true
+    disks=["x","y"]
+    name="primary.a"
+    port=5432
+    role="primary"
+    zone="a"
+    "#);
+    assert_snapshot!(vars(&inventory, "web1"), @r#"
+    big=false
+    name="standby.b-1"
+    role="standby"
+    text="{{ zone }}"
+    tier=null
+    zone="b-1"
+    "#);
+}
+
+#[test]
+fn what_scripts_and_constructed_groups_get_wrong() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let script = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).expect("it is written");
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o700)).expect("it is made so");
+    };
+    script("1", "echo no luck >&2; exit 3");
+    script("2", "echo '[]'");
+    script("3", "echo '{\"web\": {\"hosts\": \"web1\"}}'");
+    script("4", "echo '{'");
+    let said = said_when_loading(&[dir.path().display().to_string()]);
+    assert_snapshot!(said.replace(&dir.path().display().to_string(), "DIR"), @r#"
+    error: failed to use the inventory script `DIR/1`: with --list it ended with exit status: 3 (no luck)
+
+    error: failed to use the inventory script `DIR/2`: with --list it printed JSON that is not an object
+
+    error: failed to use the inventory script `DIR/3`: `hosts` of `web` must be a list of names, not "web1"
+
+    error: failed to use the inventory script `DIR/4`: what it printed with --list is not JSON: EOF while parsing an object at line 2 column 0
+    "#);
+    let constructed = |text: &str| {
+        let path = dir.path().join("c/c.yml");
+        std::fs::create_dir_all(dir.path().join("c")).expect("it is made");
+        std::fs::write(&path, format!("plugin: constructed\n{text}")).expect("it is written");
+        let said = said_when_loading(&["web1,".into(), path.display().to_string()]);
+        said.replace(&dir.path().display().to_string(), "DIR")
+    };
+    assert_snapshot!(constructed("keyed_group: []\n"), @r"
+    error: `constructed` has no option `keyed_group`
+     --> DIR/c/c.yml:2:1
+      |
+    2 | keyed_group: []
+      | ^^^^^^^^^^^
+    hint: did you mean `keyed_groups`?
+    ");
+    assert_snapshot!(constructed("keyed_groups: [{key: a, prefx: b}]\n"), @r"
+    error: a keyed group has no option `prefx`
+     --> DIR/c/c.yml:2:25
+      |
+    2 | keyed_groups: [{key: a, prefx: b}]
+      |                         ^^^^^
+    hint: did you mean `prefix`?
+    ");
+    assert_snapshot!(constructed("strict: true\ncompose: {x: nowhere + 1}\n"), @r"
+    error: failed to set `x` for host `web1`: 'nowhere' is undefined
+     --> DIR/c/c.yml:3:14
+      |
+    3 | compose: {x: nowhere + 1}
+      |              ^^^^^^^
+    ");
+}
+
 /// What `ansible-inventory --host` of ansible-core 2.19 prints for the same files.
 #[test]
 fn variables_as_ansible_ranks_them() {
@@ -335,11 +447,12 @@ fn what_yaml_cannot_be() {
       |          ^^^^^^
     ");
     assert_snapshot!(read("hosts.yml", "plugin: aws\n").1, @r"
-    error: inventory plugins are not supported yet
-     --> hosts.yml:1:1
+    error: there is no inventory plugin `aws`
+     --> hosts.yml:1:9
       |
     1 | plugin: aws
-      | ^^^^^^
+      |         ^^^
+    hint: `constructed` is there; for others, let an executable script print what the plugin would find
     ");
     assert_snapshot!(read("hosts.yml", "web: {hosts: {web: }, vars: {ansible_group_priority: high}}\n").1, @r"
     error: `ansible_group_priority` must be a whole number, and this is the string `high`
@@ -400,7 +513,7 @@ fn files_that_cannot_be_read() {
     write("group_vars/web.yml", "a: 1\n");
     let said = said_when_loading(&[dir.path().display().to_string()]);
     assert_snapshot!(said.replace(&dir.path().display().to_string(), "DIR"), @r"
-    error: `DIR/hosts` is a script, and dynamic inventories are not supported yet
+    error: failed to use the inventory script `DIR/hosts`: Permission denied (os error 13)
 
     warning: `DIR/group_vars/web.yml` is not read, because `DIR/group_vars/web` is
     hint: move the file into the directory, or make one of the two

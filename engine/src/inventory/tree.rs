@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::build::Builder;
-use super::{literal, range};
+use super::{constructed, literal, range};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::source::Span;
 use crate::yaml::{Entry, Mapping, Node};
@@ -12,12 +12,10 @@ const SECTIONS: [&str; 3] = ["hosts", "children", "vars"];
 
 /// Adds what a document says.
 pub(super) fn read(root: &Node, file: &Path, builder: &mut Builder, diagnostics: &mut Diagnostics) {
-    let mut reader = Reader { file, builder, diagnostics };
-    if let Some(entry) = root.as_map().and_then(|map| map.get("plugin")) {
-        let message = "inventory plugins are not supported yet";
-        reader.diagnostics.push(Diagnostic::error(message).at(&entry.key));
-        return;
+    if let Some((plugin, options)) = root.as_map().and_then(|map| Some((map.get("plugin")?, map))) {
+        return constructed::read(&plugin.value, options, builder, diagnostics);
     }
+    let mut reader = Reader { file, builder, diagnostics };
     let Some(groups) = reader.map(root, "an inventory") else { return };
     for (name, entry) in groups {
         reader.group(name, entry);

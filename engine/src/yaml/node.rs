@@ -3,6 +3,7 @@
 use std::fmt;
 
 use indexmap::IndexMap;
+use trueup_modules::param::SECRET_KEY;
 use trueup_modules::secret::REDACTED;
 
 use super::scalar::{self, Plain};
@@ -91,6 +92,25 @@ impl Node {
     pub fn text(text: impl Into<String>, span: &Span) -> Self {
         let scalar = Scalar { text: text.into(), style: Style::Text, secret: false };
         Self { data: Data::Scalar(scalar), span: span.clone(), is_unsafe: false }
+    }
+
+    /// What a JSON value stands for at a place; `{"$secret": text}` is a secret.
+    pub fn from_json(json: &serde_json::Value, span: &Span) -> Self {
+        use serde_json::Value as Json;
+        let scalar = |text: String, style, secret| Data::Scalar(Scalar { text, style, secret });
+        let data = match json {
+            Json::String(text) => scalar(text.clone(), Style::Text, false),
+            Json::Null | Json::Bool(_) | Json::Number(_) => scalar(json.to_string(), Style::Plain, false),
+            Json::Array(items) => Data::Seq(items.iter().map(|item| Self::from_json(item, span)).collect()),
+            Json::Object(map) => match map.get(SECRET_KEY).and_then(Json::as_str) {
+                Some(secret) if map.len() == 1 => scalar(secret.to_owned(), Style::Text, true),
+                _ => {
+                    let entry = |value| Entry { key: span.clone(), value: Self::from_json(value, span) };
+                    Data::Map(map.iter().map(|(key, value)| (key.clone(), entry(value))).collect())
+                }
+            },
+        };
+        Self { data, span: span.clone(), is_unsafe: false }
     }
 
     /// The scalar, if it is one.
