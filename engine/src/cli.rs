@@ -4,6 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub mod vault;
+
+pub use vault::Vault;
+
 use crate::report::print::Color;
 
 /// Brings hosts into the state that YAML playbooks describe, and shows beforehand exactly what would change.
@@ -34,7 +38,7 @@ pub enum Verb {
     Graph(Run),
     /// List the modules, or show the manual of one.
     Modules(Modules),
-    /// Encrypt, decrypt and view files, as ansible-vault does.
+    /// Encrypt, decrypt, view and change files, as ansible-vault does.
     #[command(subcommand)]
     Vault(Vault),
     /// What a controller starts on this machine.
@@ -137,10 +141,10 @@ pub struct Reach {
 #[command(next_help_heading = "Vault")]
 pub struct VaultKeys {
     /// A file with a vault password; one that is executable is run, and prints it.
-    #[arg(long = "vault-password-file", visible_alias = "vault-pass-file", value_name = "FILE")]
+    #[arg(id = "vault_files", long = "vault-password-file", visible_alias = "vault-pass-file", value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// The same for a vault id: `ID@FILE`, or `ID@prompt` to be asked.
-    #[arg(long = "vault-id", value_name = "ID@FILE")]
+    #[arg(id = "vault_ids", long = "vault-id", value_name = "ID@FILE")]
     pub ids: Vec<String>,
     /// Ask for the vault password.
     #[arg(short = 'J', long = "ask-vault-pass", visible_alias = "ask-vault-password")]
@@ -152,27 +156,6 @@ pub struct VaultKeys {
 pub struct Modules {
     /// The module whose manual to show.
     pub name: Option<String>,
-}
-
-/// `trueup vault`.
-#[derive(Debug, Subcommand)]
-pub enum Vault {
-    /// Encrypt a file in place.
-    Encrypt(VaultFile),
-    /// Decrypt a file in place.
-    Decrypt(VaultFile),
-    /// Show what an encrypted file holds.
-    View(VaultFile),
-}
-
-/// A file, and what opens it.
-#[derive(Debug, Args)]
-pub struct VaultFile {
-    /// The file.
-    pub file: PathBuf,
-    /// What opens it. `encrypt` takes the first password that is given.
-    #[command(flatten)]
-    pub keys: VaultKeys,
 }
 
 /// `trueup agent`.

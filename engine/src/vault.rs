@@ -123,12 +123,28 @@ pub fn is_vault(text: &str) -> bool {
 
 /// The content of a vault. `name` says in errors what it is: ``file `x.yml` ``.
 pub fn decrypt(text: &str, passwords: &VaultPasswords, name: &str) -> Result<Zeroizing<Vec<u8>>, VaultError> {
+    open(text, passwords, name).map(|opened| opened.content)
+}
+
+/// What was in a vault, and what it can be sealed with again.
+pub struct Opened {
+    /// The content.
+    pub content: Zeroizing<Vec<u8>>,
+    /// The vault id in its header.
+    pub id: Option<String>,
+    /// The password that opened it.
+    pub password: Secret,
+}
+
+/// As [`decrypt`], with what opened it.
+pub fn open(text: &str, passwords: &VaultPasswords, name: &str) -> Result<Opened, VaultError> {
     let format = |why| VaultError::Format { name: name.to_owned(), why };
     let envelope = Envelope::parse(text).map_err(format)?;
     let mut tried = Vec::new();
     for (id, password) in passwords.candidates(envelope.id.as_deref()) {
         if let Some(padded) = envelope.open(password) {
-            return unpad(padded).ok_or_else(|| format("its padding is damaged"));
+            let content = unpad(padded).ok_or_else(|| format("its padding is damaged"))?;
+            return Ok(Opened { content, id: envelope.id.clone(), password: password.clone() });
         }
         tried.push(id.clone());
     }

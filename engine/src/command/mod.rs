@@ -85,6 +85,24 @@ enum CommandError {
     /// Encrypted already.
     #[error("`{}` is encrypted already", path.display())]
     Sealed { path: PathBuf },
+    /// Several passwords to encrypt with.
+    #[error("there are passwords for the vault ids {ids}, and one must be chosen")]
+    WhichVaultId { ids: String },
+    /// The one to encrypt with is not among them.
+    #[error("there is no password for the vault id `{id}`")]
+    NoSuchVaultId { id: String },
+    /// `create` where something is.
+    #[error("`{}` exists already", path.display())]
+    Exists { path: PathBuf },
+    /// The editor ended with a failure.
+    #[error("failed to edit: `{editor}` ended with {status}")]
+    Editor { editor: String, status: std::process::ExitStatus },
+    /// Nothing to encrypt.
+    #[error("there is nothing to encrypt: the text is empty")]
+    NoText,
+    /// `--output` with several files.
+    #[error("`--output` takes what one file holds, and there are several")]
+    OneOutput,
     /// `--vault-id` without a source.
     #[error("`--vault-id {given}` does not say where the password is")]
     VaultId { given: String },
@@ -103,6 +121,9 @@ impl CommandError {
             Self::Vault(VaultError::NoPassword { .. }) | Self::NoPassword => {
                 Some("give it with `--vault-password-file FILE`, or `--ask-vault-pass`".to_owned())
             }
+            Self::WhichVaultId { .. } => Some("say which with `--encrypt-vault-id ID`".to_owned()),
+            Self::NoSuchVaultId { id } => Some(format!("add `--vault-id {id}@FILE`")),
+            Self::Exists { .. } => Some("change it with `trueup vault edit`".to_owned()),
             Self::VaultId { .. } => Some("write `ID@FILE`, or `ID@prompt`".to_owned()),
             Self::NoModule { nearest, .. } => Some(match nearest {
                 Some(nearest) => format!("did you mean `{nearest}`?"),
@@ -114,7 +135,7 @@ impl CommandError {
 
     fn code(&self) -> u8 {
         match self {
-            Self::VaultId { .. } => WRONG_OPTION,
+            Self::VaultId { .. } | Self::OneOutput | Self::WhichVaultId { .. } => WRONG_OPTION,
             _ => ERROR,
         }
     }
