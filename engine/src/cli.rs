@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub mod ansible;
 pub mod vault;
 
 pub use vault::Vault;
@@ -38,6 +39,8 @@ pub enum Verb {
     Graph(Run),
     /// List the modules, or show the manual of one.
     Modules(Modules),
+    /// Show the settings, and where each comes from.
+    Config(Config),
     /// Encrypt, decrypt, view and change files, as ansible-vault does.
     #[command(subcommand)]
     Vault(Vault),
@@ -77,10 +80,11 @@ pub struct Run {
     /// Playbooks, run one after the other.
     #[arg(required = true, value_name = "PLAYBOOK")]
     pub playbooks: Vec<PathBuf>,
-    /// A file, a directory, or a list of hosts that contains a comma; the later add to the earlier.
-    #[arg(short, long = "inventory", value_name = "INVENTORY", required = true)]
+    /// A file, a directory, a program, or a list of hosts that contains a comma; the later add to the earlier. Without any,
+    /// those of the settings.
+    #[arg(short, long = "inventory", value_name = "INVENTORY")]
     pub inventories: Vec<String>,
-    /// Only these hosts: a pattern as in `hosts:`.
+    /// Only these hosts: a pattern as in `hosts:`, or `@FILE` with one a line.
     #[arg(short, long, value_name = "PATTERN")]
     pub limit: Option<String>,
     /// Only tasks with one of these tags.
@@ -92,9 +96,9 @@ pub struct Run {
     /// Variables that override all others: `name=value …`, YAML or JSON, or `@FILE`.
     #[arg(short, long, value_name = "VARS")]
     pub extra_vars: Vec<String>,
-    /// How many hosts are worked on at the same time.
-    #[arg(short, long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..))]
-    pub forks: u16,
+    /// How many hosts are worked on at the same time; 50 by default.
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub forks: Option<u16>,
     /// Events as JSON lines on standard output.
     #[arg(long)]
     pub json: bool,
@@ -151,6 +155,14 @@ pub struct VaultKeys {
     pub ask: bool,
 }
 
+/// `trueup config`.
+#[derive(Debug, Args)]
+pub struct Config {
+    /// Only what somebody has set.
+    #[arg(long)]
+    pub only_changed: bool,
+}
+
 /// `trueup modules`.
 #[derive(Debug, Args)]
 pub struct Modules {
@@ -186,5 +198,15 @@ mod tests {
             command.get_subcommands().for_each(check);
         }
         check(&Cli::command());
+        let programs = [
+            ansible::Playbook::command(),
+            ansible::AdHoc::command(),
+            ansible::Inventory::command(),
+            ansible::VaultProgram::command(),
+            ansible::Config::command(),
+            ansible::Doc::command(),
+        ];
+        programs.iter().for_each(check);
+        programs.into_iter().for_each(clap::Command::debug_assert);
     }
 }

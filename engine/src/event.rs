@@ -131,6 +131,9 @@ pub struct TaskResult {
     pub seconds: f64,
 }
 
+/// The error of a task that failed under `no_log`.
+pub const WITHHELD: &str = "the output is withheld (no_log)";
+
 /// The end of a task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Status {

@@ -11,6 +11,7 @@ pub mod inventory;
 pub mod playbook;
 pub mod remote;
 pub mod report;
+pub mod settings;
 pub mod source;
 pub mod template;
 pub mod value;

@@ -209,6 +209,8 @@ fn options(playbook: PathBuf, inventory: &Path, vault_passwords: VaultPasswords)
         private_key: None,
         ask: Passwords::default(),
         become_: false,
+        assumed: Default::default(),
+        gather_always: false,
         agents: Agents { carried: Vec::new(), local: Some(agent()) },
     }
 }

@@ -2,10 +2,13 @@
 
 mod agent;
 mod ask;
+mod dropin;
 mod graph;
+mod inventory;
 mod keys;
 mod modules;
 mod run;
+mod settings;
 mod vault;
 
 use std::ffi::OsString;
@@ -16,7 +19,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::cli::{Cli, Verb};
-use crate::report::print;
+use crate::report::print::{self, Color};
 use crate::vault::VaultError;
 
 /// Exit status: an error of the program's own.
@@ -28,31 +31,40 @@ const LOG: &str = "TRUEUP_LOG";
 
 /// Does what the command line says.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(args) {
-        Ok(cli) => cli,
-        Err(error) => {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let (done, color) = match dropin::program(args.first().map(OsString::as_os_str)) {
+        Some(program) => (dropin::main(program, args), Color::Auto),
+        None => match Cli::try_parse_from(args) {
+            Ok(cli) => (trueup(cli.verb, cli.color), cli.color),
+            Err(error) => (Err(error.into()), Color::Auto),
+        },
+    };
+    ExitCode::from(done.unwrap_or_else(|error| {
+        if let CommandError::Usage(error) = &error {
             // If nobody reads it, there is nobody to tell.
             _ = error.print();
-            return ExitCode::from(if error.use_stderr() { WRONG_OPTION } else { 0 });
+        } else {
+            print::error(&error.to_string(), error.hint().as_deref(), color.for_errors());
         }
-    };
+        error.code()
+    }))
+}
+
+fn trueup(verb: Verb, color: Color) -> Result<u8, CommandError> {
     if std::env::var_os(LOG).is_some() {
         let filter = tracing_subscriber::EnvFilter::from_env(LOG);
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
     }
-    let done = match cli.verb {
-        Verb::Plan(args) => run::plan(args, cli.color),
-        Verb::Apply(args) => run::apply(args, cli.color),
-        Verb::Graph(args) => graph::run(args, cli.color.for_errors()),
-        Verb::Modules(args) => modules::run(&args, cli.color.for_output()),
-        Verb::Vault(verb) => vault::run(&verb),
+    match verb {
+        Verb::Plan(args) => run::plan(args, color),
+        Verb::Apply(args) => run::apply(args, color),
+        Verb::Graph(args) => graph::run(args, color),
+        Verb::Modules(args) => modules::run(&args, color.for_output()),
+        Verb::Config(args) => settings::run(&args, color),
+        Verb::Vault(verb) => vault::run(verb, color),
         Verb::Agent(crate::cli::Agent::Serve) => agent::serve(),
         Verb::AsUser => agent::as_user(),
-    };
-    ExitCode::from(done.unwrap_or_else(|error| {
-        print::error(&error.to_string(), error.hint().as_deref(), cli.color.for_errors());
-        error.code()
-    }))
+    }
 }
 
 /// Why a command could not do its work. A run that fails is no error here: its verdict is the exit status.
@@ -106,6 +118,18 @@ enum CommandError {
     /// `--vault-id` without a source.
     #[error("`--vault-id {given}` does not say where the password is")]
     VaultId { given: String },
+    /// The command line is wrong, or asked for help only.
+    #[error(transparent)]
+    Usage(#[from] clap::Error),
+    /// The settings are wrong; that has been said.
+    #[error("the settings are wrong")]
+    Settings,
+    /// Nothing says where the hosts are.
+    #[error("no inventory was given")]
+    NoInventory,
+    /// No such host.
+    #[error("there is no host `{name}` in the inventory")]
+    NoHost { name: String, nearest: Option<String> },
     /// No such module.
     #[error("there is no module `{name}`")]
     NoModule { name: String, nearest: Option<String> },
@@ -125,6 +149,8 @@ impl CommandError {
             Self::NoSuchVaultId { id } => Some(format!("add `--vault-id {id}@FILE`")),
             Self::Exists { .. } => Some("change it with `trueup vault edit`".to_owned()),
             Self::VaultId { .. } => Some("write `ID@FILE`, or `ID@prompt`".to_owned()),
+            Self::NoInventory => Some("name it with `-i INVENTORY`, or set `inventory` in trueup.toml".to_owned()),
+            Self::NoHost { nearest, .. } => nearest.as_ref().map(|nearest| format!("did you mean `{nearest}`?")),
             Self::NoModule { nearest, .. } => Some(match nearest {
                 Some(nearest) => format!("did you mean `{nearest}`?"),
                 None => "`trueup modules` lists them".to_owned(),
@@ -135,7 +161,10 @@ impl CommandError {
 
     fn code(&self) -> u8 {
         match self {
+            Self::Usage(error) if !error.use_stderr() => 0,
+            Self::Usage(_) | Self::NoInventory => WRONG_OPTION,
             Self::VaultId { .. } | Self::OneOutput | Self::WhichVaultId { .. } => WRONG_OPTION,
+            Self::Settings => run::WRONG_INPUT,
             _ => ERROR,
         }
     }

@@ -4,7 +4,7 @@ use std::io;
 
 use tokio::sync::mpsc;
 
-use super::{CommandError, ask, keys};
+use super::{CommandError, ask, keys, settings};
 use crate::cli::{Apply, Plan, Run};
 use crate::connect::{Agents, HostKeys};
 use crate::diagnostic::{Diagnostics, Paint};
@@ -22,13 +22,15 @@ pub(super) const WRONG_INPUT: u8 = 4;
 /// Exit status: the run ended without a verdict.
 const UNEXPECTED: u8 = 250;
 
+/// How many hosts are worked on at the same time where nothing else is said.
+const FORKS: u16 = 50;
 /// Events that may wait for a slow terminal before the run waits, too.
 const BACKLOG: usize = 1024;
 
 /// Shows what would change.
 pub(super) fn plan(args: Plan, color: Color) -> Result<u8, CommandError> {
     let format = format(&args.run, Diffs::Preview, color);
-    let options = Options { preview: true, ..options(args.run)? };
+    let options = Options { preview: true, ..options(args.run, color)? };
     Ok(match run(options, format, color.for_errors())? {
         Ending::Verdict(Verdict::Changed) if args.exit_code => PENDING,
         ending => ending.code(),
@@ -39,7 +41,7 @@ pub(super) fn plan(args: Plan, color: Color) -> Result<u8, CommandError> {
 pub(super) fn apply(args: Apply, color: Color) -> Result<u8, CommandError> {
     let diffs = if args.diff { Diffs::Always } else { Diffs::Preview };
     let format = format(&args.run, diffs, color);
-    Ok(run(options(args.run)?, format, color.for_errors())?.code())
+    with(options(args.run, color)?, format, color.for_errors())
 }
 
 fn format(args: &Run, diffs: Diffs, color: Color) -> Format {
@@ -47,8 +49,33 @@ fn format(args: &Run, diffs: Diffs, color: Color) -> Format {
     if args.json { Format::Json } else { Format::Human(View { paint: color.for_output(), detail, diffs }) }
 }
 
-/// What the executor has to know, passwords included: whoever is to be asked is asked here.
-pub(super) fn options(args: Run) -> Result<Options, CommandError> {
+/// Runs what the options say.
+pub(super) fn with(options: Options, format: Format, paint: Paint) -> Result<u8, CommandError> {
+    Ok(run(options, format, paint)?.code())
+}
+
+/// Only looks whether what the options name can be read.
+pub(super) fn check(options: &Options, paint: Paint) -> u8 {
+    let mut diagnostics = Diagnostics::new();
+    let program = execute::compile(options, &mut diagnostics);
+    print::diagnostics(&diagnostics, paint);
+    if program.is_some() && !diagnostics.has_errors() { 0 } else { WRONG_INPUT }
+}
+
+/// What the executor has to know: the command line, and the settings where it is silent.
+pub(super) fn options(mut args: Run, color: Color) -> Result<Options, CommandError> {
+    let settings = settings::load(color)?;
+    settings::fill(&mut args, &settings);
+    if args.inventories.is_empty() {
+        return Err(CommandError::NoInventory);
+    }
+    let mut options = executable(args)?;
+    settings::assume(&mut options, &settings);
+    Ok(options)
+}
+
+/// The same without settings. Whoever is to be asked for a password is asked here.
+pub(super) fn executable(args: Run) -> Result<Options, CommandError> {
     let reach = args.reach;
     let vault_passwords = keys::passwords(&args.vault)?;
     let ask = Passwords {
@@ -64,7 +91,7 @@ pub(super) fn options(args: Run) -> Result<Options, CommandError> {
         skip_tags: args.skip_tags,
         extra_vars: args.extra_vars,
         vault_passwords,
-        forks: args.forks.into(),
+        forks: args.forks.unwrap_or(FORKS).into(),
         host_keys: reach.accept_new_host_keys.then_some(HostKeys::AcceptNew),
         ssh_config: reach.ssh_config,
         user: reach.user,
@@ -72,6 +99,8 @@ pub(super) fn options(args: Run) -> Result<Options, CommandError> {
         ask,
         become_: reach.become_root,
         agents: Agents::embedded(),
+        assumed: Default::default(),
+        gather_always: false,
     })
 }
 

@@ -10,14 +10,31 @@ use std::path::{Path, PathBuf};
 use trueup_modules::secret::Secret;
 use zeroize::Zeroizing;
 
-use super::{CommandError, ask, keys};
+use super::{CommandError, ask, keys, settings};
 use crate::cli::VaultKeys;
-use crate::cli::vault::{Decrypt, Encrypt, EncryptWith, Rekey, Vault, View};
-use crate::report::print;
+use crate::cli::vault::{Create, Decrypt, Encrypt, EncryptString, EncryptWith, Rekey, Vault, View};
+use crate::report::print::{self, Color};
 use crate::vault::{self, Opened};
 
-/// Runs the verb.
-pub(super) fn run(verb: &Vault) -> Result<u8, CommandError> {
+/// Runs the verb, with the passwords that the settings name after those of the command line.
+pub(super) fn run(mut verb: Vault, color: Color) -> Result<u8, CommandError> {
+    let found = settings::load(color)?;
+    match &mut verb {
+        Vault::Encrypt(Encrypt { with, .. })
+        | Vault::Create(Create { with, .. })
+        | Vault::EncryptString(EncryptString { with, .. }) => {
+            settings::keys(&mut with.keys, &found);
+            with.encrypt_vault_id = with.encrypt_vault_id.take().or_else(|| found.text("vault_encrypt_identity"));
+        }
+        Vault::Decrypt(Decrypt { keys, .. })
+        | Vault::View(View { keys, .. })
+        | Vault::Edit(View { keys, .. })
+        | Vault::Rekey(Rekey { keys, .. }) => settings::keys(keys, &found),
+    }
+    dispatch(&verb)
+}
+
+fn dispatch(verb: &Vault) -> Result<u8, CommandError> {
     match verb {
         Vault::Encrypt(args) => encrypt(args)?,
         Vault::Decrypt(args) => decrypt(args)?,
@@ -187,10 +204,10 @@ mod tests {
         let encrypt =
             || Vault::Encrypt(Encrypt { files: files.clone(), output: None, with: with(&[&one, &two], Some("a")) });
 
-        run(&encrypt()).unwrap();
+        dispatch(&encrypt()).unwrap();
         assert!(text().starts_with("$ANSIBLE_VAULT;1.2;AES256;a\n"), "{}", text());
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-        assert!(matches!(run(&encrypt()), Err(CommandError::Sealed { .. })));
+        assert!(matches!(dispatch(&encrypt()), Err(CommandError::Sealed { .. })));
 
         let rekey = Rekey {
             files: files.clone(),
@@ -198,13 +215,13 @@ mod tests {
             new_vault_password_file: None,
             new_vault_id: Some(two.clone()),
         };
-        run(&Vault::Rekey(rekey)).unwrap();
+        dispatch(&Vault::Rekey(rekey)).unwrap();
         assert!(text().starts_with("$ANSIBLE_VAULT;1.2;AES256;b\n"), "{}", text());
-        assert!(matches!(run(&decrypt(&one)), Err(CommandError::Vault(_))));
+        assert!(matches!(dispatch(&decrypt(&one)), Err(CommandError::Vault(_))));
 
-        run(&decrypt(&two)).unwrap();
+        dispatch(&decrypt(&two)).unwrap();
         assert_eq!(text(), "secret: 1\n");
-        let error = run(&decrypt(&two)).unwrap_err().to_string();
+        let error = dispatch(&decrypt(&two)).unwrap_err().to_string();
         assert!(error.contains("is not a readable vault"), "{error}");
         assert_eq!(text(), "secret: 1\n");
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use trueup_modules::builtin;
 
-use super::{Program, Step};
+use super::{Program, Selection, Step};
 use crate::diagnostic::Diagnostics;
 use crate::playbook::{self, Field, Task};
 use crate::source::Source;
@@ -51,7 +51,7 @@ pub(super) fn is_fact(word: &str) -> bool {
 
 /// Puts a `setup` at the head of each play whose tasks read facts, unless the play says `gather_facts: false` or gathers
 /// them itself. One that says `true` gathers them in any case.
-pub(super) fn gather(program: &mut Program) {
+pub(super) fn gather(program: &mut Program, selection: &Selection) {
     let Some((task, entry)) = setup() else { return };
     let mut gathered = BTreeSet::new();
     let mut steps: Vec<Step> = Vec::new();
@@ -60,8 +60,8 @@ pub(super) fn gather(program: &mut Program) {
     for step in std::mem::take(&mut program.steps) {
         let wish = program.plays[step.play].play.gather_facts.as_ref().map(|wish| &wish.value);
         let wanted = match wish {
-            Some(Field::Known(wish)) => *wish && reading.contains(&step.play),
-            _ => reading.contains(&step.play),
+            Some(Field::Known(false)) => false,
+            _ => selection.gather_always || reading.contains(&step.play),
         };
         if gathered.insert(step.play) && wanted && step.entry.name != "setup" {
             steps.push(Step {

@@ -27,6 +27,8 @@ pub struct Selection {
     pub skip_tags: Vec<String>,
     /// What opens `vars_files`.
     pub vault: VaultPasswords,
+    /// Gather facts though nothing reads them.
+    pub gather_always: bool,
 }
 
 pub(super) fn flatten(

@@ -152,7 +152,7 @@ pub fn compile(
     let mut program = flatten::flatten(playbooks, inventory, selection, diagnostics);
     check::check(&program, templar, diagnostics);
     data::annotate(&mut program, inventory);
-    facts::gather(&mut program);
+    facts::gather(&mut program, selection);
     data::annotate(&mut program, inventory);
     program.graph = Graph::of(&program.steps);
     program

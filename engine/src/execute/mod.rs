@@ -67,6 +67,10 @@ pub struct Options {
     pub become_: bool,
     /// The agents at hand.
     pub agents: Agents,
+    /// Variables of all hosts that are weaker than whatever the inventory says: what settings stand for.
+    pub assumed: indexmap::IndexMap<String, String>,
+    /// Gather facts as Ansible does, though nothing reads them.
+    pub gather_always: bool,
 }
 
 /// Passwords that were typed.
@@ -107,7 +111,8 @@ pub fn compile(options: &Options, diagnostics: &mut Diagnostics) -> Option<Progr
     let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
     let request =
         inventory::Request { sources: &options.inventories, playbook_dir: Some(dir), vault: &options.vault_passwords };
-    let inventory = inventory::load(request, diagnostics);
+    let mut inventory = inventory::load(request, diagnostics);
+    inventory.assume(&options.assumed);
     let extra = extra_vars(&options.extra_vars, &options.vault_passwords, diagnostics);
     let templar = Templar::new(dir);
     let selection = Selection {
@@ -115,6 +120,7 @@ pub fn compile(options: &Options, diagnostics: &mut Diagnostics) -> Option<Progr
         tags: options.tags.clone(),
         skip_tags: options.skip_tags.clone(),
         vault: options.vault_passwords.clone(),
+        gather_always: options.gather_always,
     };
     match SshConfig::load(options.ssh_config.as_deref(), &Surroundings::of_process()) {
         Ok(config) => config.warnings.iter().for_each(|text| diagnostics.push(Diagnostic::warning(text))),

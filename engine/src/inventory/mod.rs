@@ -24,7 +24,7 @@ pub use load::{Request, load};
 pub use pattern::Selection;
 
 use crate::source::Span;
-use crate::yaml::Mapping;
+use crate::yaml::{Entry, Mapping, Node};
 
 /// Names of this machine, which need not be in an inventory.
 pub const LOCALHOST: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
@@ -131,6 +131,17 @@ pub enum Step {
 }
 
 impl Inventory {
+    /// Gives all hosts variables that are weaker than whatever a source or file says.
+    pub fn assume(&mut self, vars: &IndexMap<String, String>) {
+        let span = Span::none();
+        for (name, value) in vars {
+            let entry = || Entry { key: span.clone(), value: Node::text(value, &span) };
+            if let Some(all) = self.groups.get_mut(ALL) {
+                all.vars.entry(name.clone()).or_insert_with(entry);
+            }
+        }
+    }
+
     /// A host by name; the names of this machine always have one.
     pub fn host(&self, name: &str) -> Option<&Host> {
         self.hosts.get(name).or_else(|| LOCALHOST.contains(&name).then_some(&self.implicit))

@@ -4,11 +4,12 @@
 //!
 //! - [`human`]: what a person reads, as text; `result`: one result; [`diff`]: what changes; [`summary`]: the end, and the verdict.
 //! - [`plain`]: the same on a pipe; [`live`]: the same on a terminal, with what runs now below it.
-//! - [`json`]: one event a line. [`text`]: foreign text made fit for a terminal.
+//! - [`ansible`]: as Ansible's own programs print it. [`json`]: one event a line. [`text`]: foreign text made fit for a terminal.
 //! - [`manual`]: what modules do. [`print`]: what the commands that run nothing have to say.
 //!
 //! Data goes to standard output, all else to standard error. Everything can be read without colour.
 
+pub mod ansible;
 pub mod diff;
 pub mod graph;
 pub mod human;
@@ -41,12 +42,18 @@ pub enum Format {
     Human(View),
     /// JSON lines.
     Json,
+    /// As `ansible-playbook` prints it.
+    Ansible(ansible::Verbosity),
+    /// As `ansible` prints it.
+    AnsibleAdHoc,
 }
 
 /// The reporter on this process's standard output and error.
 pub fn reporter(format: Format) -> Box<dyn Reporter> {
     match format {
         Format::Json => Box::new(json::Json::new(io::stdout())),
+        Format::Ansible(verbosity) => Box::new(ansible::Ansible::new(io::stdout(), verbosity)),
+        Format::AnsibleAdHoc => Box::new(ansible::minimal::Minimal::new(io::stdout())),
         Format::Human(view) if print::is_capable(io::stderr().is_terminal()) => Box::new(live::Live::new(view)),
         Format::Human(view) => Box::new(plain::Plain::new(view, io::stdout(), io::stderr())),
     }

@@ -1,5 +1,7 @@
 //! The program as a whole, on this machine: what it prints, where, and its exit status.
 
+mod dropin;
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -134,7 +136,7 @@ fn what_is_wrong_is_said_and_is_the_exit_status() {
 
     let table: &[(&str, i32, &[&str])] = &[
         ("plan --bogus -i localhost, site.yml", 5, &["unexpected argument '--bogus'"]),
-        ("plan site.yml", 5, &["--inventory <INVENTORY>"]),
+        ("plan site.yml", 5, &["no inventory was given"]),
         ("plan -i localhost, --forks 0 site.yml", 5, &["invalid value '0'"]),
         ("plan -i localhost, --vault-id prod site.yml", 5, &["does not say where the password is"]),
         ("plan -i localhost, --vault-password-file empty site.yml", 1, &["`empty` holds no password"]),

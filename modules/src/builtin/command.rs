@@ -51,7 +51,7 @@ impl Module for CommandModule {
         let (program, args) = words.split_first().ok_or_else(|| Error::param("cmd", "is missing"))?;
         let command = Command { stdin: self.stdin(), ..Command::new(program, args) };
         let line = command.to_string();
-        self.run().plan(host, command, &line)
+        Ok(self.run().plan(host, command, &line)?.returning("cmd", words))
     }
 
     fn intent(&self) -> Vec<Diff> {

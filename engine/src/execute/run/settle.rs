@@ -220,7 +220,7 @@ impl Run {
     ) {
         let status = match one.status {
             Status::Failed { hint, ignored, .. } if no_log => {
-                Status::Failed { error: "the output is withheld (no_log)".into(), hint, explanation: None, ignored }
+                Status::Failed { error: crate::event::WITHHELD.into(), hint, explanation: None, ignored }
             }
             // `changed_when` on what ran here: a preview has changed nothing for all that.
             Status::Changed if self.preview() => Status::Would,

@@ -1,0 +1,178 @@
+//! The command lines of Ansible's programs: Trueup called by their names takes their flags.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser};
+
+use super::VaultKeys;
+
+/// Runs playbooks, as Ansible's program of that name does; Trueup does the work.
+#[derive(Debug, Parser)]
+#[command(name = "ansible-playbook", version)]
+pub struct Playbook {
+    /// Playbooks, run one after the other.
+    #[arg(required = true, value_name = "playbook")]
+    pub playbooks: Vec<PathBuf>,
+    /// Where and how.
+    #[command(flatten)]
+    pub common: Common,
+    /// Only tasks with one of these tags.
+    #[arg(short, long, value_delimiter = ',')]
+    pub tags: Vec<String>,
+    /// No tasks with one of these tags.
+    #[arg(long, value_delimiter = ',')]
+    pub skip_tags: Vec<String>,
+    /// Only look whether the playbooks can be read.
+    #[arg(long)]
+    pub syntax_check: bool,
+}
+
+/// Runs one task, as Ansible's program of that name does; Trueup does the work.
+#[derive(Debug, Parser)]
+#[command(name = "ansible", version)]
+pub struct AdHoc {
+    /// The hosts.
+    pub pattern: String,
+    /// Where and how.
+    #[command(flatten)]
+    pub common: Common,
+    /// The module.
+    #[arg(short, long, default_value = "command")]
+    pub module_name: String,
+    /// Its parameters: `name=value …`, a dictionary in JSON, or for `command` and its like the line itself.
+    #[arg(short = 'a', long = "args", default_value = "")]
+    pub module_args: String,
+}
+
+/// Shows the inventory, as Ansible's program of that name does; Trueup does the work.
+#[derive(Debug, Parser)]
+#[command(name = "ansible-inventory", version)]
+pub struct Inventory {
+    /// For `--graph`: the group to begin with.
+    #[arg(default_value = "all")]
+    pub group: String,
+    /// Inventories; the later add to the earlier.
+    #[arg(short, long, visible_alias = "inventory-file")]
+    pub inventory: Vec<String>,
+    /// All groups and hosts as JSON.
+    #[arg(long, conflicts_with_all = ["host", "graph"])]
+    pub list: bool,
+    /// The variables of one host as JSON.
+    #[arg(long)]
+    pub host: Option<String>,
+    /// The groups as a tree.
+    #[arg(long, conflicts_with = "host")]
+    pub graph: bool,
+    /// With `--graph`: variables, too.
+    #[arg(long)]
+    pub vars: bool,
+    /// Where `group_vars` and `host_vars` are looked for, too.
+    #[arg(long)]
+    pub playbook_dir: Option<PathBuf>,
+    /// Accepted; nothing more is told.
+    #[arg(short, long, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// What opens vaults.
+    #[command(flatten)]
+    pub vault: VaultKeys,
+}
+
+/// Encrypts and decrypts files, as Ansible's program of that name does; Trueup does the work.
+#[derive(Debug, Parser)]
+#[command(name = "ansible-vault", version)]
+pub struct VaultProgram {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: super::Vault,
+}
+
+/// Shows the settings, as Ansible's program of that name does; Trueup does the work.
+#[derive(Debug, Parser)]
+#[command(name = "ansible-config", version)]
+pub struct Config {
+    /// `list` and `dump` show the settings, `view` the file.
+    #[arg(value_parser = ["list", "dump", "view"])]
+    pub action: String,
+    /// Only what somebody has set.
+    #[arg(long, visible_alias = "changed-only")]
+    pub only_changed: bool,
+}
+
+/// Shows the manuals of modules, as Ansible's program of that name does; Trueup does the work.
+#[derive(Debug, Parser)]
+#[command(name = "ansible-doc", version)]
+pub struct Doc {
+    /// The modules.
+    pub modules: Vec<String>,
+    /// List them all.
+    #[arg(short, long)]
+    pub list: bool,
+    /// Only `module` is known.
+    #[arg(short, long = "type", value_parser = ["module"], default_value = "module")]
+    pub kind: String,
+}
+
+/// What `ansible-playbook` and `ansible` share.
+#[derive(Debug, Args)]
+pub struct Common {
+    /// Inventories: a file, a directory, a program, or a list of hosts that contains a comma.
+    #[arg(short, long, visible_alias = "inventory-file")]
+    pub inventory: Vec<String>,
+    /// Only these hosts: a pattern, or `@FILE` with one a line.
+    #[arg(short, long, value_name = "SUBSET")]
+    pub limit: Option<String>,
+    /// Variables that override all others: `name=value …`, YAML or JSON, or `@FILE`.
+    #[arg(short, long)]
+    pub extra_vars: Vec<String>,
+    /// How many hosts are worked on at the same time.
+    #[arg(short, long, value_parser = clap::value_parser!(u16).range(1..))]
+    pub forks: Option<u16>,
+    /// Change nothing; show what would change.
+    #[arg(short = 'C', long)]
+    pub check: bool,
+    /// Show what was changed in files.
+    #[arg(short = 'D', long)]
+    pub diff: bool,
+    /// More is told, the more often it is given.
+    #[arg(short, long, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// The user to log in as, where nothing else is said.
+    #[arg(short, long = "user")]
+    pub user: Option<String>,
+    /// The private key to log in with, where nothing else is said.
+    #[arg(long, visible_alias = "key-file")]
+    pub private_key: Option<PathBuf>,
+    /// How to connect, where nothing else is said: `ssh` or `local`.
+    #[arg(short, long)]
+    pub connection: Option<String>,
+    /// Seconds after which connecting is given up.
+    #[arg(short = 'T', long)]
+    pub timeout: Option<u32>,
+    /// Arguments as of ssh(1).
+    #[arg(long, allow_hyphen_values = true)]
+    pub ssh_common_args: Option<String>,
+    /// More arguments as of ssh(1).
+    #[arg(long, allow_hyphen_values = true)]
+    pub ssh_extra_args: Option<String>,
+    /// Become root where nothing else is said.
+    #[arg(short, long = "become")]
+    pub become_root: bool,
+    /// Only `sudo` is known.
+    #[arg(long, value_parser = ["sudo"])]
+    pub become_method: Option<String>,
+    /// Whom to become, where nothing else is said.
+    #[arg(long)]
+    pub become_user: Option<String>,
+    /// Ask for the password for SSH.
+    #[arg(short = 'k', long)]
+    pub ask_pass: bool,
+    /// Ask for the password for sudo.
+    #[arg(short = 'K', long)]
+    pub ask_become_pass: bool,
+    /// Accepted: there is no cache of facts.
+    #[arg(long)]
+    pub flush_cache: bool,
+    /// What opens vaults.
+    #[command(flatten)]
+    pub vault: VaultKeys,
+}

@@ -1,0 +1,192 @@
+//! Trueup called by the name of one of Ansible's programs.
+
+use std::ffi::{OsStr, OsString};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+
+use super::{CommandError, inventory, modules, run, settings, vault};
+use crate::cli::ansible::{AdHoc, Common, Config, Doc, Inventory, Playbook, VaultProgram};
+use crate::cli::{Modules, Reach, Run};
+use crate::execute::Options;
+use crate::report::Format;
+use crate::report::ansible::Verbosity;
+use crate::report::print::{self, Color};
+
+/// The programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Program {
+    Playbook,
+    AdHoc,
+    Inventory,
+    Vault,
+    Config,
+    Doc,
+}
+
+/// The program whose name Trueup was called by.
+pub(super) fn program(name: Option<&OsStr>) -> Option<Program> {
+    match Path::new(name?).file_name()?.to_str()? {
+        "ansible-playbook" => Some(Program::Playbook),
+        "ansible" => Some(Program::AdHoc),
+        "ansible-inventory" => Some(Program::Inventory),
+        "ansible-vault" => Some(Program::Vault),
+        "ansible-config" => Some(Program::Config),
+        "ansible-doc" => Some(Program::Doc),
+        _ => None,
+    }
+}
+
+/// Does what the program would.
+pub(super) fn main(program: Program, args: Vec<OsString>) -> Result<u8, CommandError> {
+    match program {
+        Program::Playbook => playbook(Playbook::try_parse_from(args)?),
+        Program::AdHoc => ad_hoc(AdHoc::try_parse_from(args)?),
+        Program::Inventory => {
+            let mut args = Inventory::try_parse_from(args)?;
+            let settings = settings::load(COLOR)?;
+            if args.inventory.is_empty() {
+                args.inventory = settings.list("inventory");
+            }
+            settings::keys(&mut args.vault, &settings);
+            inventory::run(&args, COLOR.for_errors())
+        }
+        Program::Vault => vault::run(VaultProgram::try_parse_from(args)?.verb, COLOR),
+        Program::Config => config(&Config::try_parse_from(args)?),
+        Program::Doc => {
+            let args = Doc::try_parse_from(args)?;
+            let names: Vec<Option<String>> = match args.list || args.modules.is_empty() {
+                true => vec![None],
+                false => args.modules.into_iter().map(Some).collect(),
+            };
+            for name in names {
+                let name = name.map(|name| name.trim_start_matches("ansible.builtin.").to_owned());
+                modules::run(&Modules { name }, COLOR.for_output())?;
+            }
+            Ok(0)
+        }
+    }
+}
+
+/// Ansible has colours on a terminal; what parses the output has none.
+const COLOR: Color = Color::Auto;
+
+fn playbook(args: Playbook) -> Result<u8, CommandError> {
+    let verbosity = Verbosity { level: args.common.verbose, diffs: args.common.diff };
+    let mut options = options(args.common, args.playbooks.clone(), args.tags, args.skip_tags)?;
+    options.gather_always = true;
+    if !args.syntax_check {
+        return run::with(options, Format::Ansible(verbosity), COLOR.for_errors());
+    }
+    let ending = run::check(&options, COLOR.for_errors());
+    let names: String = args.playbooks.iter().map(|path| format!("\nplaybook: {}\n", path.display())).collect();
+    if ending == 0 { shown(&names) } else { Ok(ending) }
+}
+
+/// A playbook of one task.
+fn ad_hoc(args: AdHoc) -> Result<u8, CommandError> {
+    let failed = |doing| move |source| CommandError::System { doing, source };
+    let mut file = tempfile::Builder::new().suffix(".yml").tempfile().map_err(failed("make a temporary file"))?;
+    let play = serde_json::json!([{
+        "hosts": args.pattern, "gather_facts": false,
+        "tasks": [{ args.module_name: parameters(&args.module_args) }],
+    }]);
+    file.write_all(play.to_string().as_bytes()).map_err(failed("write a temporary file"))?;
+    let options = options(args.common, vec![file.path().to_owned()], Vec::new(), Vec::new())?;
+    run::with(options, Format::AnsibleAdHoc, COLOR.for_errors())
+}
+
+/// A dictionary where it is one; else what is written behind `module:`.
+fn parameters(args: &str) -> serde_json::Value {
+    match serde_json::from_str(args) {
+        Ok(serde_json::Value::Object(map)) => map.into(),
+        _ if args.is_empty() => serde_json::Value::Null,
+        _ => args.into(),
+    }
+}
+
+/// What a run has to know.
+fn options(
+    common: Common,
+    playbooks: Vec<PathBuf>,
+    tags: Vec<String>,
+    skip_tags: Vec<String>,
+) -> Result<Options, CommandError> {
+    let settings = settings::load(COLOR)?;
+    let assumed = [
+        ("ansible_connection", common.connection),
+        ("ansible_ssh_timeout", common.timeout.map(|seconds| seconds.to_string())),
+        ("ansible_ssh_common_args", common.ssh_common_args),
+        ("ansible_ssh_extra_args", common.ssh_extra_args),
+        ("ansible_become_user", common.become_user),
+    ];
+    let mut run = Run {
+        playbooks,
+        inventories: common.inventory,
+        limit: common.limit,
+        tags,
+        skip_tags,
+        extra_vars: common.extra_vars,
+        forks: common.forks,
+        json: false,
+        verbose: false,
+        reach: Reach {
+            user: common.user,
+            private_key: common.private_key,
+            become_root: common.become_root,
+            ask_pass: common.ask_pass,
+            ask_become_pass: common.ask_become_pass,
+            accept_new_host_keys: false,
+            ssh_config: None,
+        },
+        vault: common.vault,
+    };
+    settings::fill(&mut run, &settings);
+    if run.inventories.is_empty() && Path::new(HOSTS).exists() {
+        run.inventories.push(HOSTS.to_owned());
+    }
+    let mut options = Options { preview: common.check, ..run::executable(run)? };
+    options.assumed.extend(assumed.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+    settings::assume(&mut options, &settings);
+    Ok(options)
+}
+
+/// Ansible's inventory where nothing names another.
+const HOSTS: &str = "/etc/ansible/hosts";
+
+fn config(args: &Config) -> Result<u8, CommandError> {
+    let settings = settings::load(COLOR)?;
+    match args.action.as_str() {
+        "view" => {
+            shown(&settings.files.iter().filter_map(|path| std::fs::read_to_string(path).ok()).collect::<String>())
+        }
+        _ => shown(&settings::show(&settings, !args.only_changed)),
+    }
+}
+
+fn shown(text: &str) -> Result<u8, CommandError> {
+    print::data(text.as_bytes())
+        .map_err(|source| CommandError::System { doing: "write to standard output", source })?;
+    Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        let table = [
+            ("/usr/local/bin/ansible-playbook", Some(Program::Playbook)),
+            ("ansible", Some(Program::AdHoc)),
+            ("./ansible-vault", Some(Program::Vault)),
+            ("trueup", None),
+            ("ansible-galaxy", None),
+        ];
+        for (name, wanted) in table {
+            assert_eq!(program(Some(name.as_ref())), wanted, "{name}");
+        }
+        assert_eq!(program(None), None);
+    }
+}

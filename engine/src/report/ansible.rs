@@ -1,0 +1,304 @@
+//! The output of Ansible's `default` callback, for whoever parses it: banners, a line for each host, the recap.
+
+pub mod minimal;
+mod origin;
+pub mod python;
+
+use std::collections::{HashMap, HashSet};
+use std::io::{self, Write};
+
+use serde_json::{Map, Value, json};
+use trueup_modules::edit::{Diff, Shown};
+
+use super::Reporter;
+use crate::event::{Event, Recap, Status, TaskInfo, TaskResult};
+use python::{dumps, dumps_indented};
+
+/// The columns of a banner where standard output is no terminal.
+const COLUMNS: usize = 79;
+/// The fewest stars of a banner.
+const STARS: usize = 3;
+/// Modules whose result is always shown, and in full.
+const TELLING: [&str; 2] = ["debug", "assert"];
+/// What Ansible shows in the place of a result that `no_log` hides.
+const CENSORED: &str = "the output has been hidden due to the fact that 'no_log: true' was specified for this result";
+
+/// How much is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Verbosity {
+    /// How often `-v` was given.
+    pub level: u8,
+    /// `--diff`.
+    pub diffs: bool,
+}
+
+/// Writes what the callback would. Results of a task are held back until it is over, in the order of the hosts.
+pub struct Ansible<O> {
+    out: O,
+    verbosity: Verbosity,
+    order: HashMap<String, usize>,
+    held: Vec<TaskResult>,
+    /// The task whose banner is out.
+    shown: String,
+    /// Attempts that failed before the banner was out, as lines.
+    early: Vec<String>,
+    /// Failed attempts, by host and task.
+    attempts: HashMap<(String, String), u64>,
+    /// Errors that were told: Ansible tells the same one only once.
+    errors: HashSet<String>,
+}
+
+impl<O: Write> Ansible<O> {
+    /// At the beginning.
+    pub fn new(out: O, verbosity: Verbosity) -> Self {
+        let (order, attempts) = (HashMap::new(), HashMap::new());
+        Self {
+            out,
+            verbosity,
+            order,
+            held: Vec::new(),
+            shown: String::new(),
+            early: Vec::new(),
+            attempts,
+            errors: HashSet::new(),
+        }
+    }
+
+    fn line(&mut self, line: &str) -> io::Result<()> {
+        writeln!(self.out, "{line}")
+    }
+
+    fn banner(&mut self, text: &str) -> io::Result<()> {
+        let stars = COLUMNS.saturating_sub(text.chars().count()).max(STARS);
+        self.line(&format!("\n{text} {}", "*".repeat(stars)))
+    }
+
+    fn task(&mut self, task: &TaskInfo) -> io::Result<()> {
+        let prefix = if task.handler { "RUNNING HANDLER" } else { "TASK" };
+        // A task that nobody wrote: the facts.
+        let name = if task.place.starts_with('<') && task.module == "setup" { "Gathering Facts" } else { &task.name };
+        self.banner(&format!("{prefix} [{name}]"))?;
+        if self.verbosity.level >= 2 {
+            self.line(&format!("task path: {}", origin::path_and_line(&task.place)))?;
+        }
+        self.shown.clone_from(&task.name);
+        std::mem::take(&mut self.early).iter().try_for_each(|line| self.line(line))
+    }
+
+    fn retrying(&mut self, host: &str, task: &str, left: u64) -> io::Result<()> {
+        *self.attempts.entry((host.to_owned(), task.to_owned())).or_default() += 1;
+        // Ansible counts the one that is about to begin.
+        let line = format!("FAILED - RETRYING: [{host}]: {task} ({} retries left).", left + 1);
+        if self.shown == task {
+            return self.line(&line);
+        }
+        self.early.push(line);
+        Ok(())
+    }
+
+    /// The results held back: host by host, a loop's items in their order.
+    fn release(&mut self) -> io::Result<()> {
+        let mut held = std::mem::take(&mut self.held);
+        if !held.is_empty() {
+            self.shown.clear();
+        }
+        held.sort_by_key(|result| self.order.get(&result.host).copied().unwrap_or(usize::MAX));
+        for results in held.chunk_by(|a, b| a.host == b.host) {
+            results.iter().try_for_each(|result| self.result(result))?;
+            if results.iter().all(|one| one.item.is_some() && matches!(one.status, Status::Skipped { .. })) {
+                self.line(&format!("skipping: [{}]", results[0].host))?;
+            }
+            let ignored = |one: &TaskResult| matches!(one.status, Status::Failed { ignored: true, .. });
+            if results.iter().any(ignored) {
+                self.line("...ignoring")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn result(&mut self, result: &TaskResult) -> io::Result<()> {
+        let changed = matches!(result.status, Status::Changed | Status::Would | Status::Unknown(_));
+        if self.verbosity.diffs && changed {
+            self.diffs(&result.diffs)?;
+        }
+        if result.task.module == "pause" && !changed && result.item.is_none() {
+            self.pausing(&result.data)?;
+        }
+        if let Status::Failed { error, .. } = &result.status
+            && *error != crate::event::WITHHELD
+        {
+            let text = origin::error(&result.task, text_of(&failure(result), "msg"));
+            if self.errors.insert(text.clone()) {
+                self.line(&text)?;
+            }
+        }
+        let line = match (&result.status, &result.item) {
+            (Status::Failed { .. }, Some(item)) => {
+                let data = Value::Object(failure(result));
+                format!("failed: [{}] (item={}) => {}", label(result), python::label(item), self.dump(&data, result))
+            }
+            (Status::Failed { .. }, None) => {
+                let mut data = failure(result);
+                if let Some(attempts) = self.attempts.get(&(result.host.clone(), result.task.name.clone())) {
+                    data.insert("attempts".into(), (*attempts).into());
+                }
+                let data = Value::Object(data);
+                format!("fatal: [{}]: FAILED! => {}", label(result), self.dump(&data, result))
+            }
+            // The blank at the end is Ansible's.
+            (Status::Skipped { .. }, Some(item)) => {
+                format!("skipping: [{}] => (item={}) ", result.host, python::label(item))
+            }
+            (Status::Skipped { .. }, None) => format!("skipping: [{}]", result.host),
+            (_, item) => {
+                let word = if changed { "changed" } else { "ok" };
+                let item = item.as_ref().map(|item| format!(" => (item={})", python::label(item))).unwrap_or_default();
+                format!("{word}: [{}]{item}{}", label(result), self.told(result, changed))
+            }
+        };
+        self.line(&line)
+    }
+
+    /// The result itself, where it is shown.
+    fn told(&self, result: &TaskResult, changed: bool) -> String {
+        let telling = TELLING.contains(&result.task.module.as_str());
+        if !telling && self.verbosity.level == 0 {
+            return String::new();
+        }
+        let mut data = result.data.clone();
+        for name in ["failed", "skipped", "warnings"] {
+            data.shift_remove(name);
+        }
+        match result.task.module.as_str() {
+            "debug" => drop(data.shift_remove("changed")),
+            _ => drop(data.insert("changed".into(), changed.into())),
+        }
+        format!(" => {}", self.dump(&Value::Object(data), result))
+    }
+
+    fn dump(&self, data: &Value, result: &TaskResult) -> String {
+        let indented = TELLING.contains(&result.task.module.as_str()) || self.verbosity.level > 2;
+        if indented { dumps_indented(data) } else { dumps(data) }
+    }
+
+    /// `pause` says so while it does.
+    fn pausing(&mut self, data: &Map<String, Value>) -> io::Result<()> {
+        match data.get("delta").and_then(Value::as_u64).filter(|seconds| *seconds > 0) {
+            Some(seconds) => self.line(&format!("Pausing for {seconds} seconds")),
+            None => Ok(()),
+        }
+    }
+
+    fn diffs(&mut self, diffs: &[Diff]) -> io::Result<()> {
+        // Ansible knows diffs of files only.
+        for diff in diffs.iter().filter(|diff| diff.subject.starts_with('/')) {
+            let text = |shown: &Shown| match shown {
+                Shown::Plain(text) if diff.aspect == "content" => Some(text.clone()),
+                Shown::Plain(text) => Some(format!("{}: {text}\n", diff.aspect)),
+                Shown::Absent => Some(String::new()),
+                Shown::Unknown | Shown::Redacted | Shown::Opaque { .. } => None,
+            };
+            let (Some(before), Some(after)) = (text(&diff.before), text(&diff.after)) else { continue };
+            let lines = similar::TextDiff::from_lines(&before, &after);
+            let mut unified = lines.unified_diff();
+            let headed =
+                unified.header(&format!("before: {}", diff.subject), &format!("after: {}", diff.subject)).to_string();
+            self.line(&headed)?;
+        }
+        Ok(())
+    }
+
+    fn unreachable(&mut self, host: &str, reason: &str) -> io::Result<()> {
+        let data = json!({"changed": false, "msg": reason, "unreachable": true});
+        self.line(&format!("fatal: [{host}]: UNREACHABLE! => {}", dumps(&data)))
+    }
+
+    fn recap(&mut self, recap: &[(String, Recap)]) -> io::Result<()> {
+        self.banner("PLAY RECAP")?;
+        for (host, recap) in recap {
+            let columns = [
+                ("ok", recap.ok + recap.unknown),
+                ("changed", recap.changed + recap.unknown),
+                ("unreachable", recap.unreachable),
+                ("failed", recap.failed),
+                ("skipped", recap.skipped),
+                ("rescued", recap.rescued),
+                ("ignored", recap.ignored),
+            ];
+            let cells: Vec<String> = columns.iter().map(|(name, number)| format!("{name}={number:<4}")).collect();
+            self.line(&format!("{host:<26} : {}", cells.join(" ")))?;
+        }
+        self.line("")
+    }
+}
+
+impl<O: Write> Reporter for Ansible<O> {
+    fn event(&mut self, event: &Event) -> io::Result<()> {
+        match event {
+            Event::RunStarted { hosts, .. } => self.order = hosts.iter().cloned().zip(0..).collect(),
+            Event::PlayStarted { play } => {
+                self.release()?;
+                self.banner(&format!("PLAY [{play}]"))?;
+            }
+            Event::TaskStarted { task } => {
+                self.release()?;
+                self.task(task)?;
+            }
+            Event::Result(result) => self.held.push((**result).clone()),
+            Event::Retrying { host, task, left } => {
+                self.retrying(host, task, *left)?;
+            }
+            Event::Unreachable { host, reason, .. } => {
+                self.release()?;
+                self.unreachable(host, reason)?;
+            }
+            Event::RunFinished { recap, .. } => {
+                self.release()?;
+                self.recap(recap)?;
+            }
+            Event::Warning(text) => super::print::say(&format!("[WARNING]: {text}\n")),
+            Event::Connected { .. } | Event::Running { .. } | Event::Line { .. } | Event::Progress { .. } => {}
+        }
+        self.out.flush()
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        self.release()?;
+        self.out.flush()
+    }
+}
+
+/// What a failure registers, with Ansible's words where a program failed.
+fn failure(result: &TaskResult) -> Map<String, Value> {
+    let Status::Failed { error, .. } = &result.status else { return Map::new() };
+    if *error == crate::event::WITHHELD {
+        return Map::from_iter([("censored".to_owned(), CENSORED.into()), ("changed".to_owned(), false.into())]);
+    }
+    let mut data = result.data.clone();
+    for name in ["failed", "skipped", "warnings", "exception"] {
+        data.shift_remove(name);
+    }
+    let ran = data.contains_key("rc") && data.contains_key("stdout");
+    data.insert("msg".into(), if ran { "non-zero return code".into() } else { error.as_str().into() });
+    data.insert("changed".into(), (ran || !result.diffs.is_empty()).into());
+    if let Some(item) = &result.item {
+        data.insert("ansible_loop_var".into(), "item".into());
+        data.insert("item".into(), serde_json::from_str(item).unwrap_or_else(|_| item.as_str().into()));
+    }
+    data
+}
+
+/// A text among what is registered.
+fn text_of<'d>(data: &'d Map<String, Value>, name: &str) -> &'d str {
+    data.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn label(result: &TaskResult) -> String {
+    match &result.delegated_to {
+        Some(other) => format!("{} -> {other}", result.host),
+        None => result.host.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

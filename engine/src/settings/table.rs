@@ -1,0 +1,147 @@
+//! The settings, one a line: Ansible's names wherever Ansible has the setting.
+
+/// What a value must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Any text.
+    Text,
+    /// A file; relative to the file that names it, `~` is the home directory.
+    Path,
+    /// Files with commas between, or sources of another kind.
+    Paths,
+    /// Texts with commas between.
+    List,
+    /// A whole number.
+    Number,
+    /// Yes or no.
+    Flag,
+}
+
+/// A setting.
+#[derive(Debug)]
+pub struct Setting {
+    /// Its name here and in `trueup.toml`.
+    pub name: &'static str,
+    /// Section and key in `ansible.cfg`.
+    pub ini: (&'static str, &'static str),
+    /// The environment variable.
+    pub variable: &'static str,
+    /// What it must be.
+    pub kind: Kind,
+    /// What holds without it.
+    pub default: &'static str,
+    /// What it does.
+    pub doc: &'static str,
+}
+
+/// Every setting, sorted by name.
+pub static SETTINGS: &[Setting] = &[
+    setting("ask_pass", "defaults", "ANSIBLE_ASK_PASS", Kind::Flag, "false", "ask for the password for SSH"),
+    setting("ask_vault_pass", "defaults", "ANSIBLE_ASK_VAULT_PASS", Kind::Flag, "false", "ask for the vault password"),
+    setting(
+        "become",
+        "privilege_escalation",
+        "ANSIBLE_BECOME",
+        Kind::Flag,
+        "false",
+        "become root where nothing else is said",
+    ),
+    setting(
+        "become_ask_pass",
+        "privilege_escalation",
+        "ANSIBLE_BECOME_ASK_PASS",
+        Kind::Flag,
+        "false",
+        "ask for the password for sudo",
+    ),
+    setting("become_user", "privilege_escalation", "ANSIBLE_BECOME_USER", Kind::Text, "root", "whom to become"),
+    setting("forks", "defaults", "ANSIBLE_FORKS", Kind::Number, "50", "how many hosts are worked on at the same time"),
+    setting(
+        "host_key_checking",
+        "defaults",
+        "ANSIBLE_HOST_KEY_CHECKING",
+        Kind::Flag,
+        "true",
+        "whether the keys of hosts are looked at; without that, anybody can answer in their place",
+    ),
+    setting("inventory", "defaults", "ANSIBLE_INVENTORY", Kind::Paths, "", "the inventories, where `-i` names none"),
+    setting(
+        "private_key_file",
+        "defaults",
+        "ANSIBLE_PRIVATE_KEY_FILE",
+        Kind::Path,
+        "",
+        "the private key to log in with",
+    ),
+    setting("remote_tmp", "defaults", "ANSIBLE_REMOTE_TMP", Kind::Text, "", "where the agent is kept on hosts"),
+    setting("remote_user", "defaults", "ANSIBLE_REMOTE_USER", Kind::Text, "", "the user to log in as"),
+    Setting {
+        ini: ("tags", "run"),
+        ..setting("run_tags", "tags", "ANSIBLE_RUN_TAGS", Kind::List, "", "only tasks with one of these tags")
+    },
+    Setting {
+        ini: ("tags", "skip"),
+        ..setting("skip_tags", "tags", "ANSIBLE_SKIP_TAGS", Kind::List, "", "no tasks with one of these tags")
+    },
+    setting("ssh_common_args", "ssh_connection", "ANSIBLE_SSH_COMMON_ARGS", Kind::Text, "", "arguments as of ssh(1)"),
+    setting(
+        "ssh_extra_args",
+        "ssh_connection",
+        "ANSIBLE_SSH_EXTRA_ARGS",
+        Kind::Text,
+        "",
+        "more arguments as of ssh(1)",
+    ),
+    Setting {
+        ini: ("ssh_connection", "retries"),
+        ..setting(
+            "ssh_retries",
+            "ssh_connection",
+            "ANSIBLE_SSH_RETRIES",
+            Kind::Number,
+            "0",
+            "how often to try again to connect",
+        )
+    },
+    setting("timeout", "defaults", "ANSIBLE_TIMEOUT", Kind::Number, "10", "seconds after which connecting is given up"),
+    setting(
+        "vault_encrypt_identity",
+        "defaults",
+        "ANSIBLE_VAULT_ENCRYPT_IDENTITY",
+        Kind::Text,
+        "",
+        "the vault id to encrypt with",
+    ),
+    setting(
+        "vault_identity_list",
+        "defaults",
+        "ANSIBLE_VAULT_IDENTITY_LIST",
+        Kind::List,
+        "",
+        "vault passwords, each as `--vault-id` has it",
+    ),
+    setting(
+        "vault_password_file",
+        "defaults",
+        "ANSIBLE_VAULT_PASSWORD_FILE",
+        Kind::Path,
+        "",
+        "a file with the vault password",
+    ),
+];
+
+const fn setting(
+    name: &'static str,
+    section: &'static str,
+    variable: &'static str,
+    kind: Kind,
+    default: &'static str,
+    doc: &'static str,
+) -> Setting {
+    Setting { name, ini: (section, name), variable, kind, default, doc }
+}
+
+/// The setting of that name.
+pub fn find(name: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.name == name)
+}

@@ -1,0 +1,181 @@
+//! The program called by the names of Ansible's. What is expected is what ansible-core 2.19 printed for the same files.
+
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use super::{dir, err, out};
+
+/// Runs the program by another name, which a link in the directory gives it.
+fn called(dir: &Path, name: &str, line: &str) -> Output {
+    let link = dir.join(name);
+    if !link.exists() {
+        symlink(env!("CARGO_BIN_EXE_trueup"), &link).unwrap();
+    }
+    let mut command = Command::new(link);
+    command.args(line.split_whitespace()).current_dir(dir).env("HOME", dir).env_remove("ANSIBLE_CONFIG");
+    command.output().expect("the program can be started")
+}
+
+const HOSTS: &str =
+    "[web]\nh1 ansible_connection=local\n[db]\nh2 ansible_connection=local color=red\n[db:vars]\nport=5\n";
+
+#[test]
+fn ansible_playbook() {
+    let play = "\
+- name: First
+  hosts: all
+  gather_facts: false
+  tasks:
+    - name: Say
+      debug: {msg: \"hi {{ inventory_hostname }}\"}
+    - ping:
+    - command: echo {{ item }}
+      loop: [a, b]
+      changed_when: item == 'a'
+    - command: echo x
+      when: inventory_hostname == 'h1'
+    - name: End
+      fail: {msg: enough}
+      when: inventory_hostname == 'h2'
+";
+    let dir = dir(&[("hosts", HOSTS), ("site.yml", play), ("ansible.cfg", "[defaults]\ninventory = hosts\n")]);
+    let output = called(dir.path(), "ansible-playbook", "site.yml -f 5 -D");
+    assert_eq!(output.status.code(), Some(2), "{}", err(&output));
+    let shown = out(&output).replace(&dir.path().display().to_string(), "DIR");
+    let lines: Vec<&str> = shown.lines().map(str::trim_end).collect();
+    insta::assert_snapshot!(lines.join("\n"), @r#"
+
+    PLAY [First] *******************************************************************
+
+    TASK [Say] *********************************************************************
+    ok: [h1] => {
+        "msg": "hi h1"
+    }
+    ok: [h2] => {
+        "msg": "hi h2"
+    }
+
+    TASK [ping] ********************************************************************
+    ok: [h1]
+    ok: [h2]
+
+    TASK [command] *****************************************************************
+    changed: [h1] => (item=a)
+    ok: [h1] => (item=b)
+    changed: [h2] => (item=a)
+    ok: [h2] => (item=b)
+
+    TASK [command] *****************************************************************
+    changed: [h1]
+    skipping: [h2]
+
+    TASK [End] *********************************************************************
+    skipping: [h1]
+    [ERROR]: Task failed: Action failed: enough
+    Origin: DIR/site.yml:13:7
+
+    11     - command: echo x
+    12       when: inventory_hostname == 'h1'
+    13     - name: End
+             ^ column 7
+
+    fatal: [h2]: FAILED! => {"changed": false, "msg": "enough"}
+
+    PLAY RECAP *********************************************************************
+    h1                         : ok=4    changed=2    unreachable=0    failed=0    skipped=1    rescued=0    ignored=0
+    h2                         : ok=3    changed=1    unreachable=0    failed=1    skipped=1    rescued=0    ignored=0
+    "#);
+    let output = called(dir.path(), "ansible-playbook", "site.yml --limit h1 --syntax-check");
+    assert_eq!((output.status.code(), out(&output).as_str()), (Some(0), "\nplaybook: site.yml\n"));
+    assert_eq!(called(dir.path(), "ansible-playbook", "site.yml --no-such-option").status.code(), Some(5));
+    assert_eq!(called(dir.path(), "ansible-playbook", "nowhere.yml").status.code(), Some(4));
+}
+
+#[test]
+fn ansible() {
+    let dir = dir(&[("hosts", HOSTS)]);
+    let output = called(dir.path(), "ansible", "-i hosts all -m ping");
+    let pong = |host| format!("{host} | SUCCESS => {{\n    \"changed\": false,\n    \"ping\": \"pong\"\n}}\n");
+    assert_eq!(out(&output), pong("h1") + &pong("h2"), "{}", err(&output));
+    let output = called(dir.path(), "ansible", "-i hosts web -a hostname.no.such");
+    assert_eq!(output.status.code(), Some(2), "{}", err(&output));
+    let output = called(dir.path(), "ansible", "-i hosts web -a echo");
+    assert_eq!(out(&output), "h1 | CHANGED | rc=0 >>\n\n", "{}", err(&output));
+}
+
+#[test]
+fn ansible_inventory() {
+    let dir = dir(&[("hosts", HOSTS)]);
+    let shown = |line: &str| out(&called(dir.path(), "ansible-inventory", line));
+    assert_eq!(shown("-i hosts --graph db"), "@db:\n  |--h2\n");
+    assert_eq!(
+        shown("-i hosts --host h2"),
+        "{\n    \"ansible_connection\": \"local\",\n    \"color\": \"red\",\n    \"port\": 5\n}\n"
+    );
+    insta::assert_snapshot!(shown("-i hosts --list"), @r#"
+    {
+        "_meta": {
+            "hostvars": {
+                "h1": {
+                    "ansible_connection": "local"
+                },
+                "h2": {
+                    "ansible_connection": "local",
+                    "color": "red",
+                    "port": 5
+                }
+            },
+            "profile": "inventory_legacy"
+        },
+        "all": {
+            "children": [
+                "ungrouped",
+                "web",
+                "db"
+            ]
+        },
+        "db": {
+            "hosts": [
+                "h2"
+            ]
+        },
+        "web": {
+            "hosts": [
+                "h1"
+            ]
+        }
+    }
+    "#);
+    let output = called(dir.path(), "ansible-inventory", "-i hosts --host h3");
+    assert_eq!(output.status.code(), Some(1));
+    insta::assert_snapshot!(err(&output), @r"
+    error: there is no host `h3` in the inventory
+    hint: did you mean `h1`?
+    ");
+}
+
+#[test]
+fn settings_are_shown_with_their_origin() {
+    let dir = dir(&[("ansible.cfg", "[defaults]\nforks = 7\n"), ("trueup.toml", "remote_user = \"admin\"\n")]);
+    let shown = out(&called(dir.path(), "ansible-config", "dump --only-changed"));
+    insta::assert_snapshot!(shown.replace(&dir.path().display().to_string(), "DIR"), @r"
+    forks = 7  # DIR/ansible.cfg:2; how many hosts are worked on at the same time
+    remote_user = admin  # DIR/trueup.toml:1; the user to log in as
+    ");
+    let output = called(dir.path(), "trueup", "config --only-changed");
+    assert_eq!(out(&output), shown, "{}", err(&output));
+    std::fs::write(dir.path().join("trueup.toml"), "forks = true\n").unwrap();
+    let output = called(dir.path(), "trueup", "config");
+    assert_eq!(output.status.code(), Some(4));
+    assert!(err(&output).contains("the setting `forks` must be a whole number, not `true`"), "{}", err(&output));
+}
+
+#[test]
+fn ansible_vault_and_ansible_doc() {
+    let dir = dir(&[("pw", "x\n"), ("vars.yml", "a: 1\n"), ("ansible.cfg", "[defaults]\nvault_password_file = pw\n")]);
+    assert_eq!(called(dir.path(), "ansible-vault", "encrypt vars.yml").status.code(), Some(0));
+    assert_eq!(out(&called(dir.path(), "ansible-vault", "view vars.yml")), "a: 1\n");
+    assert!(out(&called(dir.path(), "ansible-doc", "ansible.builtin.blockinfile")).starts_with("file_block"));
+    assert!(out(&called(dir.path(), "ansible-doc", "-l")).contains("slurp"));
+}
