@@ -98,6 +98,8 @@ pub enum Edit {
         args: Vec<SqlArg>,
         /// Outside a transaction block, for statements that cannot run in one.
         autocommit: bool,
+        /// Whether it changes only what is in the server; functions can change anything.
+        reach: Reach,
         /// What it will have changed.
         effect: Vec<Diff>,
     },
@@ -105,11 +107,13 @@ pub enum Edit {
     Wait(Wait),
 }
 
-/// How much of a host a command may change.
+/// How much of a host a command or statement may change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
     /// Only what its edit states in `makes`.
     Stated,
+    /// What is in a database server: what servers are asked afterwards in a preview is known only conditionally.
+    Server,
     /// Anything: what is looked at afterwards in a preview is known only conditionally.
     Anything,
 }

@@ -163,6 +163,7 @@ fn run(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::edit::Reach;
     use crate::fake::Fake;
     use crate::sql::PgConn;
 
@@ -180,6 +181,7 @@ mod tests {
             statement: "reload".into(),
             args: Vec::new(),
             autocommit: false,
+            reach: Reach::Server,
             effect: Vec::new(),
         };
         let mut plan = Plan::nothing().with(write("/old", Some("old"))).with(write("/made", None)).with(refused);

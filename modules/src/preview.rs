@@ -4,7 +4,8 @@
 //! were done. Three rules decide what is not certain:
 //!
 //! 1. a look that *fails* while edits are pending is unknown ("known after …"), not a failure;
-//! 2. a look that succeeds while a command that may change anything is pending is *conditional*;
+//! 2. a look that succeeds while a command that may change anything is pending is *conditional*; so is what a database
+//!    server says while a statement that changes what is in one is pending;
 //! 3. an account or a unit that is not there while such a command is pending is unknown: packages make them.
 
 use std::cell::RefCell;
@@ -30,6 +31,8 @@ pub struct Preview {
     first: Option<Why>,
     /// The first task with a command whose effects are not all stated.
     opaque: Option<Why>,
+    /// The first task with a statement that changes what is in a server.
+    served: Option<Why>,
 }
 
 /// What a path will be.
@@ -106,16 +109,21 @@ impl Preview {
             }
             Edit::Run { makes, reach, .. } => {
                 self.facts.extend(makes.iter().cloned());
-                if *reach == Reach::Anything {
-                    self.opaque.get_or_insert_with(|| why.clone());
-                }
+                self.reach(*reach, why);
             }
-            Edit::Sql { .. } => {
-                self.opaque.get_or_insert_with(|| why.clone());
-            }
+            Edit::Sql { reach, .. } => self.reach(*reach, why),
             Edit::Owner { path, after, .. } => self.own(path, after),
             Edit::Wait(_) => {}
         }
+    }
+
+    fn reach(&mut self, reach: Reach, why: &Why) {
+        let unsure = match reach {
+            Reach::Stated => return,
+            Reach::Server => &mut self.served,
+            Reach::Anything => &mut self.opaque,
+        };
+        unsure.get_or_insert_with(|| why.clone());
     }
 
     fn put(&mut self, path: &Path, kind: Kind, content: Option<Text>, mode: Option<u32>) {
@@ -279,7 +287,11 @@ impl Host for View<'_> {
     }
 
     fn sql(&self, at: &PgConn, query: &str, args: &[SqlArg]) -> Look<Rows> {
-        self.of_host(self.host.sql(at, query, args))
+        let answer = self.of_host(self.host.sql(at, query, args))?;
+        if let Some(why) = &self.preview.served {
+            self.conditional.borrow_mut().get_or_insert_with(|| why.clone());
+        }
+        Ok(answer)
     }
 
     fn connects(&self, host: &str, port: u16) -> Look<bool> {
@@ -368,4 +380,27 @@ impl Host for View<'_> {
 /// Bytes in lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::Fake;
+
+    #[test]
+    fn what_a_statement_reaches_is_conditional() {
+        let host = Fake::new().file("/etc/conf", "x", 0o644).rows("SELECT 1", vec![vec![1.into()]]);
+        let table = [(Reach::Stated, false, false), (Reach::Server, false, true), (Reach::Anything, true, true)];
+        for (reach, of_files, of_servers) in table {
+            let (at, statement) = (PgConn::default(), "CREATE ROLE bob".to_owned());
+            let edit = Edit::Sql { at, statement, args: Vec::new(), autocommit: false, reach, effect: Vec::new() };
+            let mut preview = Preview::default();
+            preview.record("a role", &Plan::nothing().with(edit));
+            let view = preview.over(&host);
+            view.read(Path::new("/etc/conf")).unwrap();
+            assert_eq!(view.conditional().is_some(), of_files, "{reach:?}");
+            view.sql(&PgConn::default(), "SELECT 1", &[]).unwrap();
+            assert_eq!(view.conditional().is_some(), of_servers, "{reach:?}");
+        }
+    }
 }

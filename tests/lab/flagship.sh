@@ -89,7 +89,7 @@ for host in h2 h3; do ok "a row of the primary is on $host" eventually row "$hos
 
 # Things have drifted, on hosts that are all known: the plan is certain of each change.
 drift() {
-    on h1 "sed -i '/10\.[0-9.]*12\/32/d' /etc/postgresql/$version/main/pg_hba.conf; echo '# by hand' >>/etc/postgresql/$version/main/conf.d/50-replication.conf" &&
+    on h1 "sed -i '/10\.[0-9.]*12\/32/d' /etc/postgresql/$version/main/pg_hba.conf; sed -i 's/^max_wal_senders.*/max_wal_senders = 7/' /etc/postgresql/$version/main/conf.d/50-replication.conf" &&
         psql h1 <<<"ALTER ROLE example_replicator PASSWORD 'other' NOREPLICATION" &&
         on h2 "chmod 644 /var/lib/postgresql/.pgpass; systemctl stop postgresql@$version-main"
 }

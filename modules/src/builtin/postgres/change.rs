@@ -1,6 +1,6 @@
 //! Statements that bring one object to its desired state, each with what it changes.
 
-use crate::edit::{Diff, Edit, Shown};
+use crate::edit::{Diff, Edit, Reach, Shown};
 use crate::plan::Plan;
 use crate::sql::PgConn;
 
@@ -40,7 +40,8 @@ impl Changes {
     }
 
     fn edit(&mut self, statement: String, effect: Vec<Diff>, autocommit: bool) {
-        self.edits.push(Edit::Sql { at: self.at.clone(), statement, args: Vec::new(), autocommit, effect });
+        let (at, reach) = (self.at.clone(), Reach::Server);
+        self.edits.push(Edit::Sql { at, statement, args: Vec::new(), autocommit, reach, effect });
     }
 
     pub(super) fn plan(self) -> Plan {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::edit::{Diff, Edit};
+use crate::edit::{Diff, Edit, Reach};
 use crate::host::{Error, Host, Known, known};
 use crate::sql::{PgConn, SqlArg};
 use crate::wait::{Condition, Wait};
@@ -83,8 +83,8 @@ impl Server {
 
     /// Reloads if the files are sound, and waits until it is done.
     pub(super) fn reload(&self, at: &PgConn, effect: Vec<Diff>) -> [Edit; 2] {
-        let reload =
-            Edit::Sql { at: at.clone(), statement: RELOAD.into(), args: Vec::new(), autocommit: false, effect };
+        let (statement, reach) = (RELOAD.into(), Reach::Server);
+        let reload = Edit::Sql { at: at.clone(), statement, args: Vec::new(), autocommit: false, reach, effect };
         let until = Condition::Sql {
             at: at.clone(),
             query: "SELECT extract(epoch FROM pg_conf_load_time())::text <> $1".into(),

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer};
 use serde_json::{Map, Value, json};
 
-use crate::edit::{Diff, Edit, Shown};
+use crate::edit::{Diff, Edit, Reach, Shown};
 use crate::host::{Error, Host};
 use crate::interpret::Applied;
 use crate::module::Module;
@@ -75,6 +75,7 @@ impl Module for SqlExec {
             statement: self.query.as_str().into(),
             args: self.args(),
             autocommit: self.autocommit || !self.transaction,
+            reach: Reach::Anything,
             effect: self.intent(),
         }))
     }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::change::text;
 use super::quote::{identifier, literal};
 use crate::builtin::common;
-use crate::edit::{Diff, Edit, Shown, Text};
+use crate::edit::{Diff, Edit, Reach, Shown, Text};
 use crate::host::{Error, Host};
 use crate::module::Module;
 use crate::plan::Plan;
@@ -143,7 +143,8 @@ impl SqlFile {
     fn planned(&self, table: &str, recorded: Option<&BTreeMap<String, String>>, pending: &[Pending]) -> Plan {
         let mut plan = Plan::nothing();
         let mut edit = |statement: String, autocommit: bool, effect: Vec<Diff>| {
-            plan.edits.push(Edit::Sql { at: self.conn(), statement, args: Vec::new(), autocommit, effect });
+            let (at, reach) = (self.conn(), Reach::Anything);
+            plan.edits.push(Edit::Sql { at, statement, args: Vec::new(), autocommit, reach, effect });
         };
         if recorded.is_none() && !pending.is_empty() {
             let statement = format!(

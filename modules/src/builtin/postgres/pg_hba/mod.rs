@@ -169,7 +169,11 @@ impl Module for PgHba {
             State::Present => Diff::new(&subject, "rule", Shown::Unknown, one.rule.brief()),
             State::Absent => Diff::new(&subject, "rule", one.rule.brief(), Shown::Absent),
         };
-        self.wanted().unwrap_or_default().iter().map(shown).collect()
+        let decided = |connection: &Connection| {
+            Diff::new(format!("connection {connection}"), "decided by", Shown::Unknown, Shown::Unknown)
+        };
+        let wanted = self.wanted().unwrap_or_default();
+        wanted.iter().map(shown).chain(self.connections.iter().map(decided)).collect()
     }
 
     fn explain(&self, _host: &dyn Host, error: &Error) -> Option<String> {

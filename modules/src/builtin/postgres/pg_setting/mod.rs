@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::quote;
 use super::reload::{Reached, reach, unreached};
 use crate::builtin::common::{self, Attributes, Wanted as File};
-use crate::edit::{Diff, Edit, Shown, Text};
+use crate::edit::{Diff, Edit, Reach, Shown, Text};
 use crate::host::{Error, Host, Stat};
 use crate::module::Module;
 use crate::param::{Mode, SECRET_KEY};
@@ -191,7 +191,9 @@ impl Module for PgSetting {
             };
             Diff::new(format!("setting {name}"), "value", Shown::Unknown, after)
         };
-        self.wanted().unwrap_or_default().into_iter().map(shown).collect()
+        let content = |path: &PathBuf| Diff::new(path.display().to_string(), "content", Shown::Unknown, Shown::Unknown);
+        let settings = self.wanted().unwrap_or_default().into_iter().map(shown);
+        self.path.iter().map(content).chain(settings).collect()
     }
 
     fn explain(&self, _host: &dyn Host, error: &Error) -> Option<String> {
@@ -329,7 +331,8 @@ impl PgSetting {
             }
             Some(_) | None => format!("ALTER SYSTEM RESET {}", quoted(&step.name)?),
         };
-        Ok(Edit::Sql { at: self.conn(), statement, args: Vec::new(), autocommit: true, effect: vec![step.diff()] })
+        let (at, reach) = (self.conn(), Reach::Server);
+        Ok(Edit::Sql { at, statement, args: Vec::new(), autocommit: true, reach, effect: vec![step.diff()] })
     }
 
     fn write(
@@ -384,7 +387,8 @@ BEGIN
     END IF;
 END $check$"
         );
-        Edit::Sql { at: self.conn(), statement, args: Vec::new(), autocommit: false, effect: Vec::new() }
+        let (at, reach) = (self.conn(), Reach::Stated);
+        Edit::Sql { at, statement, args: Vec::new(), autocommit: false, reach, effect: Vec::new() }
     }
 
     /// With a reload behind it, where a server runs that has to know.

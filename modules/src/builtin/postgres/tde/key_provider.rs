@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{Provider, ProviderScope, Tde, meaning, options, pg_tde};
-use crate::edit::{Diff, Edit, Shown};
+use crate::edit::{Diff, Edit, Reach, Shown};
 use crate::host::{Error, Host};
 use crate::module::Module;
 use crate::plan::Plan;
@@ -108,7 +108,9 @@ impl Module for TdeKeyProvider {
         let args: Vec<SqlArg> = std::iter::once(SqlArg::Text(self.name.clone())).chain(args).collect();
         let marks = (1..=args.len()).map(|n| format!("${n}")).collect::<Vec<_>>().join(", ");
         let statement = format!("SELECT {}", tde.call(&function, &marks));
-        Ok(Plan::nothing().with(Edit::Sql { at: tde.at(), statement, args, autocommit: true, effect }))
+        // It makes a file, or writes to a vault.
+        let (at, reach) = (tde.at(), Reach::Anything);
+        Ok(Plan::nothing().with(Edit::Sql { at, statement, args, autocommit: true, reach, effect }))
     }
 
     fn intent(&self) -> Vec<Diff> {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Key, KeyScope, Provider, ProviderScope, Tde, meaning, options, pg_tde};
 use crate::builtin::postgres::quote;
-use crate::edit::{Diff, Edit, Shown};
+use crate::edit::{Diff, Edit, Reach, Shown};
 use crate::host::{Error, Host};
 use crate::module::Module;
 use crate::plan::Plan;
@@ -140,7 +140,8 @@ impl TdePrincipalKey {
         let args = [&self.name, &self.provider].map(|text| SqlArg::Text(text.clone())).into();
         let effect = vec![Diff::new(self.subject(), "key", Shown::Absent, self.wanted().to_string())];
         let statement = format!("SELECT {create}");
-        Ok(Plan::nothing().with(Edit::Sql { at: tde.at(), statement, args, autocommit: true, effect }))
+        let (at, reach) = (tde.at(), Reach::Anything);
+        Ok(Plan::nothing().with(Edit::Sql { at, statement, args, autocommit: true, reach, effect }))
     }
 
     fn set(&self, tde: &Tde) -> Result<Plan, Error> {
@@ -168,7 +169,8 @@ impl TdePrincipalKey {
         let effect =
             vec![Diff::new(self.subject(), "in use", seen.map(|key| key.to_string()), self.wanted().to_string())];
         let statement = self.statement(tde);
-        Ok(plan.with(Edit::Sql { at: tde.at(), statement, args: Vec::new(), autocommit: true, effect }))
+        let (at, reach) = (tde.at(), Reach::Anything);
+        Ok(plan.with(Edit::Sql { at, statement, args: Vec::new(), autocommit: true, reach, effect }))
     }
 
     /// Sets the key, and creates it only if the provider says that there is no such key.

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{KeyScope, Tde, pg_tde};
 use crate::builtin::common;
-use crate::edit::{Diff, Edit, Shown};
+use crate::edit::{Diff, Edit, Reach, Shown};
 use crate::host::{Error, Host};
 use crate::module::Module;
 use crate::plan::Plan;
@@ -102,7 +102,8 @@ impl Module for TdeTable {
         let method = if self.encrypted { "tde_heap" } else { "heap" };
         let keyword = if table.kind == "m" { "MATERIALIZED VIEW" } else { "TABLE" };
         let statement = format!("ALTER {keyword} {} SET ACCESS METHOD {method}", table.name);
-        let edit = Edit::Sql { at: tde.at(), statement, args: Vec::new(), autocommit: false, effect };
+        let (at, reach) = (tde.at(), Reach::Server);
+        let edit = Edit::Sql { at, statement, args: Vec::new(), autocommit: false, reach, effect };
         let mut plan = Plan::nothing().returning("bytes", table.size).with(edit);
         if self.encrypted {
             let was = "was in the clear so far: old backups, archived WAL and freed blocks of the disk still hold it";
