@@ -84,6 +84,9 @@ impl Human {
         let mut page = Page::default();
         if let Event::Running { host, task } = event {
             self.running.insert(host.clone(), task.clone());
+            if self.held.first().is_some_and(|held| held.task.name != *task) {
+                page.out = self.release();
+            }
         }
         match event {
             Event::RunStarted { preview, hosts, .. } => {

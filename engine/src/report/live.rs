@@ -66,6 +66,7 @@ impl Live {
 
     fn running(&mut self, host: &str, task: &str) {
         self.clear(host);
+        self.overall.set_message(printable(task).into_owned());
         if self.hosts.len() >= MAX_LINES {
             return;
         }
