@@ -1,0 +1,118 @@
+"""What was measured, as tables and a plot."""
+import json
+import os
+import platform
+import statistics
+import subprocess
+import time
+
+from where import HERE, TRUEUP, VENV
+
+TITLES = {
+    ("W0", "run"): "One trivial command", ("W1", "first"): "20 file tasks, first run", ("W1", "again"): "20 file tasks, again",
+    ("W2", "noop"): "100 tasks, nothing to do", ("W2L", "noop"): "One task with a loop of 100, nothing to do",
+    ("W3", "first"): "A 20 MiB file, first run", ("W3", "again"): "A 20 MiB file, again",
+    ("W4", "first"): "A 200 MiB file, first run", ("W4", "again"): "A 200 MiB file, again",
+    ("W5", "first"): "A tree of 5,000 small files, first run", ("W5", "again"): "A tree of 5,000 small files, again",
+}
+
+
+def load(a):
+    """Records by link, workload, phase, N and peer; failed and noisy runs left out."""
+    rows, dropped = {}, 0
+    for file in a.files:
+        for line in open(file):
+            r = json.loads(line)
+            if "error" in r or r["noise_cpu_pct"] > a.max_noise:
+                dropped += 1
+                continue
+            rows.setdefault((r.get("link", "loopback"), r["w"], r["phase"], r["n"], r["peer"]), []).append(r)
+    return rows, dropped
+
+
+def median(records, key):
+    return statistics.median(r[key] for r in records)
+
+
+def spread(records):
+    walls = sorted(r["wall"] for r in records)
+    return f"{walls[0]:.2f}–{walls[-1]:.2f}" if len(walls) > 1 else "–"
+
+
+def tables(rows, ratio):
+    for link, w, phase in dict.fromkeys(k[:3] for k in sorted(rows, key=lambda k: (k[0] != "loopback", *k[:3]))):
+        yield f"\n### {TITLES.get((w, phase), w + ' ' + phase)}{'' if link == 'loopback' else ', ' + link}\n"
+        yield (f"| peer | N | runs | wall s | range | × {ratio} | control CPU ms/host | remote CPU ms/host | peak RSS MiB of a process | "
+               "peak PSS MiB | noise % |\n|---|---|---|---|---|---|---|---|---|---|---|")
+        keys = [k for k in rows if k[:3] == (link, w, phase)]
+        for k in sorted(keys, key=lambda k: (k[3], median(rows[k], "wall"))):
+            records, n = rows[k], k[3]
+            ours = rows.get((*k[:4], ratio))
+            factor = f"{median(records, 'wall') / median(ours, 'wall'):.1f}" if ours else "–"
+            pss = median(records, "peak_pss_kb")
+            yield (f"| {k[4]} | {n} | {len(records)} | {median(records, 'wall'):.3f} | {spread(records)} | {factor} | "
+                   f"{1e3 * median(records, 'ctl_cpu') / n:.1f} | {1e3 * median(records, 'remote_cpu') / n:.0f} | "
+                   f"{median(records, 'maxrss_kb') / 1024:.0f} | {f'{pss / 1024:.0f}' if pss else '–'} | {median(records, 'noise_cpu_pct'):.0f} |")
+
+
+def report(a):
+    rows, _ = load(a)
+    print("\n".join(tables(rows, a.ratio)))
+
+
+def write(a):
+    """RESULTS.md and results.svg beside this file."""
+    rows, dropped = load(a)
+    head = f"""# Trueup beside its peers
+
+Written by `make bench`; see [README.md](README.md) for what is run and how it is measured. Times are wall-clock seconds of the whole
+process, medians; all hosts share one machine with the controller, so ratios travel and times don't. A run that failed, or that
+changed something the second time, is left out ({dropped} were, those of too much noise included).
+
+{machine()}
+
+![100 tasks with nothing to do, and 20 file tasks](results.svg)
+"""
+    (HERE / "RESULTS.md").write_text(head + "\n".join(tables(rows, a.ratio)) + "\n")
+    (HERE / "results.svg").write_text(plot(rows))
+
+
+def output(*argv):
+    try:
+        return subprocess.run(argv, capture_output=True, text=True).stdout.strip() or "?"
+    except OSError:
+        return "not installed"
+
+
+def machine():
+    model = next((l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")), platform.machine())
+    versions = output(str(VENV / "bin/pip"), "list", "--format=freeze").split()
+    wanted = ("ansible-core", "mitogen", "pyinfra", "ClusterShell")
+    ssh = subprocess.run(["ssh", "-V"], capture_output=True, text=True).stderr.strip()
+    lines = [f"- {time.strftime('%Y-%m-%d')}, {os.cpu_count()} × {model}, Linux {platform.release()}",
+             f"- {output(str(TRUEUP), '--version')} ({TRUEUP.stat().st_size >> 20} MiB)", f"- {ssh}, Python {platform.python_version()}"]
+    lines += [f"- {v.replace('==', ' ')}" for v in versions if v.split("==")[0] in wanted]
+    return "\n".join(lines)
+
+
+def plot(rows):
+    """Bars on a logarithmic scale, one group for each of a few workloads."""
+    import math
+    groups = [("W2", "noop", 1), ("W2", "noop", 50), ("W1", "first", 1), ("W1", "again", 1), ("W1", "again", 50)]
+    colours = {"trueup": "#0a7d5a", "bare": "#888", "ssh": "#b58900", "pyinfra": "#268bd2", "mitogen": "#6c71c4", "ansible": "#dc322f"}
+    bars, y = [], 10
+    for w, phase, n in groups:
+        found = [(p, median(rows[k], "wall")) for p in colours if (k := ("loopback", w, phase, n, p)) in rows]
+        if not found:
+            continue
+        y += 18
+        bars.append(f'<text x="4" y="{y}" font-weight="bold">{TITLES[w, phase]}, {n} host{"s" * (n > 1)}</text>')
+        for peer, seconds in found:
+            y += 18
+            width = 130 * math.log10(max(seconds, 0.01) / 0.01)
+            bars.append(f'<text x="80" y="{y}" text-anchor="end">{peer}</text><rect x="86" y="{y - 11}" width="{width:.0f}" height="13" '
+                        f'fill="{colours[peer]}"/><text x="{92 + width:.0f}" y="{y}">{seconds:.3g} s</text>')
+        y += 8
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" width="820" height="{y + 30}" font-family="sans-serif" font-size="12">'
+            f'<rect width="100%" height="100%" fill="white"/>{"".join(bars)}'
+            f'<text x="4" y="{y + 20}" fill="#555">seconds, logarithmic from 0.01</text></svg>\n')
