@@ -1,8 +1,12 @@
 //! A host's agent as the controller sees it: batches in, outcomes out.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use sha2::{Digest, Sha256};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use trueup_modules::edit::Progress;
@@ -11,17 +15,38 @@ use trueup_modules::wire::{self, BLOB_CHUNK, Batch, Frame, Mode, Outcome, PREAMB
 
 use crate::connect::{self, Agents, ConnectError, Connection, Session, Way};
 
+/// The largest file that is sent with the task that puts it in place, in bytes: it is gone before a round trip is over.
+const PUSHED: u64 = 64 << 10;
+
 /// Files of the controller by the SHA-256 of their content, for when an agent asks for one.
 #[derive(Clone, Default)]
-pub struct Blobs(Arc<Mutex<HashMap<String, PathBuf>>>);
+pub struct Blobs(Arc<Mutex<Announced>>);
+
+#[derive(Default)]
+struct Announced {
+    paths: HashMap<String, PathBuf>,
+    /// What files were when they were read: size, time of change, hash. Each is read once, not once a host.
+    read: HashMap<PathBuf, (u64, SystemTime, String)>,
+}
 
 impl Blobs {
-    /// Announces a file.
-    pub fn add(&self, sha256: String, path: PathBuf) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(sha256, path);
+    /// Announces a file. Yields the SHA-256 of its content, and its size in bytes.
+    pub fn announce(&self, path: &Path) -> io::Result<(String, u64)> {
+        let meta = std::fs::metadata(path)?;
+        let (size, time) = (meta.len(), meta.modified()?);
+        let mut announced = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, _, sha256)) = announced.read.get(path).filter(|(len, at, _)| (*len, *at) == (size, time)) {
+            return Ok((sha256.clone(), size));
+        }
+        let mut hash = Sha256::new();
+        io::copy(&mut std::fs::File::open(path)?, &mut hash)?;
+        let sha256: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        announced.read.insert(path.into(), (size, time, sha256.clone()));
+        announced.paths.insert(sha256.clone(), path.into());
+        Ok((sha256, size))
     }
     fn get(&self, sha256: &str) -> Option<PathBuf> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(sha256).cloned()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).paths.get(sha256).cloned()
     }
 }
 
@@ -69,6 +94,8 @@ pub struct Remote {
     blobs: Blobs,
     /// Where it is and what was agreed on.
     pub via: String,
+    /// Hosts that say the same look at the same files.
+    pub machine: String,
 }
 
 impl Remote {
@@ -77,24 +104,31 @@ impl Remote {
         let connection = connect::open(way).await?;
         let via = format!("{} ({})", connection.at(), connection.negotiated());
         let session = connect::start_agent(&connection, agents, PREAMBLE, remote_tmp).await?;
-        let mut remote = Self { session, _connection: connection, batches: 0, blobs, via };
+        let mut remote = Self { session, _connection: connection, batches: 0, blobs, via, machine: String::new() };
         match remote.receive().await? {
-            Frame::Message(Reply::Hello { version }) if version == env!("CARGO_PKG_VERSION") => Ok(remote),
-            Frame::Message(Reply::Hello { version }) => Err(RemoteError::Version(version)),
+            Frame::Message(Reply::Hello { version, machine }) if version == env!("CARGO_PKG_VERSION") => {
+                remote.machine = machine;
+                Ok(remote)
+            }
+            Frame::Message(Reply::Hello { version, .. }) => Err(RemoteError::Version(version)),
             _ => Err(WireError::Malformed("no greeting".into()).into()),
         }
     }
 
-    /// Sends a batch and waits for its end. Yields the outcomes by the tasks' numbers, in order.
+    /// Sends a batch, of whose tasks the first `due` are to be applied, and waits for its end. Yields the outcomes by the tasks' numbers, in order.
     pub async fn batch(
         &mut self,
         mode: Mode,
+        due: usize,
         tasks: Vec<Task>,
         told: &mut (dyn FnMut(Told) + Send),
     ) -> Result<Vec<(u64, Outcome)>, RemoteError> {
         self.batches += 1;
         let id = self.batches;
-        self.send(&wire::encode(&Request::Batch(Batch { id, mode, tasks }))).await?;
+        for task in tasks.iter().take(due).filter(|_| mode == Mode::Apply) {
+            self.push(task).await?;
+        }
+        self.send(&wire::encode(&Request::Batch(Batch { id, mode, due, tasks }))).await?;
         let mut outcomes = Vec::new();
         loop {
             match self.receive().await? {
@@ -107,6 +141,21 @@ impl Remote {
                 Frame::Message(Reply::Fetch { sha256 }) => self.give(sha256).await?,
                 _ => return Err(WireError::Malformed("an answer to what was not asked".into()).into()),
             }
+        }
+    }
+
+    /// Sends a small file that a task will ask for, to spare it the round trip.
+    async fn push(&mut self, task: &Task) -> Result<(), RemoteError> {
+        let (Some(sha256), Some(size)) = (task.params["sha256"].as_str(), task.params["size"].as_u64()) else {
+            return Ok(());
+        };
+        let Some(path) = self.blobs.get(sha256).filter(|_| size <= PUSHED) else { return Ok(()) };
+        // Where it can't be read, or has changed meanwhile, the agent asks for it and is told.
+        match tokio::fs::read(&path).await {
+            Ok(content) if content.len() as u64 == size && size > 0 => {
+                self.send(&wire::encode_blob(sha256, &content)).await
+            }
+            _ => Ok(()),
         }
     }
 

@@ -4,7 +4,7 @@
 //! a preview, stay here.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Read, Write};
+use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +14,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use crate::builtin;
-use crate::edit::Edit;
+use crate::edit::{Blob, Edit};
 use crate::host::{Command, Error, Host, Input, Look, Output, Stat, Why};
 use crate::interpret::{self, Applied, Failure, Happening};
 use crate::local::{Cancel, Local};
@@ -25,7 +25,7 @@ use crate::preview::{Preview, hex};
 use crate::proxy::Proxy;
 use crate::secret::{REDACTED, Secret};
 use crate::sql::{PgConn, Rows, SqlArg};
-use crate::system::System;
+use crate::system::{Pieces, System};
 use crate::wire::{self, Answer, Batch, Become, Frame, Mode, Outcome, PREAMBLE, Reply, Request, Task, WireError};
 
 /// What runs on this side of the wire: the machine, or another one for tests.
@@ -68,17 +68,22 @@ pub fn serve(
     machine: impl Machine,
     cancel: &Cancel,
     input: impl Read + Send + 'static,
-    mut output: impl Write,
+    output: impl Write,
 ) -> Result<(), WireError> {
+    let mut output = BufWriter::with_capacity(REPLIES, output);
     output.write_all(PREAMBLE)?;
-    wire::send(&mut output, &Reply::Hello { version: env!("CARGO_PKG_VERSION").into() })?;
+    wire::send(&mut output, &Reply::Hello { version: env!("CARGO_PKG_VERSION").into(), machine: identity() })?;
     let frames = listen(input, cancel.clone());
-    let link = Arc::new(Mutex::new(Link { output, frames }));
+    let link = Arc::new(Mutex::new(Link { output, frames, pushed: BTreeMap::new() }));
     let mut agent = Agent { machine, cancel: cancel.clone(), link: Arc::clone(&link), preview: Preview::default() };
     loop {
         let next = lock(&link).frames.recv();
         match next {
-            Ok(Frame::Message(Request::Batch(batch))) => agent.batch(batch)?,
+            Ok(Frame::Message(Request::Batch(batch))) => {
+                agent.batch(batch)?;
+                lock(&link).pushed.clear();
+            }
+            Ok(Frame::Blob { sha256, bytes }) => lock(&link).push(sha256, &bytes),
             // Cancel has done its work when it was read; what else comes now answers nothing that was asked.
             Ok(_) => {}
             Err(mpsc::RecvError) => return Ok(()),
@@ -88,7 +93,7 @@ pub fn serve(
 
 /// Reads frames as they come, so that a cancellation is seen while a task runs.
 fn listen(mut input: impl Read + Send + 'static, cancel: Cancel) -> Receiver<Frame<Request>> {
-    let (sender, frames) = mpsc::channel();
+    let (sender, frames) = mpsc::sync_channel(wire::BLOBS_AHEAD);
     thread::spawn(move || {
         while let Ok(Some(frame)) = wire::receive(&mut input) {
             if matches!(frame, Frame::Message(Request::Cancel)) {
@@ -103,17 +108,42 @@ fn listen(mut input: impl Read + Send + 'static, cancel: Cancel) -> Receiver<Fra
     frames
 }
 
+/// Answers of a batch go together, up to so many bytes.
+const REPLIES: usize = 64 << 10;
+
+/// The most content that the controller sends unasked before a batch: 1 MiB.
+const MAX_PUSHED: usize = 1 << 20;
+
 /// The two directions of the wire.
-struct Link<W> {
-    output: W,
+struct Link<W: Write> {
+    output: BufWriter<W>,
     frames: Receiver<Frame<Request>>,
+    /// Content that came before the batch that it is for.
+    pushed: BTreeMap<String, Vec<u8>>,
 }
 
-fn lock<W>(link: &Mutex<Link<W>>) -> std::sync::MutexGuard<'_, Link<W>> {
+impl<W: Write> Link<W> {
+    /// What is too much is left out: it is then asked for.
+    fn push(&mut self, sha256: String, bytes: &[u8]) {
+        if self.pushed.values().map(Vec::len).sum::<usize>() + bytes.len() <= MAX_PUSHED {
+            self.pushed.entry(sha256).or_default().extend_from_slice(bytes);
+        }
+    }
+}
+
+/// What tells this machine's files from those of another: which kernel runs, and which directory is `/`.
+fn identity() -> String {
+    use std::os::unix::fs::MetadataExt;
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let root = std::fs::metadata("/").map(|meta| (meta.dev(), meta.ino())).unwrap_or_default();
+    format!("{} {}:{}", boot.trim(), root.0, root.1)
+}
+
+fn lock<W: Write>(link: &Mutex<Link<W>>) -> std::sync::MutexGuard<'_, Link<W>> {
     link.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-struct Agent<M, W> {
+struct Agent<M, W: Write> {
     machine: M,
     cancel: Cancel,
     link: Arc<Mutex<Link<W>>>,
@@ -123,21 +153,19 @@ struct Agent<M, W> {
 impl<M: Machine, W: Write> Agent<M, W> {
     fn batch(&mut self, batch: Batch) -> Result<(), WireError> {
         self.cancel.reset();
-        let mut cancelled = false;
+        let (mut cancelled, mut failed) = (false, false);
         for (at, task) in batch.tasks.iter().enumerate() {
             let secrets = secrets(task);
             let outcome = match cancelled {
                 true => Outcome::Failed(Error::Cancelled, Answer::default()),
-                false => self.task(task, batch.mode, at == 0),
+                false => self.task(task, batch.mode, at < batch.due),
             };
             cancelled |= matches!(outcome, Outcome::Failed(Error::Cancelled, _));
-            let stop = match &outcome {
-                Outcome::Failed(..) => batch.mode != Mode::Preview,
-                Outcome::Would(_) => batch.mode != Mode::Preview,
-                _ => false,
-            };
+            failed |= matches!(outcome, Outcome::Failed(..));
+            let waits = matches!(outcome, Outcome::Would(_));
+            let stop = batch.mode != Mode::Preview && (waits || failed) && at + 1 >= batch.due;
             let outcome = Box::new(scrub(outcome, &secrets));
-            wire::send(&mut lock(&self.link).output, &Reply::Task { batch: batch.id, id: task.id, outcome })?;
+            wire::post(&mut lock(&self.link).output, &Reply::Task { batch: batch.id, id: task.id, outcome })?;
             if stop || cancelled {
                 break;
             }
@@ -146,7 +174,7 @@ impl<M: Machine, W: Write> Agent<M, W> {
         Ok(())
     }
 
-    fn task(&mut self, task: &Task, mode: Mode, first: bool) -> Outcome {
+    fn task(&mut self, task: &Task, mode: Mode, due: bool) -> Outcome {
         let planner = match load(task) {
             Ok(planner) => planner,
             Err(error) => return Outcome::Failed(error, Answer::default()),
@@ -162,13 +190,16 @@ impl<M: Machine, W: Write> Agent<M, W> {
             }
             (Err(error), None) => return Outcome::Failed(error, Answer::default()),
         };
-        let mut system = Linked { system, link: &self.link, environment: &task.environment };
+        let fetches = mode == Mode::Preview || (mode == Mode::Apply && due);
+        let mut system = Linked { system, link: &self.link, environment: &task.environment, fetches };
         match mode {
             Mode::Preview => preview(&mut self.preview, &task.name, module, &system),
-            Mode::Apply if first => apply(task.id, module, &mut system),
+            Mode::Apply if due => apply(task.id, module, &mut system),
             Mode::Apply | Mode::Ask => match module.plan(&system) {
                 Ok(plan) if plan.is_empty() => Outcome::Ok(answer(&plan)),
                 Ok(plan) => Outcome::Would(answer(&plan)),
+                // It asked for content: what is there is not as it shall be.
+                Err(Error::Unknown(_)) => Outcome::Would(Answer::default()),
                 Err(error) => Outcome::Failed(error, Answer::default()),
             },
         }
@@ -289,36 +320,54 @@ fn add_environment(command: &mut Command, environment: &BTreeMap<String, serde_j
 }
 
 /// A system whose announced content comes over the wire, and whose queries see the task's environment.
-struct Linked<'a, W> {
+struct Linked<'a, W: Write> {
     system: &'a mut dyn System,
     link: &'a Mutex<Link<W>>,
     environment: &'a BTreeMap<String, serde_json::Value>,
+    /// Whether content is to be had. Without it, all that can be told is that it would be needed.
+    fetches: bool,
 }
 
 impl<W: Write> Linked<'_, W> {
     fn fetch(&self, sha256: &str) -> Look<Vec<u8>> {
         let failed = |reason: String| Error::Failed(format!("cannot fetch content {sha256}: {reason}"));
-        let mut link = lock(self.link);
-        wire::send(&mut link.output, &Reply::Fetch { sha256: sha256.into() })
-            .map_err(|error| failed(error.to_string()))?;
-        let mut content = Vec::new();
-        loop {
-            match link.frames.recv() {
-                Ok(Frame::Blob { bytes, .. }) if bytes.is_empty() => break,
-                Ok(Frame::Blob { bytes, .. }) if content.len() + bytes.len() > MAX_BLOB => {
-                    return Err(failed(format!("it is larger than {} MiB", MAX_BLOB >> 20)));
+        let mut content = lock(self.link).pushed.get(sha256).cloned().unwrap_or_default();
+        if content.is_empty() {
+            request(self.link, sha256, |pieces| {
+                loop {
+                    let piece = pieces()?;
+                    if piece.is_empty() {
+                        return Ok(());
+                    }
+                    if content.len() + piece.len() > MAX_BLOB {
+                        return Err(failed(format!("it is larger than {} MiB", MAX_BLOB >> 20)));
+                    }
+                    content.extend(piece);
                 }
-                Ok(Frame::Blob { bytes, .. }) => content.extend(bytes),
-                Ok(Frame::Message(Request::NoBlob { reason, .. })) => return Err(failed(reason)),
-                Ok(Frame::Message(Request::Cancel)) | Err(mpsc::RecvError) => return Err(Error::Cancelled),
-                Ok(Frame::Message(Request::Batch(_))) => return Err(failed("a batch came instead".into())),
-            }
+            })?;
         }
         match hex(&Sha256::digest(&content)) == sha256 {
             true => Ok(content),
             false => Err(failed("what came has another hash".into())),
         }
     }
+}
+
+/// Asks the controller for content and hands its pieces on.
+fn request<W: Write>(
+    link: &Mutex<Link<W>>,
+    sha256: &str,
+    take: impl FnOnce(&mut Pieces<'_>) -> Look<()>,
+) -> Look<()> {
+    let failed = |reason: String| Error::Failed(format!("cannot fetch content {sha256}: {reason}"));
+    let mut link = lock(link);
+    wire::send(&mut link.output, &Reply::Fetch { sha256: sha256.into() }).map_err(|error| failed(error.to_string()))?;
+    let instead = |message| match message {
+        Request::NoBlob { reason, .. } => failed(reason),
+        Request::Cancel => Error::Cancelled,
+        Request::Batch(_) => failed("a batch came instead".into()),
+    };
+    wire::pieces(&link.frames, sha256, instead, take)
 }
 
 /// The largest content that is held in memory: 1 GiB.
@@ -349,6 +398,9 @@ impl<W: Write> Host for Linked<'_, W> {
         self.system.connects(host, port)
     }
     fn blob(&self, sha256: &str) -> Look<Vec<u8>> {
+        if !self.fetches {
+            return Err(Error::Unknown(Why { after: format!("content {sha256}") }));
+        }
         self.fetch(sha256)
     }
 }
@@ -362,6 +414,26 @@ impl<W: Write> System for Linked<'_, W> {
         owner: &crate::edit::Owner,
     ) -> Look<()> {
         self.system.write(path, content, mode, owner)
+    }
+    fn write_pieces(
+        &mut self,
+        path: &Path,
+        content: &Blob,
+        pieces: &mut Pieces<'_>,
+        mode: Option<u32>,
+        owner: &crate::edit::Owner,
+    ) -> Look<()> {
+        self.system.write_pieces(path, content, pieces, mode, owner)
+    }
+    fn place(
+        &mut self,
+        path: &Path,
+        content: &Blob,
+        mode: Option<u32>,
+        owner: &crate::edit::Owner,
+    ) -> Look<()> {
+        let system = &mut self.system;
+        request(self.link, &content.sha256, |pieces| system.write_pieces(path, content, pieces, mode, owner))
     }
     fn set_mode(&mut self, path: &Path, mode: u32) -> Look<()> {
         self.system.set_mode(path, mode)

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::facts::Fact;
-use crate::host::{Command, Kind};
+use crate::host::{Command, Kind, Stat};
 use crate::sql::{PgConn, SqlArg};
 use crate::wait::Wait;
 
@@ -23,6 +23,20 @@ pub enum Edit {
         /// Permission bits; those of the file that is replaced if `None`, else `0o644` (`0o600` for a secret).
         mode: Option<u32>,
         /// Owner and group; those of the file that is replaced if absent.
+        owner: Owner,
+    },
+    /// Put a file in place, atomically, whose content the controller has: it comes as it is written and is never held
+    /// whole, so that its size does not matter.
+    Place {
+        /// Absolute, with symbolic links already resolved.
+        path: PathBuf,
+        /// The file that was seen; `None` if there was none.
+        before: Option<Stat>,
+        /// The content to be.
+        after: Blob,
+        /// As for [`Edit::Write`].
+        mode: Option<u32>,
+        /// As for [`Edit::Write`].
         owner: Owner,
     },
     /// Change permission bits.
@@ -145,6 +159,15 @@ pub struct Progress {
     pub total: Option<u64>,
 }
 
+/// Content that the controller has announced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blob {
+    /// Its SHA-256 in hexadecimal.
+    pub sha256: String,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
 /// The content of a file.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Text {
@@ -216,7 +239,7 @@ pub enum Shown {
 }
 
 /// The longest content that a diff carries: 256 KiB.
-const MAX_SHOWN: usize = 256 << 10;
+pub(crate) const MAX_SHOWN: usize = 256 << 10;
 
 impl From<&Text> for Shown {
     fn from(text: &Text) -> Self {
@@ -261,6 +284,10 @@ impl Edit {
     pub fn diffs(&self) -> Vec<Diff> {
         match self {
             Self::Write { path, before, after, mode, owner } => write_diffs(path, before.as_ref(), after, *mode, owner),
+            Self::Place { path, before, after, mode, owner } => {
+                let before = before.as_ref().map(|stat| Shown::Opaque { bytes: stat.size });
+                content_diffs(path, before, Shown::Opaque { bytes: after.size }, *mode, owner)
+            }
             Self::Mode { path, before, after } => vec![Diff::new(show(path), "mode", octal(*before), octal(*after))],
             Self::Owner { path, before, after } => owner_diffs(path, before, after),
             Self::Dir { path, mode, owner } => {
@@ -288,9 +315,20 @@ fn write_diffs(
     owner: &Owner,
 ) -> Vec<Diff> {
     // A secret's old content is secret too.
-    let before_shown = before.map(|text| if after.secret { Shown::Redacted } else { Shown::from(text) });
-    let mut diffs = vec![Diff::new(show(path), "content", before_shown, Shown::from(after))];
-    if before.is_none() {
+    let before = before.map(|text| if after.secret { Shown::Redacted } else { Shown::from(text) });
+    content_diffs(path, before, Shown::from(after), mode, owner)
+}
+
+fn content_diffs(
+    path: &std::path::Path,
+    before: Option<Shown>,
+    after: Shown,
+    mode: Option<u32>,
+    owner: &Owner,
+) -> Vec<Diff> {
+    let new = before.is_none();
+    let mut diffs = vec![Diff::new(show(path), "content", before, after)];
+    if new {
         diffs.extend(mode.map(|mode| Diff::new(show(path), "mode", Shown::Absent, octal(mode))));
         diffs.extend(owner_diffs(path, &Owner::default(), owner));
     }

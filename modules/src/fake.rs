@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use crate::edit::{Owner, Text};
+use crate::edit::{Blob, Owner, Text};
 use crate::host::{Command, Error, Host, Kind, Look, Output, Stat};
 use crate::preview::hex;
 use crate::sql::{PgConn, Rows, SqlArg};
-use crate::system::{Stream, System};
+use crate::system::{Pieces, Stream, System};
 
 /// A file, directory or link of a [`Fake`].
 #[derive(Clone, Debug, PartialEq)]
@@ -239,6 +239,23 @@ impl System for Fake {
         self.set_owner(path, owner)
     }
 
+    fn write_pieces(
+        &mut self,
+        path: &Path,
+        _: &Blob,
+        pieces: &mut Pieces<'_>,
+        mode: Option<u32>,
+        owner: &Owner,
+    ) -> Look<()> {
+        let mut bytes = Vec::new();
+        loop {
+            let piece = pieces()?;
+            if piece.is_empty() {
+                return self.write(path, &Text::plain(bytes), mode, owner);
+            }
+            bytes.extend(piece);
+        }
+    }
     fn set_mode(&mut self, path: &Path, mode: u32) -> Look<()> {
         self.nodes.get_mut(path).ok_or_else(|| Error::path("change", path, "No such file or directory"))?.mode = mode;
         Ok(())

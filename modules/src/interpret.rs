@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::edit::{Diff, Edit, Meter, Owner, Progress, Text};
-use crate::host::{Command, Error, Kind, Look, Output};
+use crate::host::{Command, Error, Kind, Look, Output, Stat};
 use crate::plan::Plan;
 use crate::sql::Rows;
 use crate::system::{Stream, System};
@@ -82,6 +82,10 @@ fn unchanged(edit: &Edit, system: &dyn System) -> Look<()> {
         Edit::Write { path, before, .. } => {
             (path, system.read(path)? == before.as_ref().map(|text| text.bytes.clone()))
         }
+        Edit::Place { path, before, .. } => {
+            let seen = |stat: &Stat| (stat.id, stat.size, stat.mtime);
+            (path, system.stat(path)?.as_ref().map(seen) == before.as_ref().map(seen))
+        }
         Edit::Mode { path, before, .. } => (path, system.stat(path)?.is_some_and(|stat| stat.mode == *before)),
         Edit::Owner { path, .. } => (path, kind(path)?.is_some()),
         Edit::Dir { path, .. } => (path, kind(path)?.is_none()),
@@ -97,6 +101,10 @@ fn perform(edit: &Edit, system: &mut dyn System, applied: &mut Applied, on: &mut
     match edit {
         Edit::Write { path, after, mode, owner, before } => {
             system.write(path, after, mode.or_else(|| default_mode(before.as_ref(), after)), owner)
+        }
+        Edit::Place { path, before, after, mode, owner } => {
+            let mode = mode.or(if before.is_some() { None } else { Some(0o644) });
+            system.place(path, after, mode, owner)
         }
         Edit::Mode { path, after, .. } => system.set_mode(path, *after),
         Edit::Owner { path, after, .. } => system.set_owner(path, after),

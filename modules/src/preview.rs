@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::edit::{Edit, Owner, Reach, Text};
+use crate::edit::{Blob, Edit, Owner, Reach, Text};
 use crate::facts::{self, Fact, Group, Package, Unit, User};
 use crate::host::{Command, Error, Host, Kind, Look, Output, Stat, Why};
 use crate::plan::Plan;
@@ -26,6 +26,8 @@ pub struct Preview {
     paths: BTreeMap<PathBuf, Entry>,
     /// The owners given to paths; of one not listed, what it has now or will have from whoever makes it.
     owners: BTreeMap<PathBuf, Owner>,
+    /// The content of paths that the controller will have put there.
+    placed: BTreeMap<PathBuf, Blob>,
     facts: Vec<Fact>,
     /// The first task with pending edits.
     first: Option<Why>,
@@ -86,6 +88,12 @@ impl Preview {
                 self.put(path, Kind::File, Some(after.clone()), mode);
                 self.own(path, owner);
             }
+            Edit::Place { path, after, mode, owner, .. } => {
+                let mode = mode.or_else(|| self.mode_of(path));
+                self.put(path, Kind::File, None, mode);
+                self.placed.insert(path.clone(), after.clone());
+                self.own(path, owner);
+            }
             Edit::Mode { path, after, .. } => {
                 let (kind, content) = match self.paths.remove(path) {
                     Some(Entry::Present { kind, content, .. }) => (kind, content),
@@ -100,11 +108,13 @@ impl Preview {
             Edit::Link { path, after, .. } => {
                 self.put(path, Kind::Link(after.clone()), None, Some(0o777));
                 self.owners.remove(path);
+                self.placed.remove(path);
             }
             Edit::Rename { from, to } => self.rename(from, to),
             Edit::Remove { path, .. } => {
                 self.paths.retain(|known, _| !known.starts_with(path));
                 self.owners.retain(|known, _| !known.starts_with(path));
+                self.placed.retain(|known, _| !known.starts_with(path));
                 self.paths.insert(path.clone(), Entry::Absent);
             }
             Edit::Run { makes, reach, .. } => {
@@ -127,6 +137,9 @@ impl Preview {
     }
 
     fn put(&mut self, path: &Path, kind: Kind, content: Option<Text>, mode: Option<u32>) {
+        if content.is_some() {
+            self.placed.remove(path);
+        }
         self.paths.insert(path.into(), Entry::Present { kind, content, mode });
     }
 
@@ -146,6 +159,7 @@ impl Preview {
     fn rename(&mut self, from: &Path, to: &Path) {
         move_below(&mut self.paths, from, to);
         move_below(&mut self.owners, from, to);
+        move_below(&mut self.placed, from, to);
         self.paths.entry(to.into()).or_insert(Entry::Present { kind: Kind::Other, content: None, mode: None });
         self.paths.insert(from.into(), Entry::Absent);
     }
@@ -223,7 +237,8 @@ impl View<'_> {
                     id: (0, 0),
                     nlink: 1,
                 });
-                let size = content.as_ref().map_or(base.size, |text| text.bytes.len() as u64);
+                let placed = self.preview.placed.get(path).map(|blob| blob.size);
+                let size = content.as_ref().map(|text| text.bytes.len() as u64).or(placed).unwrap_or(base.size);
                 Ok(Some(Stat { mode: mode.unwrap_or(base.mode), size, ..base }))
             }
         }
@@ -251,6 +266,9 @@ impl Host for View<'_> {
     }
 
     fn read(&self, path: &Path) -> Look<Option<Vec<u8>>> {
+        if let Some(blob) = self.preview.placed.get(path) {
+            return self.host.blob(&blob.sha256).map(Some);
+        }
         match self.preview.entry(path) {
             Some(Entry::Absent) => Ok(None),
             Some(Entry::Present { content: Some(text), .. }) => Ok(Some(text.bytes.clone())),
@@ -259,6 +277,9 @@ impl Host for View<'_> {
     }
 
     fn sha256(&self, path: &Path) -> Look<Option<String>> {
+        if let Some(blob) = self.preview.placed.get(path) {
+            return Ok(Some(blob.sha256.clone()));
+        }
         match self.preview.entry(path) {
             Some(Entry::Absent) => Ok(None),
             Some(Entry::Present { content: Some(text), .. }) => Ok(Some(hex(&Sha256::digest(&text.bytes)))),

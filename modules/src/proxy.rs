@@ -16,12 +16,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::edit::{Owner, Text};
+use crate::edit::{Blob, Owner, Text};
 use crate::host::{Command, Error, Host, Input, Look, Output, Stat};
 use crate::local::{Cancel, Local};
 use crate::secret::Secret;
 use crate::sql::{PgConn, Rows, SqlArg, SslMode};
-use crate::system::{Stream, System};
+use crate::system::{Pieces, Stream, System};
 use crate::wire::{self, Become, Frame, PREAMBLE};
 
 /// A question or an order; the fields are the arguments of the method of the same name.
@@ -34,6 +34,8 @@ enum Call {
     Query(PlainCommand),
     Sql(PlainConn, String, Vec<PlainArg>),
     Write(PathBuf, Vec<u8>, Option<u32>, PlainOwner),
+    /// Its content follows in blob frames, an empty one last.
+    WritePieces(PathBuf, String, u64, Option<u32>, PlainOwner),
     SetMode(PathBuf, u32),
     SetOwner(PathBuf, PlainOwner),
     MakeDir(PathBuf, u32),
@@ -245,9 +247,14 @@ impl Proxy {
     }
 
     fn call_with<T: for<'de> Deserialize<'de>>(&self, call: &Call, line: &mut dyn FnMut(Stream, &str)) -> Look<T> {
+        let sent = wire::send(&mut self.pipe.borrow_mut().to, call);
+        sent.map_err(|error| Error::Become { user: self.user.clone(), reason: error.to_string() })?;
+        self.answer(line)
+    }
+
+    fn answer<T: for<'de> Deserialize<'de>>(&self, line: &mut dyn FnMut(Stream, &str)) -> Look<T> {
         let lost = |reason: String| Error::Become { user: self.user.clone(), reason };
         let pipe = &mut *self.pipe.borrow_mut();
-        wire::send(&mut pipe.to, call).map_err(|error| lost(error.to_string()))?;
         loop {
             match wire::receive(&mut pipe.from) {
                 Ok(Some(Frame::Message(Back::Line(stream, text)))) => line(stream, &text),
@@ -369,6 +376,36 @@ impl System for Proxy {
     fn write(&mut self, path: &Path, content: &Text, mode: Option<u32>, owner: &Owner) -> Look<()> {
         self.call(&Call::Write(path.into(), content.bytes.clone(), mode, owner.into()))
     }
+    fn write_pieces(
+        &mut self,
+        path: &Path,
+        content: &Blob,
+        pieces: &mut Pieces<'_>,
+        mode: Option<u32>,
+        owner: &Owner,
+    ) -> Look<()> {
+        let call = Call::WritePieces(path.into(), content.sha256.clone(), content.size, mode, owner.into());
+        let pipe = self.pipe.get_mut();
+        let mut send = |frame: Vec<u8>| {
+            let sent = pipe.to.write_all(&frame).and_then(|()| pipe.to.flush());
+            sent.map_err(|error| Error::Become { user: self.user.clone(), reason: error.to_string() })
+        };
+        send(wire::encode(&call))?;
+        let mut broken = None;
+        loop {
+            // Where no more comes, the empty piece makes the other side find that the hash is another.
+            let piece = pieces().unwrap_or_else(|error| {
+                broken = Some(error);
+                Vec::new()
+            });
+            send(wire::encode_blob(&content.sha256, &piece))?;
+            if piece.is_empty() {
+                break;
+            }
+        }
+        let written = self.answer(&mut |_, _| {});
+        broken.map_or(written, Err)
+    }
     fn set_mode(&mut self, path: &Path, mode: u32) -> Look<()> {
         self.call(&Call::SetMode(path.into(), mode))
     }
@@ -404,30 +441,47 @@ pub fn serve(input: impl Read + Send + 'static, mut output: impl Write) -> Resul
     output.flush()?;
     let cancel = Cancel::default();
     let mut system = Local { cancel: cancel.clone() };
-    let (sender, calls) = mpsc::channel();
+    let (sender, calls) = mpsc::sync_channel(wire::BLOBS_AHEAD);
     thread::spawn(move || {
         let mut input = input;
         if !skip_to_preamble(&mut input) {
             return cancel.cancel();
         }
-        while let Ok(Some(Frame::Message(call))) = wire::receive::<Call>(&mut input) {
-            if sender.send(call).is_err() {
+        while let Ok(Some(frame)) = wire::receive::<Call>(&mut input) {
+            if sender.send(frame).is_err() {
                 break;
             }
         }
         cancel.cancel();
     });
-    while let Ok(call) = calls.recv() {
-        let answer = answer(call, &mut system, &mut output);
+    while let Ok(frame) = calls.recv() {
+        let answer = match frame {
+            Frame::Message(Call::WritePieces(path, sha256, size, mode, owner)) => {
+                let content = Blob { sha256, size };
+                let written = wire::pieces(&calls, &content.sha256, |_| lost(), |pieces| {
+                    system.write_pieces(&path, &content, pieces, mode, &owner.into())
+                });
+                json(written)
+            }
+            Frame::Message(call) => answer(call, &mut system, &mut output),
+            // What is left of content that was given up.
+            Frame::Blob { .. } => continue,
+        };
         wire::send(&mut output, &Back::Answer(answer))?;
     }
     Ok(())
 }
 
+/// A call in the middle of content.
+fn lost() -> Error {
+    Error::Failed("a call came instead of content".into())
+}
+
+fn json<T: Serialize>(look: Look<T>) -> Result<serde_json::Value, Error> {
+    look.map(|answer| serde_json::to_value(answer).expect("answers have only text keys"))
+}
+
 fn answer(call: Call, system: &mut Local, output: &mut impl Write) -> Result<serde_json::Value, Error> {
-    fn json<T: Serialize>(look: Look<T>) -> Result<serde_json::Value, Error> {
-        look.map(|answer| serde_json::to_value(answer).expect("answers have only text keys"))
-    }
     match call {
         Call::Stat(path) => json(system.stat(&path)),
         Call::Read(path) => json(system.read(&path)),
@@ -436,6 +490,7 @@ fn answer(call: Call, system: &mut Local, output: &mut impl Write) -> Result<ser
         Call::Query(command) => json(system.query(&command.into())),
         Call::Sql(at, query, args) => json(system.sql(&at.into(), &query, &sql_args(args))),
         Call::Write(path, bytes, mode, owner) => json(system.write(&path, &Text::secret(bytes), mode, &owner.into())),
+        Call::WritePieces(..) => Err(Error::Failed("content came without a place for it".into())),
         Call::SetMode(path, mode) => json(system.set_mode(&path, mode)),
         Call::SetOwner(path, owner) => json(system.set_owner(&path, &owner.into())),
         Call::MakeDir(path, mode) => json(system.make_dir(&path, mode)),

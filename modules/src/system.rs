@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::edit::{Owner, Text};
+use crate::edit::{Blob, Owner, Text};
 use crate::host::{Command, Host, Look, Output};
 use crate::sql::{PgConn, Rows, SqlArg};
 
@@ -12,6 +12,20 @@ pub trait System: Host {
     /// Puts a file in place atomically: a temporary file beside it, permissions, owner, security label, sync, rename.
     /// What is not given is taken from the file that is replaced.
     fn write(&mut self, path: &Path, content: &Text, mode: Option<u32>, owner: &Owner) -> Look<()>;
+    /// The same with content that comes in pieces, the last one empty; none of it is kept if its hash is another.
+    fn write_pieces(
+        &mut self,
+        path: &Path,
+        content: &Blob,
+        pieces: &mut Pieces<'_>,
+        mode: Option<u32>,
+        owner: &Owner,
+    ) -> Look<()>;
+    /// The same with content that the controller announced.
+    fn place(&mut self, path: &Path, content: &Blob, mode: Option<u32>, owner: &Owner) -> Look<()> {
+        let mut whole = Some(self.blob(&content.sha256)?);
+        self.write_pieces(path, content, &mut || Ok(whole.take().unwrap_or_default()), mode, owner)
+    }
     /// Sets permission bits; of a link's target never.
     fn set_mode(&mut self, path: &Path, mode: u32) -> Look<()>;
     /// Sets owner and group, of a link the link's own.
@@ -31,6 +45,9 @@ pub trait System: Host {
     /// Executes a statement, in a transaction unless `autocommit`.
     fn execute_sql(&mut self, at: &PgConn, statement: &str, args: &[SqlArg], autocommit: bool) -> Look<Rows>;
 }
+
+/// Yields the next piece of some content; an empty one is the end.
+pub type Pieces<'a> = dyn FnMut() -> Look<Vec<u8>> + 'a;
 
 /// Where a line was printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

@@ -6,15 +6,16 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
+use std::sync::mpsc::Receiver;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::edit::{Diff, Progress};
 use crate::error::Error;
-use crate::host::Why;
+use crate::host::{Look, Why};
 use crate::plan::Data;
-use crate::system::Stream;
+use crate::system::{Pieces, Stream};
 
 /// Precedes the agent's first frame.
 pub const PREAMBLE: &[u8] = b"\0TRUEUP1\0";
@@ -22,8 +23,11 @@ pub const PREAMBLE: &[u8] = b"\0TRUEUP1\0";
 /// The longest frame: 32 MiB.
 pub const MAX_FRAME: usize = 32 << 20;
 
-/// The most content that one blob frame carries: 1 MiB.
-pub const BLOB_CHUNK: usize = 1 << 20;
+/// The most content that one blob frame carries: 256 KiB.
+pub const BLOB_CHUNK: usize = 256 << 10;
+
+/// How many frames wait for whoever uses them, so that content never piles up in memory.
+pub const BLOBS_AHEAD: usize = 8;
 
 const MESSAGE: u8 = b'M';
 const BLOB: u8 = b'B';
@@ -51,6 +55,9 @@ pub struct Batch {
     pub id: u64,
     /// What to do with plans.
     pub mode: Mode,
+    /// With [`Mode::Apply`]: how many tasks, from the first on, are due. All of them are applied, also after one that
+    /// failed: they are items of one loop.
+    pub due: usize,
     /// In order.
     pub tasks: Vec<Task>,
 }
@@ -58,9 +65,9 @@ pub struct Batch {
 /// What becomes of a plan that is not empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mode {
-    /// Stop before it, unless it is the first task's: that one is due and is applied.
+    /// Apply it if it is due; else stop before it. If one that is due has failed, nothing beyond is planned.
     Apply,
-    /// Stop before it, also if it is the first.
+    /// Stop before it.
     Ask,
     /// Remember it in the overlay and go on.
     Preview,
@@ -100,6 +107,8 @@ pub enum Reply {
     Hello {
         /// Must equal the controller's.
         version: String,
+        /// Two agents that say the same look at the same files.
+        machine: String,
     },
     /// A task came to an end.
     Task {
@@ -252,6 +261,38 @@ pub fn receive<T: for<'de> Deserialize<'de>>(from: &mut impl Read) -> Result<Opt
     let mut body = vec![0; frame_length(head)?];
     from.read_exact(&mut body)?;
     decode(&body).map(Some)
+}
+
+/// Hands the pieces of some content to `take`, and takes what it leaves off the wire.
+pub(crate) fn pieces<T>(
+    frames: &Receiver<Frame<T>>,
+    wanted: &str,
+    instead: impl Fn(T) -> Error,
+    take: impl FnOnce(&mut Pieces<'_>) -> Look<()>,
+) -> Look<()> {
+    let failed = |reason: &str| Error::Failed(format!("cannot fetch content {wanted}: {reason}"));
+    let mut ended = false;
+    let mut next = || -> Look<Vec<u8>> {
+        if ended {
+            return Ok(Vec::new());
+        }
+        let piece = match frames.recv() {
+            Ok(Frame::Blob { sha256, bytes }) if sha256 == wanted => Ok(bytes),
+            Ok(Frame::Blob { .. }) => Err(failed("other content came instead")),
+            Ok(Frame::Message(message)) => Err(instead(message)),
+            Err(_) => Err(Error::Cancelled),
+        };
+        ended = piece.as_ref().map_or(true, Vec::is_empty);
+        piece
+    };
+    let taken = take(&mut next);
+    while next().is_ok_and(|piece| !piece.is_empty()) {}
+    taken
+}
+
+/// Writes one message that may wait for the next.
+pub fn post<T: Serialize>(to: &mut impl Write, message: &T) -> io::Result<()> {
+    to.write_all(&encode(message))
 }
 
 /// Writes one message.

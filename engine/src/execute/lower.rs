@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Map as JsonMap, Value as Json, json};
-use sha2::{Digest, Sha256};
 use trueup_modules::host::Why;
 use trueup_modules::wire::{Become, Task as WireTask};
 
@@ -336,11 +335,9 @@ impl Lower<'_> {
         if path.is_dir() {
             return Err(failed("copying a directory is not supported yet".into()));
         }
-        let content = std::fs::read(&path).map_err(|error| failed(error.to_string()))?;
-        let sha256: String = Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
-        params.insert("size".into(), Value::Int(i64::try_from(content.len()).unwrap_or(i64::MAX)));
-        params.insert("sha256".into(), Value::Str(sha256.clone()));
-        self.blobs.add(sha256, path);
+        let (sha256, size) = self.blobs.announce(&path).map_err(|error| failed(error.to_string()))?;
+        params.insert("size".into(), Value::Int(i64::try_from(size).unwrap_or(i64::MAX)));
+        params.insert("sha256".into(), Value::Str(sha256));
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use fancy_regex::Regex;
 use sha2::{Digest, Sha256};
 
-use crate::edit::{Diff, Edit, Owner, Reach, Shown, Text};
+use crate::edit::{Blob, Diff, Edit, Owner, Reach, Shown, Text};
 use crate::host::{Command, Error, Host, Input, Kind, Known, Look, Stat, known};
 use crate::param::Mode;
 use crate::plan::Plan;
@@ -230,6 +230,57 @@ pub(super) struct Wanted<'a> {
     pub validate: Option<&'a str>,
 }
 
+/// A file as it shall be, with content that the controller has and that is never held whole.
+pub(super) struct Placed<'a> {
+    /// Where, with links followed.
+    pub path: PathBuf,
+    /// What is there.
+    pub now: Option<Stat>,
+    /// The content to be.
+    pub content: Blob,
+    /// Permission bits and owners.
+    pub attributes: Attributes<'a>,
+}
+
+impl Placed<'_> {
+    /// The edits that put it in place. Bits are taken away before the content comes, and given after.
+    pub(super) fn plan(self, host: &dyn Host) -> Result<Plan, Error> {
+        let Self { path, now, content, attributes } = self;
+        let Some(now) = now else {
+            has_directory(host, &path)?;
+            let mode = attributes.mode.map(|mode| mode.over(0o644, &Kind::File));
+            let owner = attributes.owner(host)?;
+            return Ok(Plan::nothing().with(Edit::Place { path, before: None, after: content, mode, owner }));
+        };
+        if !now.is_file() {
+            return Err(Error::path("write", path, "it is not a regular file"));
+        }
+        let edits = attributes.edits(host, &path, &now)?;
+        // Another size is other content: then there is no need to read it.
+        if now.size == content.size && host.sha256(&path)?.as_deref() == Some(&content.sha256) {
+            return Ok(Plan { edits, ..Plan::nothing() });
+        }
+        let widens = |edit: &Edit| matches!(edit, Edit::Mode { before, after, .. } if after & !before != 0);
+        let (later, sooner): (Vec<_>, Vec<_>) = edits.into_iter().partition(widens);
+        let place = Edit::Place { path, before: Some(now), after: content, mode: None, owner: Owner::default() };
+        let edits = sooner.into_iter().chain([place]).chain(later).collect();
+        Ok(Plan { edits, ..Plan::nothing() })
+    }
+}
+
+/// A new file needs a directory.
+fn has_directory(host: &dyn Host, path: &Path) -> Result<(), Error> {
+    let parent = path.parent().unwrap_or(path);
+    if host.stat(parent)?.is_some_and(|stat| stat.is_dir()) {
+        return Ok(());
+    }
+    Err(Error::refused(
+        path.display().to_string(),
+        format!("the directory {} does not exist", parent.display()),
+        "make it with a `file` task that says `state: directory`",
+    ))
+}
+
 impl Wanted<'_> {
     /// The edits that put it in place.
     pub(super) fn plan(self, host: &dyn Host) -> Result<Plan, Error> {
@@ -241,14 +292,7 @@ impl Wanted<'_> {
     }
 
     fn create(&self, host: &dyn Host) -> Result<Plan, Error> {
-        let parent = self.path.parent().unwrap_or(&self.path);
-        if !host.stat(parent)?.is_some_and(|stat| stat.is_dir()) {
-            return Err(Error::refused(
-                self.path.display().to_string(),
-                format!("the directory {} does not exist", parent.display()),
-                "make it with a `file` task that says `state: directory`",
-            ));
-        }
+        has_directory(host, &self.path)?;
         let base = if self.after.secret { 0o600 } else { 0o644 };
         let mode = self.attributes.mode.map(|mode| mode.over(base, &Kind::File));
         let owner = self.attributes.owner(host)?;

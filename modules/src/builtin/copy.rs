@@ -7,8 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::common::{self, Attributes, Wanted};
-use crate::edit::{Diff, Shown, Text};
+use super::common::{self, Attributes, Placed, Wanted};
+use crate::edit::{Blob, Diff, MAX_SHOWN, Shown, Text};
 use crate::host::{Error, Host};
 use crate::module::Module;
 use crate::param::{Content, Mode};
@@ -92,6 +92,13 @@ impl Module for Copy {
                 let bytes = host.read(src)?;
                 Text::plain(bytes.ok_or_else(|| Error::path("read", src, "No such file or directory"))?)
             }
+            // What is too long to be shown need not be held.
+            Source::Blob(sha256) if self.is_long() => {
+                let content = Blob { sha256: sha256.into(), size: self.size.unwrap_or_default() };
+                let size = content.size;
+                let plan = Placed { path, now, content, attributes: self.attributes() }.plan(host)?;
+                return Ok(plan.returning("dest", dest).returning("size", size));
+            }
             // What is there already need not travel.
             Source::Blob(sha256) if host.sha256(&path)?.as_deref() == Some(sha256) => {
                 Text::plain(host.read(&path)?.unwrap_or_default())
@@ -140,6 +147,12 @@ impl Copy {
                 Ok(Text { bytes, secret: content.0.secret })
             }
         }
+    }
+
+    /// Content that goes from the wire to the disk, piece by piece. A command that judges it, and a copy of the old
+    /// content, need it whole.
+    fn is_long(&self) -> bool {
+        self.size.is_some_and(|size| size > MAX_SHOWN as u64) && self.validate.is_none() && !self.backup
     }
 
     fn file_name(&self) -> Result<PathBuf, Error> {

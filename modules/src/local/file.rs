@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, Gid, RenameFlags, Uid, XattrFlags};
 use sha2::{Digest, Sha256};
 
+use crate::edit::Blob;
 use crate::host::{Error, Kind, Look, MAX_READ, Stat};
 use crate::preview::hex;
+use crate::system::Pieces;
 
 /// Nothing there is an answer, not an error; nor is a path below something that is no directory.
 fn absent(error: &io::Error) -> bool {
@@ -85,6 +87,40 @@ pub(super) fn list(path: &Path) -> Look<Vec<PathBuf>> {
 
 /// A temporary file beside the target, then a rename: readers see the old content or the new, never a part.
 pub(super) fn write(path: &Path, content: &[u8], mode: Option<u32>, owner: (Option<u32>, Option<u32>)) -> Look<()> {
+    put(path, mode, owner, &mut |file| done("write", path, file.write_all(content)))
+}
+
+/// The same, piece by piece. What came damaged takes no file's place.
+pub(super) fn write_pieces(
+    path: &Path,
+    content: &Blob,
+    pieces: &mut Pieces<'_>,
+    mode: Option<u32>,
+    owner: (Option<u32>, Option<u32>),
+) -> Look<()> {
+    put(path, mode, owner, &mut |file| {
+        let mut hash = Sha256::new();
+        loop {
+            let piece = pieces()?;
+            if piece.is_empty() {
+                break;
+            }
+            hash.update(&piece);
+            done("write", path, file.write_all(&piece))?;
+        }
+        match hex(&hash.finalize()) == content.sha256 {
+            true => Ok(()),
+            false => Err(Error::path("write", path, "what came has another hash")),
+        }
+    })
+}
+
+fn put(
+    path: &Path,
+    mode: Option<u32>,
+    owner: (Option<u32>, Option<u32>),
+    fill: &mut dyn FnMut(&mut fs::File) -> Look<()>,
+) -> Look<()> {
     let old = stat(path)?.filter(Stat::is_file);
     let mode = mode.or(old.as_ref().map(|old| old.mode)).unwrap_or(0o644);
     let uid = owner.0.or(old.as_ref().and_then(|old| old.uid));
@@ -96,7 +132,7 @@ pub(super) fn write(path: &Path, content: &[u8], mode: Option<u32>, owner: (Opti
         // 0600 until it has its owner: no moment at which others can read it.
         fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary.path),
     )?;
-    done("write", path, file.write_all(content))?;
+    fill(&mut file)?;
     chown(path, &temporary.path, uid, gid)?;
     done("write", path, file.set_permissions(fs::Permissions::from_mode(mode)))?;
     if old.is_some() {

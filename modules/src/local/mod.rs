@@ -11,10 +11,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::edit::{Owner, Text};
+use crate::edit::{Blob, Owner, Text};
 use crate::host::{CONNECT_TIMEOUT, Command, Error, Host, Look, Output, Stat};
 use crate::sql::{PgConn, Rows, SqlArg};
-use crate::system::{Stream, System};
+use crate::system::{Pieces, Stream, System};
 
 /// Set from another thread to end what runs.
 #[derive(Clone, Debug, Default)]
@@ -78,6 +78,17 @@ impl System for Local {
     fn write(&mut self, path: &Path, content: &Text, mode: Option<u32>, owner: &Owner) -> Look<()> {
         let owner = self.ids(owner)?;
         file::write(path, &content.bytes, mode, owner)
+    }
+    fn write_pieces(
+        &mut self,
+        path: &Path,
+        content: &Blob,
+        pieces: &mut Pieces<'_>,
+        mode: Option<u32>,
+        owner: &Owner,
+    ) -> Look<()> {
+        let owner = self.ids(owner)?;
+        file::write_pieces(path, content, pieces, mode, owner)
     }
     fn set_mode(&mut self, path: &Path, mode: u32) -> Look<()> {
         file::set_mode(path, mode)

@@ -41,7 +41,7 @@ impl Run {
             self.batches += 1;
             let mode = if preview { Mode::Preview } else { Mode::Ask };
             let work = self.errand(&self.hosts[at].name.clone());
-            asking.spawn(async move { (at, work.batch(mode, tasks, Show::Nothing).await) });
+            asking.spawn(async move { (at, work.batch(mode, 0, tasks, Show::Nothing).await) });
         }
         while let Some(answered) = asking.join_next().await {
             match answered {

@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 use trueup_modules::wire::{Mode, Outcome, Task as WireTask};
 
 use super::host::Planned;
+use super::onward::{Reach, is_plain};
 use super::{Run, Shared, lower_with};
 use crate::compile::Step;
 use crate::event::Event;
@@ -42,11 +43,12 @@ impl Run {
     pub(super) async fn apply_at(&mut self, frontier: usize) {
         let preview = self.preview();
         let mut applying = JoinSet::new();
-        for at in 0..self.hosts.len() {
-            let stops = |planned: &Planned| planned.step == frontier && planned.stop(preview).is_some();
-            if !self.hosts[at].planned.front().is_some_and(stops) {
-                continue;
-            }
+        let stops = |planned: &Planned| planned.step == frontier && planned.stop(preview).is_some();
+        let due = |at: &usize| self.hosts[*at].planned.front().is_some_and(stops);
+        let due: Vec<usize> = (0..self.hosts.len()).filter(due).collect();
+        let reach = self.reach(frontier, &due);
+        for at in due {
+            let onward = if let Reach::All = reach { Vec::new() } else { self.onward(at, frontier) };
             let Some(planned) = self.hosts[at].planned.pop_front() else { continue };
             let acts = planned.solo.as_ref().and_then(|solo| solo.acts.clone());
             let errand = self.errand(&acts.unwrap_or_else(|| self.hosts[at].name.clone()));
@@ -56,30 +58,30 @@ impl Run {
             let host = self.hosts[at].name.clone();
             applying.spawn(async move {
                 let mut planned = planned;
-                let result = finish_step(&shared, &connections, login, &errand, &host, &mut planned).await;
-                (at, planned, result)
+                let asked = onward.len();
+                let result = finish_step(&shared, &connections, login, &errand, &host, &mut planned, onward).await;
+                (at, asked, planned, result)
             });
         }
         let mut ended = BTreeMap::new();
         while let Some(applied) = applying.join_next().await {
             match applied {
-                Ok((at, planned, result)) => drop(ended.insert(at, (planned, result))),
+                Ok((at, asked, planned, result)) => drop(ended.insert(at, (asked, planned, result))),
                 Err(panic) => self.send(Event::Warning(format!("internal error: {panic}"))).await,
             }
         }
-        for (at, (mut planned, result)) in ended {
+        for (at, (asked, planned, result)) in ended {
             match result {
-                Ok(batches) => {
+                Ok((batches, outcomes)) => {
                     self.batches += batches;
-                    let solo = planned.solo.take();
-                    planned.solo = solo;
                     self.conclude(at, planned).await;
+                    self.arrive(at, frontier, asked, outcomes);
                 }
                 Err(lost) => self.lost(at, &lost).await,
             }
         }
         if !preview {
-            self.hosts.iter_mut().for_each(|host| host.forget_after(frontier));
+            self.doubt(frontier, &reach);
         }
     }
 
@@ -113,6 +115,7 @@ impl Errand {
     pub(super) async fn batch(
         &self,
         mode: Mode,
+        due: usize,
         tasks: Vec<WireTask>,
         show: Show,
     ) -> Result<Vec<(u64, Outcome)>, Lost> {
@@ -138,7 +141,7 @@ impl Errand {
                 Told::Progress(progress) => Event::Progress { host, progress },
             });
         };
-        let answer = remote.batch(mode, tasks, &mut told).await;
+        let answer = remote.batch(mode, due, tasks, &mut told).await;
         if answer.is_err() {
             *slot = None;
         }
@@ -155,7 +158,8 @@ pub(super) enum Show {
     Nothing,
 }
 
-/// Applies what is left of a step's items. Yields how many batches it took.
+/// Applies what is left of a step's items, and has planned what comes next. Yields how many batches it took, and what came
+/// of the plans.
 async fn finish_step(
     shared: &Shared,
     blobs: &crate::remote::Blobs,
@@ -163,10 +167,17 @@ async fn finish_step(
     errand: &Errand,
     host: &str,
     planned: &mut Planned,
-) -> Result<u64, Lost> {
+    onward: Vec<WireTask>,
+) -> Result<(u64, Vec<(u64, Outcome)>), Lost> {
     let step = &shared.program.compiled.steps[planned.step];
     let mode = if shared.options.preview { Mode::Preview } else { Mode::Apply };
     let solo = planned.solo.is_some();
+    if is_plain(step) && !solo && !shared.options.preview {
+        let lower = lower_with(shared, blobs, login);
+        let hidden = planned.items.iter().any(|item| shown(&lower, step, item) == Show::Nothing);
+        let show = if hidden { Show::Nothing } else { Show::Lines };
+        return Ok((1, apply_whole(errand, host, planned, onward, show).await?));
+    }
     let mut batches = 0;
     for at in 0..planned.items.len() {
         let Work::Task(task) = &planned.items[at].work else { continue };
@@ -180,7 +191,7 @@ async fn finish_step(
         let show = shown(&lower_with(shared, blobs, login.clone()), step, &planned.items[at]);
         loop {
             let outcome =
-                errand.batch(mode, vec![WireTask::clone(task)], show).await?.pop().map(|(_, outcome)| outcome);
+                errand.batch(mode, 1, vec![WireTask::clone(task)], show).await?.pop().map(|(_, outcome)| outcome);
             batches += 1;
             let lower = lower_with(shared, blobs, login.clone());
             let judged = judge(&lower, step, &planned.items[at], outcome.as_ref(), &name, None);
@@ -189,7 +200,7 @@ async fn finish_step(
             planned.outcomes[at] = outcome;
             if !again {
                 if failed && !solo && planned.items.len() == 1 {
-                    return Ok(batches);
+                    return Ok((batches, Vec::new()));
                 }
                 break;
             }
@@ -198,7 +209,35 @@ async fn finish_step(
             tokio::time::sleep(left.1).await;
         }
     }
-    Ok(batches)
+    Ok((batches, Vec::new()))
+}
+
+/// Applies all that is left of a step's items by one message, and has planned what comes next.
+async fn apply_whole(
+    errand: &Errand,
+    host: &str,
+    planned: &mut Planned,
+    onward: Vec<WireTask>,
+    show: Show,
+) -> Result<Vec<(u64, Outcome)>, Lost> {
+    let settled = |outcome: &Option<Outcome>| matches!(outcome, Some(Outcome::Ok(_) | Outcome::Changed(_)));
+    let each = planned.items.iter().zip(&mut planned.outcomes).filter(|(_, outcome)| !settled(outcome));
+    let (tasks, ends): (Vec<_>, Vec<_>) = each
+        .filter_map(|(item, outcome)| match &item.work {
+            Work::Task(task) => Some((WireTask::clone(task), outcome)),
+            _ => None,
+        })
+        .unzip();
+    if let Some(task) = tasks.first() {
+        let _ = errand.events.send(Event::Running { host: host.into(), task: task.name.clone() }).await;
+    }
+    let due = tasks.len();
+    let tasks = tasks.into_iter().chain(onward).zip(0..).map(|(task, id)| WireTask { id, ..task }).collect();
+    let mut outcomes = errand.batch(Mode::Apply, due, tasks, show).await?.into_iter();
+    for (end, (_, outcome)) in ends.into_iter().zip(outcomes.by_ref()) {
+        *end = Some(outcome);
+    }
+    Ok(outcomes.collect())
 }
 
 /// What can't be told is kept secret.

@@ -3,6 +3,7 @@
 mod ahead;
 mod apply;
 mod host;
+mod onward;
 mod settle;
 
 use std::collections::{BTreeSet, HashSet};
@@ -78,12 +79,7 @@ impl Run {
         let compiled = &program.compiled;
         let members: Vec<HashSet<String>> =
             compiled.plays.iter().map(|play| play.hosts.iter().cloned().collect()).collect();
-        let mut names: Vec<&String> = Vec::new();
-        for host in compiled.plays.iter().flat_map(|play| &play.hosts) {
-            if !names.contains(&host) {
-                names.push(host);
-            }
-        }
+        let names: indexmap::IndexSet<&String> = compiled.plays.iter().flat_map(|play| &play.hosts).collect();
         let hosts = names.into_iter().map(|name| HostRun::new(name)).collect();
         let fleet = Arc::new(fleet(&shared));
         Self {

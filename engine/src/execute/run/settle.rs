@@ -171,6 +171,11 @@ impl Run {
         } else {
             judged.first().map_or(Value::Null, |one| one.result.clone())
         };
+        let facts = |one: &Judged| matches!(&one.result, Value::Map(map) if map.contains_key("ansible_facts"));
+        if step.task.register.is_none() && !judged.iter().any(|one| !one.failed() && facts(one)) {
+            // The fleet's variables are shared with all that is planned: a change copies the list of hosts.
+            return;
+        }
         let fleet = Arc::make_mut(&mut self.fleet);
         for name in names {
             let Some(vars) = fleet.hosts.get_mut(&name) else { continue };

@@ -1,0 +1,100 @@
+//! Going on while a step is applied: what a host has to do next is planned in the same round trip, where nobody else can
+//! make that plan wrong meanwhile.
+//!
+//! Strictly, a host plans its next task when all hosts have finished the one before. Two things are known not to matter:
+//!
+//! - Only one host applies. What it plans after its own change is what a strict run would have found, since nobody else
+//!   changes anything; what the others have planned is forgotten.
+//! - The step changes nothing but files of each host ([`NEAR`]), and no two hosts look at the same files: each agent says
+//!   which machine it is on. Then nobody's change is seen by another, and all plans hold. Files on a filesystem that hosts
+//!   share over the network are not seen as such; a strict run writes those from several hosts at once, too.
+
+use std::collections::HashSet;
+
+use trueup_modules::module::Place;
+use trueup_modules::wire::{Outcome, Task as WireTask};
+
+use super::Run;
+use crate::compile::Step;
+
+/// Modules that change files of the host that they run on, and nothing else.
+const NEAR: [&str; 4] = ["copy", "file", "file_line", "template"];
+
+/// Who may go on past a step that is being applied.
+pub(super) enum Reach {
+    /// Its change is seen by nobody else: everybody keeps what is planned.
+    Own,
+    /// One host applies it: it goes on, the others plan again.
+    Alone(usize),
+    /// Everybody plans again.
+    All,
+}
+
+/// Whether a step's change stays on its host, as far as the module goes.
+pub(super) fn is_near(step: &Step) -> bool {
+    NEAR.contains(&step.entry.name)
+}
+
+/// Whether a step is applied by one message: not on another host, not tried again, not here.
+pub(super) fn is_plain(step: &Step) -> bool {
+    let retry = &step.task.retry;
+    step.entry.place == Place::Host && !step.once && retry.until.is_empty() && retry.retries.is_none()
+}
+
+impl Run {
+    /// How far the change of a step reaches that these hosts are about to apply.
+    pub(super) fn reach(&mut self, frontier: usize, hosts: &[usize]) -> Reach {
+        let step = &self.steps()[frontier];
+        let solo = |at: &usize| self.hosts[*at].planned.front().is_none_or(|planned| planned.solo.is_some());
+        if self.preview() || !is_plain(step) || hosts.iter().any(solo) {
+            return Reach::All;
+        }
+        let near = is_near(step);
+        match hosts {
+            _ if near && self.apart() => Reach::Own,
+            [alone] => Reach::Alone(*alone),
+            _ => Reach::All,
+        }
+    }
+
+    /// Whether no two hosts look at the same files, as far as they are connected.
+    fn apart(&mut self) -> bool {
+        let mut seen = HashSet::new();
+        let names: Vec<String> = self.hosts.iter().map(|host| host.name.clone()).collect();
+        names.iter().all(|name| match self.connections.slot(name).try_lock().as_deref() {
+            Ok(Some(remote)) => seen.insert(remote.machine.clone()),
+            Ok(None) => true,
+            Err(_) => false,
+        })
+    }
+
+    /// The tasks that a host is to plan after the one that it applies.
+    pub(super) fn onward(&mut self, at: usize, frontier: usize) -> Vec<WireTask> {
+        self.build(at, frontier);
+        self.wire_tasks(at, 1)
+    }
+
+    /// Takes what a host has planned after applying a step, unless that step's end has changed the way ahead.
+    pub(super) fn arrive(&mut self, at: usize, frontier: usize, asked: usize, outcomes: Vec<(u64, Outcome)>) {
+        match self.hosts[at].planned.is_empty() {
+            true => {}
+            // It failed, and that is ignored: nothing was planned.
+            false if outcomes.is_empty() && asked > 0 => self.hosts[at].forget_after(frontier),
+            false => self.take(at, outcomes),
+        }
+    }
+
+    /// Forgets what a change has made doubtful.
+    pub(super) fn doubt(&mut self, frontier: usize, reach: &Reach) {
+        for at in 0..self.hosts.len() {
+            let holds = match reach {
+                Reach::Own => true,
+                Reach::Alone(alone) => *alone == at,
+                Reach::All => false,
+            };
+            if !holds {
+                self.hosts[at].forget_after(frontier);
+            }
+        }
+    }
+}
