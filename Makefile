@@ -18,7 +18,7 @@ export PREVIEW_AGREES := $(TARGET)/debug/preview-agrees
 
 say = echo; printf '=== %s\n' $(1)
 
-.PHONY: help build test lint unit doc deny lab demo clean compiler
+.PHONY: help build test lint unit doc deny lab demo bench clean compiler
 
 help: ## list the targets
 	sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -71,6 +71,30 @@ lab: build ## tests on real hosts: the lab itself, the stand-in for pg_tde, the 
 
 demo: build ## three empty hosts become a PostgreSQL primary and two standbys
 	"$(LAB)" run 3:base tests/demo.sh
+
+bench: compiler ## measure beside ansible, mitogen, pyinfra and ssh; writes tests/peers/RESULTS.md (an hour)
+	$(call say,'bench: a release build')
+	cargo build --release --locked --package trueup --package trueup-tests
+	$(call say,'bench: the peers$(comma) in a virtual environment')
+	peers=$(TARGET)/peers
+	if [[ ! -x /usr/sbin/sshd ]]; then
+		{ apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q -y install openssh-server; } >/dev/null
+	fi
+	if [[ ! -x $$peers/venv/bin/ansible-playbook ]]; then
+		mkdir -p "$$peers"
+		python3 -m venv "$$peers/venv"
+		"$$peers/venv/bin/pip" -q install ansible-core==2.19.14 mitogen==0.3.54 pyinfra==3.10.0
+	fi
+	$(call say,'bench: measuring')
+	export CARGO_TARGET_DIR=$(TARGET) TRUEUP=$(TARGET)/release/trueup
+	tests/peers/sshd.sh start 50
+	trap 'tests/peers/sshd.sh stop' EXIT
+	python3 tests/peers/bench.py gen
+	rm -f "$$peers/results/peers.jsonl"
+	python3 tests/peers/bench.py run --workloads W0,W1,W2,W3 --hosts 1,10,50 --quiet 20
+	python3 tests/peers/bench.py run --workloads W4 --hosts 1 --peers trueup,ssh --quiet 20
+	python3 tests/peers/bench.py run --workloads W2 --hosts 1 --peers trueup-new --quiet 20
+	python3 tests/peers/bench.py results "$$peers/results/peers.jsonl"
 
 clean: ## take the lab down and remove its files (`cargo clean` removes the build)
 	$(call say,'clean: the lab')

@@ -354,11 +354,7 @@ impl<W: Write> Linked<'_, W> {
 }
 
 /// Asks the controller for content and hands its pieces on.
-fn request<W: Write>(
-    link: &Mutex<Link<W>>,
-    sha256: &str,
-    take: impl FnOnce(&mut Pieces<'_>) -> Look<()>,
-) -> Look<()> {
+fn request<W: Write>(link: &Mutex<Link<W>>, sha256: &str, take: impl FnOnce(&mut Pieces<'_>) -> Look<()>) -> Look<()> {
     let failed = |reason: String| Error::Failed(format!("cannot fetch content {sha256}: {reason}"));
     let mut link = lock(link);
     wire::send(&mut link.output, &Reply::Fetch { sha256: sha256.into() }).map_err(|error| failed(error.to_string()))?;
@@ -425,13 +421,7 @@ impl<W: Write> System for Linked<'_, W> {
     ) -> Look<()> {
         self.system.write_pieces(path, content, pieces, mode, owner)
     }
-    fn place(
-        &mut self,
-        path: &Path,
-        content: &Blob,
-        mode: Option<u32>,
-        owner: &crate::edit::Owner,
-    ) -> Look<()> {
+    fn place(&mut self, path: &Path, content: &Blob, mode: Option<u32>, owner: &crate::edit::Owner) -> Look<()> {
         let system = &mut self.system;
         request(self.link, &content.sha256, |pieces| system.write_pieces(path, content, pieces, mode, owner))
     }

@@ -458,9 +458,12 @@ pub fn serve(input: impl Read + Send + 'static, mut output: impl Write) -> Resul
         let answer = match frame {
             Frame::Message(Call::WritePieces(path, sha256, size, mode, owner)) => {
                 let content = Blob { sha256, size };
-                let written = wire::pieces(&calls, &content.sha256, |_| lost(), |pieces| {
-                    system.write_pieces(&path, &content, pieces, mode, &owner.into())
-                });
+                let written = wire::pieces(
+                    &calls,
+                    &content.sha256,
+                    |_| lost(),
+                    |pieces| system.write_pieces(&path, &content, pieces, mode, &owner.into()),
+                );
                 json(written)
             }
             Frame::Message(call) => answer(call, &mut system, &mut output),

@@ -130,6 +130,11 @@ impl Case {
         apply
     }
 
+    /// Changes it, and does not ask what the preview says.
+    pub fn apply_only(&self) -> Run {
+        self.run(false)
+    }
+
     /// What is told of the input; empty if it is fine.
     pub fn diagnostics(&self) -> String {
         let mut diagnostics = Diagnostics::new();

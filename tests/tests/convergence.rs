@@ -45,6 +45,30 @@ fn the_second_run_costs_one_round_trip_per_host() {
     assert!(second.results().all(|result| result.status == Status::Ok && result.diffs.is_empty()));
 }
 
+#[test]
+fn a_change_costs_one_round_trip() {
+    // One to plan, then one for each of the seven, in which the next is planned, too.
+    let case = files(1);
+    let first = case.apply();
+    assert_eq!((first.verdict(), first.batches()), (Verdict::Changed, 1 + 7));
+}
+
+#[test]
+fn a_long_file_arrives_and_does_not_travel_again() {
+    let tasks = "- copy: { src: long, dest: \"{{ d }}/long\", mode: \"0600\" }\n";
+    let long = "0123456789abcdef".repeat(100_000);
+    let case = Case::tasks(1, tasks).file("long", &long);
+    let first = case.apply();
+    assert_eq!((first.verdict(), first.batches()), (Verdict::Changed, 2));
+    assert!(case.read("h1/long") == long);
+    assert_eq!(case.apply().verdict(), Verdict::Ok);
+    let changed = long.replace("abc", "cba");
+    let case = case.file("long", &changed);
+    assert_eq!(case.apply().verdict(), Verdict::Changed);
+    assert!(case.read("h1/long") == changed);
+    assert_eq!(case.apply().verdict(), Verdict::Ok);
+}
+
 fn diffs(run: &Run) -> BTreeMap<(String, String), String> {
     let each = run.results().map(|result| {
         let diffs = serde_json::to_string_pretty(&result.diffs).expect("diffs are data");
