@@ -2,8 +2,6 @@
 
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
-
 use super::{Lower, LowerError};
 use crate::compile::Step;
 use crate::source::Span;
@@ -55,10 +53,9 @@ impl Lower<'_> {
 
     /// Announces a file to agents, by its hash.
     pub(super) fn announce(&self, path: &Path, span: &Span) -> Result<String, LowerError> {
-        let content = std::fs::read(path)
+        let announced = self.blobs.announce(path);
+        let (sha256, _) = announced
             .map_err(|error| LowerError::Value(span.clone(), format!("cannot read {}: {error}", path.display())))?;
-        let sha256: String = Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
-        self.blobs.add(sha256.clone(), path.into());
         Ok(sha256)
     }
 }
