@@ -200,6 +200,7 @@ pub fn compile(playbook: &Path, inventory: &Path, password: &str) -> String {
 fn options(playbook: PathBuf, inventory: &Path, vault_passwords: VaultPasswords) -> Options {
     Options {
         preview: true,
+        paths: trueup::compile::SearchPaths::default(),
         inventories: vec![inventory.display().to_string()],
         playbooks: vec![playbook],
         limit: None,
@@ -270,6 +271,11 @@ impl Run {
     pub fn verdict(&self) -> Verdict {
         let (recap, cancelled, _) = self.finished();
         Verdict::of(recap, cancelled)
+    }
+
+    /// The directory of its case.
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// All that a reporter can ever tell of the run.

@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 
 use super::{CommandError, ask, keys, settings};
 use crate::cli::{Apply, Plan, Run};
+use crate::compile::SearchPaths;
 use crate::connect::{Agents, HostKeys};
 use crate::diagnostic::{Diagnostics, Paint};
 use crate::event::Event;
@@ -89,6 +90,7 @@ pub(super) fn executable(args: Run) -> Result<Options, CommandError> {
         limit: args.limit,
         tags: args.tags,
         skip_tags: args.skip_tags,
+        paths: SearchPaths::of_process(),
         extra_vars: args.extra_vars,
         vault_passwords,
         forks: args.forks.unwrap_or(FORKS).into(),

@@ -1,6 +1,7 @@
 //! Parameters, handler names and templates, held against what exists, before any host is touched.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::flatten::written;
 use super::{Program, Step};
@@ -25,20 +26,24 @@ pub(super) fn check(program: &Program, templar: &Templar, diagnostics: &mut Diag
             diagnostics.push(Diagnostic::error(message).at(&strategy.span).hint("supported: linear"));
         }
     }
-    for step in &program.steps {
-        // A play with several batches has each of its tasks several times.
-        if !seen.insert((step.task.span.start, step.task.span.path().to_owned())) {
-            continue;
-        }
+    let seen = |step: &&Arc<Step>| seen.insert((step.task.span.start, step.task.span.path().to_owned()));
+    // A play with several batches has each of its tasks several times.
+    let once: Vec<Arc<Step>> = program.steps.iter().filter(seen).cloned().collect();
+    steps(program, &once, templar, diagnostics);
+    diagnostics.sort();
+}
+
+/// The same for steps of which some are not in the program yet.
+pub(super) fn steps(program: &Program, steps: &[Arc<Step>], templar: &Templar, diagnostics: &mut Diagnostics) {
+    for step in steps {
         params(step, diagnostics);
         notified(program, step, diagnostics);
         not_yet(step.task.common.carried.iter(), diagnostics);
-        for (block, _) in &step.blocks {
+        for (block, _) in step.blocks() {
             not_yet(block.common.carried.iter(), diagnostics);
         }
         templates(step, templar, diagnostics);
     }
-    diagnostics.sort();
 }
 
 fn not_yet<'a>(carried: impl Iterator<Item = (&'a String, &'a crate::yaml::Entry)>, diagnostics: &mut Diagnostics) {
@@ -81,19 +86,18 @@ fn params(step: &Step, diagnostics: &mut Diagnostics) {
 }
 
 fn notified(program: &Program, step: &Step, diagnostics: &mut Diagnostics) {
-    let of_play = program.steps.iter().filter(|other| other.play == step.play);
-    let handlers: BTreeSet<&str> = of_play
-        .filter_map(|other| other.handler.as_ref())
-        .flat_map(|handler| &handler.names)
-        .map(String::as_str)
-        .collect();
-    let blocks = step.blocks.iter().flat_map(|(block, _)| &block.notify);
+    // An include may bring more handlers.
+    if program.steps.iter().any(|other| other.play == step.play && other.turns()) {
+        return;
+    }
+    let handlers = program.plays[step.play].all_handler_names();
+    let blocks = step.blocks().iter().flat_map(|(block, _)| &block.notify);
     for notify in step.task.notify.iter().chain(blocks) {
         if let Field::Known(name) = &notify.value
-            && !handlers.contains(name.as_str())
+            && !handlers.contains(name)
         {
             let error = Diagnostic::error(format!("the play has no handler `{name}`")).at(&notify.span);
-            diagnostics.push(error.did_you_mean(name, handlers.iter().copied()));
+            diagnostics.push(error.did_you_mean(name, handlers.iter().map(String::as_str)));
         }
     }
 }
@@ -101,7 +105,7 @@ fn notified(program: &Program, step: &Step, diagnostics: &mut Diagnostics) {
 fn templates(step: &Step, templar: &Templar, diagnostics: &mut Diagnostics) {
     let task = &step.task;
     let mut found: Vec<TemplateError> = Vec::new();
-    let blocks = step.blocks.iter().flat_map(|(block, _)| &block.when);
+    let blocks = step.blocks().iter().flat_map(|(block, _)| &block.when);
     let conditions: Vec<&Condition> = task
         .when
         .iter()

@@ -5,70 +5,122 @@
 //! `lookup('vars', name)`) is caught because then every written variable counts as read.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::check::texts;
 use super::facts::is_fact;
 use super::flatten::written;
-use super::{Program, Step};
+use super::{Program, Role, Step};
 use crate::inventory::Inventory;
 use crate::playbook::{Field, LoopOver, Opt};
 use crate::template::is_template;
+use crate::value::{Map, Value};
 use crate::yaml::{Data, Mapping, Node};
 
-/// Fills in what a step writes, reads and notifies.
-pub(super) fn annotate(program: &mut Program, inventory: &Inventory) {
-    let definitions = definitions(program, inventory);
-    for at in 0..program.steps.len() {
+/// Fills in what the steps of a range write, read and notify.
+pub(super) fn annotate(program: &mut Program, from: usize, to: usize) {
+    let definitions = Arc::clone(&program.definitions);
+    let mut of_roles = BTreeMap::new();
+    for at in from..to.min(program.steps.len()) {
         let step = &program.steps[at];
-        let mut words = words(program, step);
+        let of_role = step.around.role.as_ref().map(|role| of_roles.entry(role.id).or_insert_with(|| of_role(role)));
+        let nothing = Definitions::new();
+        let of_role = of_role.map_or(&nothing, |found| &*found);
         let own = own_definitions(program, step);
-        close_over(&mut words, [&definitions, &own]);
+        let known = [&*definitions, of_role, &own];
+        let mut words = words(program, step);
+        close_over(&mut words, &known);
         // A fact has a variable of its own, and is set with all others.
         if words.iter().any(|word| is_fact(word)) {
             words.insert(FACTS.into());
         }
-        let blocks = step.blocks.iter().flat_map(|(block, _)| &block.notify);
+        let blocks = step.blocks().iter().flat_map(|(block, _)| &block.notify);
         let notifies = step.task.notify.iter().chain(blocks).map(|name| written(&name.value)).collect();
-        let once =
-            step.entry.once || matches!(step.inherited(program, |common| &common.run_once), Some(Field::Known(true)));
+        let once = step.entry.once
+            || matches!(step.inherited(program, |common| &common.run_once), Some(Field::Known(true)))
+            || META_OF_ALL.contains(&step.meta_action());
         let writes = writes(step);
         let of_condition = |text: &str| {
             let mut words = BTreeSet::new();
             identifiers(text, &mut words);
-            close_over(&mut words, [&definitions, &own]);
+            close_over(&mut words, &known);
             words
         };
         let when_words = step.conditions().map(|condition| of_condition(&condition.text)).collect();
-        let step = &mut program.steps[at];
+        let step = Arc::make_mut(&mut program.steps[at]);
         (step.writes, step.words, step.when_words) = (writes, words, when_words);
         (step.notifies, step.once) = (notifies, once);
     }
 }
 
+/// Actions of `meta` that one host does for all.
+const META_OF_ALL: [&str; 5] = ["clear_facts", "clear_host_errors", "end_batch", "end_play", "refresh_inventory"];
+
 /// The words of the definitions of variables, by the variables' names.
-type Definitions = BTreeMap<String, BTreeSet<String>>;
+pub(super) type Definitions = BTreeMap<String, BTreeSet<String>>;
 
 /// The variable that holds all facts.
 const FACTS: &str = "ansible_facts";
 
-/// The words of the definition of each variable that an inventory or a play gives to any host.
-fn definitions(program: &Program, inventory: &Inventory) -> Definitions {
+/// The words of the definition of each variable that an inventory, a play or a role gives to any host.
+pub(super) fn definitions(program: &Program, inventory: &Inventory) -> Definitions {
     let mut definitions = Definitions::new();
-    let mut define = |map: &Mapping| define(map, &mut definitions);
     for host in inventory.hosts.values().chain(std::iter::once(&inventory.implicit)) {
-        inventory.layers(host).into_iter().for_each(|layer| define(layer.vars));
+        inventory.layers(host).into_iter().for_each(|layer| define(layer.vars, &mut definitions));
     }
     for plan in &program.plays {
-        define(&plan.play.common.vars);
-        plan.vars_files.iter().filter_map(Node::as_map).for_each(&mut define);
+        define(&plan.play.common.vars, &mut definitions);
+        plan.vars_files.iter().filter_map(Node::as_map).for_each(|map| define(map, &mut definitions));
+        define_values(&plan.role_defaults, &mut definitions);
+        define_values(&plan.role_exports, &mut definitions);
     }
     definitions
+}
+
+/// Adds variables that were read during the run. True if steps may have to be looked at again.
+pub(super) fn learn(program: &mut Program, vars: &Map) -> bool {
+    let mut found = Definitions::new();
+    define_values(vars, &mut found);
+    found.retain(|name, words| !words.is_empty() && program.definitions.get(name) != Some(words));
+    let news = !found.is_empty();
+    let definitions = Arc::make_mut(&mut program.definitions);
+    for (name, words) in found {
+        definitions.entry(name).or_default().extend(words);
+    }
+    news
+}
+
+fn of_role(role: &Role) -> Definitions {
+    let mut definitions = Definitions::new();
+    for map in [&role.vars.defaults, &role.vars.vars, &role.vars.params] {
+        define_values(map, &mut definitions);
+    }
+    definitions
+}
+
+fn define_values(map: &Map, definitions: &mut Definitions) {
+    for (name, value) in map {
+        let mut texts = Vec::new();
+        value_texts(value, &mut texts);
+        let words = definitions.entry(name.clone()).or_default();
+        texts.iter().for_each(|text| identifiers(text, words));
+    }
+}
+
+fn value_texts(value: &Value, texts: &mut Vec<String>) {
+    match value {
+        Value::Template(template) => texts.push(template.text.clone()),
+        Value::List(items) => items.iter().for_each(|item| value_texts(item, texts)),
+        Value::Map(map) => map.values().for_each(|item| value_texts(item, texts)),
+        _ => {}
+    }
 }
 
 /// The same for the variables of a task and its blocks.
 fn own_definitions(program: &Program, step: &Step) -> Definitions {
     let mut definitions = Definitions::new();
     step.scopes(program).skip(1).for_each(|common| define(&common.vars, &mut definitions));
+    step.blocks().iter().for_each(|(block, _)| define_values(&block.params, &mut definitions));
     definitions
 }
 
@@ -96,7 +148,7 @@ fn words(program: &Program, step: &Step) -> BTreeSet<String> {
     let task = &step.task;
     let mut texts_ = Vec::new();
     let conditions = task.when.iter().chain(&task.changed_when).chain(&task.failed_when).chain(&task.retry.until);
-    let blocks = step.blocks.iter().flat_map(|(block, _)| &block.when);
+    let blocks = step.blocks().iter().flat_map(|(block, _)| &block.when);
     texts_.extend(conditions.chain(blocks).map(|condition| condition.text.clone()));
     texts_.extend(texts(&task.notify));
     texts_
@@ -112,17 +164,35 @@ fn words(program: &Program, step: &Step) -> BTreeSet<String> {
     for common in step.scopes(program) {
         common.environment.iter().for_each(|environment| node(environment, &mut texts_));
     }
-    texts_.extend(template_file(program, step));
+    match template_file(program, step) {
+        Read::Text(text) => texts_.push(text),
+        Read::Nothing => {}
+        // Then it may read any.
+        Read::Unknown => texts_.push(format!("vars {FACTS}")),
+    }
     texts_.iter().for_each(|text| identifiers(text, &mut words));
     words
 }
 
+/// What a `template` task reads beside its own words.
+enum Read {
+    Nothing,
+    Text(String),
+    Unknown,
+}
+
 /// The text of the file that a `template` task names, if it can be told already.
-fn template_file(program: &Program, step: &Step) -> Option<String> {
-    let src = step.task.args.params.get("src").filter(|_| step.entry.name == "template")?;
-    let name = &src.value.as_scalar()?.text;
-    let dir = &program.plays[step.play].dir;
-    std::fs::read_to_string(dir.join(name)).or_else(|_| std::fs::read_to_string(dir.join("templates").join(name))).ok()
+fn template_file(program: &Program, step: &Step) -> Read {
+    let Some(src) = step.task.args.params.get("src").filter(|_| step.entry.name == "template") else {
+        return Read::Nothing;
+    };
+    let Some(name) = src.value.as_scalar().filter(|_| !src.value.is_template()) else { return Read::Unknown };
+    let candidates = super::search::candidates(step, &program.plays[step.play], "templates", &name.text);
+    match candidates.iter().find_map(|path| std::fs::read_to_string(path).ok()) {
+        Some(text) if ["include", "import", "extends"].iter().any(|word| text.contains(word)) => Read::Unknown,
+        Some(text) => Read::Text(text),
+        None => Read::Unknown,
+    }
 }
 
 fn template(field: &Opt<String>) -> Option<String> {
@@ -147,7 +217,7 @@ fn identifiers(text: &str, words: &mut BTreeSet<String>) {
 }
 
 /// Adds to `words` those of the definitions of variables among them, until no more come.
-fn close_over(words: &mut BTreeSet<String>, definitions: [&Definitions; 2]) {
+fn close_over(words: &mut BTreeSet<String>, definitions: &[&Definitions]) {
     let mut next: Vec<String> = words.iter().cloned().collect();
     while let Some(word) = next.pop() {
         for inner in definitions.iter().filter_map(|known| known.get(&word)).flatten() {

@@ -36,6 +36,14 @@ const NOT_FACTS: &[&str] = &[
     "limit",
     "role_names",
     "search_path",
+    "role_name",
+    "play_role_names",
+    "dependent_role_names",
+    "parent_role_names",
+    "parent_role_paths",
+    "collection_name",
+    "included_var_files",
+    "job_id",
     "failed_task",
     "failed_result",
     "config_file",
@@ -52,11 +60,13 @@ pub(super) fn is_fact(word: &str) -> bool {
 /// Puts a `setup` at the head of each play whose tasks read facts, unless the play says `gather_facts: false` or gathers
 /// them itself. One that says `true` gathers them in any case.
 pub(super) fn gather(program: &mut Program, selection: &Selection) {
-    let Some((task, entry)) = setup() else { return };
+    let Some((task, entry)) = made("- name: Gather facts\n  setup: {}\n", "setup") else { return };
     let mut gathered = BTreeSet::new();
-    let mut steps: Vec<Step> = Vec::new();
-    let reading: BTreeSet<usize> =
-        program.steps.iter().filter(|step| step.words.iter().any(|word| is_fact(word))).map(|step| step.play).collect();
+    let mut steps: Vec<Arc<Step>> = Vec::new();
+    // What an include brings is not known yet, and may read facts.
+    let includes = |step: &Step| step.turns() && step.entry.name != "meta";
+    let reads = |step: &&Arc<Step>| includes(step) || step.words.iter().any(|word| is_fact(word));
+    let reading: BTreeSet<usize> = program.steps.iter().filter(reads).map(|step| step.play).collect();
     for step in std::mem::take(&mut program.steps) {
         let wish = program.plays[step.play].play.gather_facts.as_ref().map(|wish| &wish.value);
         let wanted = match wish {
@@ -64,27 +74,20 @@ pub(super) fn gather(program: &mut Program, selection: &Selection) {
             _ => selection.gather_always || reading.contains(&step.play),
         };
         if gathered.insert(step.play) && wanted && step.entry.name != "setup" {
-            steps.push(Step {
-                play: step.play,
-                task: Arc::clone(&task),
-                entry,
-                blocks: Vec::new(),
-                handler: None,
-                writes: BTreeSet::new(),
-                words: BTreeSet::new(),
-                when_words: Vec::new(),
-                notifies: BTreeSet::new(),
-                once: false,
-            });
+            steps.push(Arc::new(Step::new(step.play, Arc::clone(&task), entry, Default::default())));
         }
         steps.push(step);
     }
     program.steps = steps;
 }
 
-fn setup() -> Option<(Arc<Task>, &'static trueup_modules::module::Entry)> {
-    let entry = builtin::find("setup")?;
-    let source = Arc::new(Source { path: "<facts>".into(), text: "- name: Gather facts\n  setup: {}\n".into() });
+/// What stands for the file of what nobody wrote.
+pub(super) const MADE: &str = "<trueup>";
+
+/// A task that nobody wrote.
+pub(super) fn made(text: &str, module: &str) -> Option<(Arc<Task>, &'static trueup_modules::module::Entry)> {
+    let entry = builtin::find(module)?;
+    let source = Arc::new(Source { path: MADE.into(), text: text.into() });
     let mut diagnostics = Diagnostics::new();
     match playbook::parse_tasks(&source, &VaultPasswords::none(), &mut diagnostics).pop() {
         Some(playbook::Step::Task(task)) => Some((Arc::new(*task), entry)),

@@ -1,23 +1,25 @@
-//! Plays, blocks and handlers as one list of steps.
+//! Plays, those of imported playbooks too: their hosts and batches, their files of variables, and the order of their
+//! sections.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use indexmap::IndexSet;
-use trueup_modules::builtin;
-use trueup_modules::module::Entry;
 
-use super::{BlockInfo, Graph, Handler, PlayPlan, Program, Section, Step};
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use super::list::{Around, Lister};
+use super::project::Project;
+use super::role::Wanted;
+use super::{BlockInfo, Graph, PlayPlan, Program, Section, Step, tags};
+use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::inventory::Inventory;
-use crate::playbook::{self, Batch, Block, Field, Play, Playbook, Spanned, Task};
+use crate::playbook::{self, Batch, Condition, Field, ImportPlaybook, Play, Playbook, Spanned};
 use crate::source::{Source, Span};
+use crate::value::Map;
 use crate::vault::VaultPasswords;
 use crate::yaml;
 
 /// What of the playbooks is to run.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Selection {
     /// `--limit`, a host pattern.
     pub limit: Option<String>,
@@ -25,7 +27,7 @@ pub struct Selection {
     pub tags: Vec<String>,
     /// `--skip-tags`.
     pub skip_tags: Vec<String>,
-    /// What opens `vars_files`.
+    /// What opens `vars_files` and imported playbooks.
     pub vault: VaultPasswords,
     /// Gather facts though nothing reads them.
     pub gather_always: bool,
@@ -34,82 +36,193 @@ pub struct Selection {
 pub(super) fn flatten(
     playbooks: &[Playbook],
     inventory: &Inventory,
+    project: &mut Project,
     selection: &Selection,
     diagnostics: &mut Diagnostics,
 ) -> Program {
-    let mut flattener = Flattener { plays: Vec::new(), steps: Vec::new(), blocks: 0, selection, diagnostics };
-    for playbook in playbooks {
-        let dir = playbook.source.path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        for entry in &playbook.entries {
-            match entry {
-                playbook::Entry::Play(play) => flattener.play(play, inventory, dir),
-                playbook::Entry::Import(import) => flattener.diagnostics.push(
-                    Diagnostic::error("`import_playbook` is not supported yet")
-                        .at(&import.span)
-                        .hint("name both playbooks on the command line"),
-                ),
-            }
-        }
-    }
-    Program { plays: flattener.plays, steps: flattener.steps, graph: Graph::default() }
+    let mut flattener = Flattener { plays: Vec::new(), steps: Vec::new(), project, inventory, selection, diagnostics };
+    playbooks.iter().for_each(|playbook| flattener.playbook(playbook, &Imported::default()));
+    let Flattener { plays, steps, .. } = flattener;
+    Program { plays, steps, graph: Graph::default(), ..Program::default() }
 }
 
 struct Flattener<'a> {
     plays: Vec<PlayPlan>,
-    steps: Vec<Step>,
-    blocks: usize,
+    steps: Vec<Arc<Step>>,
+    project: &'a mut Project,
+    inventory: &'a Inventory,
     selection: &'a Selection,
     diagnostics: &'a mut Diagnostics,
 }
 
-/// What a step inherits while the tree is walked.
+/// What an imported playbook's plays get from `import_playbook`.
 #[derive(Clone, Default)]
-struct Path_ {
-    blocks: Vec<(Arc<BlockInfo>, Section)>,
-    tags: BTreeSet<String>,
+struct Imported {
+    when: Vec<Condition>,
+    vars: yaml::Mapping,
+    tags: Vec<Spanned<Field<String>>>,
+    /// How deep in imports.
+    depth: usize,
 }
 
+/// Deeper, imports are taken to go in a circle.
+const MAX_IMPORTS: usize = 50;
+
 impl Flattener<'_> {
-    fn play(&mut self, play: &Play, inventory: &Inventory, dir: &Path) {
-        if let Some(role) = play.roles.first() {
-            self.diagnostics.push(Diagnostic::error("`roles` are not supported yet").at(&role.span));
+    fn playbook(&mut self, playbook: &Playbook, imported: &Imported) {
+        let dir = playbook.source.path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        for entry in &playbook.entries {
+            match entry {
+                playbook::Entry::Play(play) => self.play(play, imported, dir),
+                playbook::Entry::Import(import) => {
+                    if let Err(error) = self.import(import, imported, dir) {
+                        self.diagnostics.push(error);
+                    }
+                }
+            }
         }
-        let Some(hosts) = self.hosts(play, inventory) else { return };
-        let vars_files = self.vars_files(play, dir);
-        let play = Arc::new(play.clone());
+    }
+
+    fn import(&mut self, import: &ImportPlaybook, imported: &Imported, dir: &Path) -> Result<(), Diagnostic> {
+        let name = match &import.file.value {
+            Field::Known(name) => name.clone(),
+            Field::Template(template) => {
+                let mut vars = super::role::map(&import.common.vars);
+                vars.extend(self.project.extra.iter().map(|(name, value)| (name.clone(), value.clone())));
+                self.project.text(template, vars)?
+            }
+        };
+        let error = |text: String| Err(Diagnostic::error(text).at(&import.file.span));
+        if imported.depth >= MAX_IMPORTS {
+            return error(format!("playbooks import each other: `{name}` is more than {MAX_IMPORTS} imports deep"));
+        }
+        let path = dir.join(&name);
+        if !path.is_file() {
+            return error(format!("there is no playbook {}", path.display()));
+        }
+        let source = Source::read(&path).map_err(|error| error.at(&import.file.span))?;
+        let inner = playbook::parse(&source, &self.selection.vault, self.diagnostics);
+        // The outer wins, as in Ansible.
+        let mut vars = import.common.vars.clone();
+        vars.extend(imported.vars.clone());
+        let next = Imported {
+            when: imported.when.iter().chain(&import.when).cloned().collect(),
+            vars,
+            tags: imported.tags.iter().chain(&import.common.tags).cloned().collect(),
+            depth: imported.depth + 1,
+        };
+        self.playbook(&inner, &next);
+        Ok(())
+    }
+
+    fn play(&mut self, play: &Play, imported: &Imported, dir: &Path) {
+        let mut play = play.clone();
+        play.common.vars.extend(imported.vars.clone());
+        play.common.tags.extend(imported.tags.clone());
+        let play = Arc::new(play);
+        let Some(hosts) = self.hosts(&play) else { return };
+        let vars_files = self.vars_files(&play, dir);
         let name = match &play.common.name {
             Some(Spanned { value: Field::Known(name), .. }) => name.clone(),
-            _ => play.hosts.iter().map(|pattern| written(&pattern.value)).collect::<Vec<_>>().join(","),
+            Some(name) => self.text(&play, name).unwrap_or_else(|_| written(&name.value)),
+            None => play.hosts.iter().map(|pattern| written(&pattern.value)).collect::<Vec<_>>().join(","),
         };
-        let all_hosts: Vec<String> = hosts.into_iter().collect();
+        let mut all_hosts: Vec<String> = hosts.into_iter().collect();
+        self.order(&play, &mut all_hosts);
         for hosts in self.batches(&play, &all_hosts) {
-            self.plays.push(PlayPlan {
+            let plan = PlayPlan {
                 play: Arc::clone(&play),
                 name: name.clone(),
                 all_hosts: all_hosts.clone(),
                 hosts,
                 vars_files: vars_files.clone(),
                 dir: dir.into(),
-            });
-            let path = Path_ { tags: tags(&play.common.tags), ..Path_::default() };
-            for section in [&play.pre_tasks, &play.tasks, &play.post_tasks] {
-                if !section.is_empty() {
-                    self.steps(section, &path);
-                    self.handlers(&play, &path);
-                }
-            }
+                roles: Vec::new(),
+                role_defaults: Arc::default(),
+                role_exports: Arc::default(),
+                handlers: Vec::new(),
+            };
+            self.sections(plan, imported);
         }
     }
 
-    fn hosts(&mut self, play: &Play, inventory: &Inventory) -> Option<IndexSet<String>> {
-        let pattern = play.hosts.iter().map(|pattern| written(&pattern.value)).collect::<Vec<_>>().join(",");
+    /// `pre_tasks`, roles and `tasks`, `post_tasks`; handlers are flushed after each.
+    fn sections(&mut self, mut plan: PlayPlan, imported: &Imported) {
+        let play = Arc::clone(&plan.play);
+        let mut lister = Lister {
+            project: self.project,
+            selection: self.selection,
+            diagnostics: self.diagnostics,
+            plan: &mut plan,
+            play: self.plays.len(),
+            steps: std::mem::take(&mut self.steps),
+        };
+        let mut around = Around { tags: tags::of(&play.common.tags), ..Around::default() };
+        if !imported.when.is_empty() {
+            let number = lister.project.number();
+            let block = BlockInfo { when: imported.when.clone(), ..BlockInfo::plain(number) };
+            around = around.within(Arc::new(block), Section::Block);
+        }
+        let mut roles = Vec::new();
+        for item in &play.roles {
+            let loaded = lister.static_text(&item.name, None).and_then(|name| {
+                let collections = lister.collections(&around);
+                lister.load_role(Wanted::item(item, name), &[], &collections)
+            });
+            match loaded {
+                Ok(role) => roles.push(role),
+                Err(error) => lister.diagnostics.push(error),
+            }
+        }
+        roles.iter().for_each(|role| lister.add_role(role, &around));
+        // Those of the play itself are not under the conditions of an import.
+        let own = Around { tags: around.tags.clone(), ..Around::default() };
+        lister.handlers(&play.handlers, &own);
+        lister.list(&play.pre_tasks, &around);
+        lister.flush_if(!play.pre_tasks.is_empty());
+        roles.iter().for_each(|role| lister.role(role, &around));
+        lister.list(&play.tasks, &around);
+        lister.flush_if(!play.tasks.is_empty() || !roles.is_empty());
+        lister.list(&play.post_tasks, &around);
+        lister.flush_if(!play.post_tasks.is_empty());
+        self.steps = std::mem::take(&mut lister.steps);
+        self.plays.push(plan);
+    }
+
+    /// A keyword of the play, rendered before any host is known.
+    fn text(&self, play: &Play, field: &Spanned<Field<String>>) -> Result<String, Diagnostic> {
+        match &field.value {
+            Field::Known(text) => Ok(text.clone()),
+            Field::Template(template) => self.project.text(template, self.vars(play)),
+        }
+    }
+
+    fn vars(&self, play: &Play) -> Map {
+        let mut vars = super::role::map(&play.common.vars);
+        vars.extend(self.project.extra.iter().map(|(name, value)| (name.clone(), value.clone())));
+        vars
+    }
+
+    fn hosts(&mut self, play: &Play) -> Option<IndexSet<String>> {
+        let mut patterns = Vec::new();
+        for pattern in &play.hosts {
+            match self.text(play, pattern) {
+                Ok(text) => patterns.push(text),
+                Err(error) => {
+                    self.diagnostics.push(error);
+                    return None;
+                }
+            }
+        }
+        let inventory = self.inventory;
+        let pattern = patterns.join(",");
         let span = play.hosts.first().map_or(&play.span, |pattern| &pattern.span);
         let mut found = inventory.select(&pattern, span);
         if found.hosts.is_empty() {
             let hint = "`trueup plan -i` names the inventory; its hosts and groups are what a pattern can match";
             let unmatched = found.unmatched.into_iter().next();
             let error = unmatched.unwrap_or_else(|| Diagnostic::error(format!("no host matches `{pattern}`")).at(span));
-            self.diagnostics.push(Diagnostic { severity: crate::diagnostic::Severity::Error, ..error }.hint(hint));
+            self.diagnostics.push(Diagnostic { severity: Severity::Error, ..error }.hint(hint));
             return None;
         }
         found.unmatched.into_iter().for_each(|warning| self.diagnostics.push(warning));
@@ -117,7 +230,7 @@ impl Flattener<'_> {
             let source = Arc::new(Source { path: "<--limit>".into(), text: limit.clone() });
             let limited = inventory.select(limit, &Span::new(&source, 0, limit.len()));
             for unmatched in limited.unmatched {
-                self.diagnostics.push(Diagnostic { severity: crate::diagnostic::Severity::Error, ..unmatched });
+                self.diagnostics.push(Diagnostic { severity: Severity::Error, ..unmatched });
             }
             found.hosts.retain(|host| limited.hosts.contains(host));
         }
@@ -127,51 +240,74 @@ impl Flattener<'_> {
     fn vars_files(&mut self, play: &Play, dir: &Path) -> Vec<yaml::Node> {
         let mut nodes = Vec::new();
         for alternatives in &play.vars_files {
-            let known = alternatives.iter().filter_map(|file| match &file.value {
-                Field::Known(name) => Some((dir.join(name), &file.span)),
-                Field::Template(_) => None,
-            });
-            let known: Vec<_> = known.collect();
-            if known.is_empty() {
-                let span = alternatives.first().map_or(&play.span, |file| &file.span);
-                self.diagnostics.push(Diagnostic::error("templates in `vars_files` are not supported yet").at(span));
-                continue;
-            }
-            match known.iter().find(|(path, _)| path.exists()) {
-                Some((path, span)) => match Source::read(path) {
-                    Ok(source) => nodes.extend(yaml::load(&source, &self.selection.vault, self.diagnostics)),
-                    Err(error) => self.diagnostics.push(error.at(span)),
-                },
-                None => {
-                    let (path, span) = &known[0];
-                    let message = format!("there is no file {}", path.display());
-                    self.diagnostics.push(Diagnostic::error(message).at(span).hint("paths start beside the playbook"));
-                }
+            match self.vars_file(play, alternatives, dir) {
+                Ok(node) => nodes.extend(node),
+                Err(error) => self.diagnostics.push(error),
             }
         }
         nodes
     }
 
+    /// The first of several files that exists.
+    fn vars_file(
+        &mut self,
+        play: &Play,
+        alternatives: &[Spanned<Field<String>>],
+        dir: &Path,
+    ) -> Result<Option<yaml::Node>, Diagnostic> {
+        let mut first = None;
+        for file in alternatives {
+            let name = self.text(play, file)?;
+            let places = [dir.join("vars").join(&name), dir.join(&name)];
+            if let Some(path) = places.iter().find(|path| path.is_file()) {
+                let source = Source::read(path).map_err(|error| error.at(&file.span))?;
+                return Ok(yaml::load(&source, &self.selection.vault, self.diagnostics));
+            }
+            first.get_or_insert((places[1].clone(), &file.span));
+        }
+        let Some((path, span)) = first else { return Ok(None) };
+        let message = format!("there is no file {}", path.display());
+        Err(Diagnostic::error(message).at(span).hint("paths start beside the playbook"))
+    }
+
+    /// `order`: of the hosts among themselves.
+    fn order(&mut self, play: &Play, hosts: &mut [String]) {
+        let Some(order) = &play.order else { return };
+        match self.text(play, order).as_deref() {
+            Ok("inventory") => {}
+            Ok("sorted") => hosts.sort(),
+            Ok("reverse_sorted") => {
+                hosts.sort();
+                hosts.reverse();
+            }
+            Ok("reverse_inventory") => hosts.reverse(),
+            Ok("shuffle") => shuffle(hosts),
+            Ok(other) => {
+                const ORDERS: [&str; 5] = ["inventory", "sorted", "reverse_sorted", "reverse_inventory", "shuffle"];
+                let error = Diagnostic::error(format!("there is no order `{other}`")).at(&order.span);
+                self.diagnostics.push(error.did_you_mean(other, ORDERS).hint(format!("one of {}", ORDERS.join(", "))));
+            }
+            Err(error) => self.diagnostics.push(error.clone()),
+        }
+    }
+
     /// The hosts of each batch of `serial`; the last size repeats.
     fn batches(&mut self, play: &Play, hosts: &[String]) -> Vec<Vec<String>> {
-        let size = |batch: &Spanned<Field<Batch>>| match batch.value {
-            Field::Known(Batch::Hosts(n)) => Some(usize::try_from(n).unwrap_or(usize::MAX)),
+        let size = |batch: Batch| match batch {
+            Batch::Hosts(n) => usize::try_from(n).unwrap_or(usize::MAX),
             #[expect(
                 clippy::cast_possible_truncation,
                 clippy::cast_sign_loss,
                 clippy::cast_precision_loss,
                 reason = "a percentage of a number of hosts is one"
             )]
-            Field::Known(Batch::Percent(percent)) => Some((hosts.len() as f64 * percent / 100.0) as usize),
-            Field::Template(_) => None,
+            Batch::Percent(percent) => (hosts.len() as f64 * percent / 100.0) as usize,
         };
         let mut sizes = Vec::new();
         for batch in &play.serial {
-            match size(batch) {
-                Some(n) => sizes.push(n.max(1)),
-                None => self
-                    .diagnostics
-                    .push(Diagnostic::error("templates in `serial` are not supported yet").at(&batch.span)),
+            match self.batch(play, batch) {
+                Ok(batch) => sizes.push(size(batch).max(1)),
+                Err(error) => self.diagnostics.push(error),
             }
         }
         let mut rest = hosts;
@@ -185,143 +321,28 @@ impl Flattener<'_> {
         batches
     }
 
-    fn steps(&mut self, steps: &[playbook::Step], path: &Path_) {
-        for step in steps {
-            match step {
-                playbook::Step::Block(block) => self.block(block, path),
-                playbook::Step::Task(task) => self.task(task, path, None),
-            }
-        }
-    }
-
-    fn block(&mut self, block: &Block, path: &Path_) {
-        self.blocks += 1;
-        let info = Arc::new(BlockInfo {
-            id: self.blocks,
-            has_rescue: !block.rescue.is_empty(),
-            when: block.when.clone(),
-            notify: block.notify.clone(),
-            delegate_to: block.delegate_to.clone(),
-            common: block.common.clone(),
-        });
-        let sections =
-            [(&block.block, Section::Block), (&block.rescue, Section::Rescue), (&block.always, Section::Always)];
-        for (steps, section) in sections {
-            let mut inner = path.clone();
-            inner.blocks.push((Arc::clone(&info), section));
-            inner.tags.extend(tags(&block.common.tags));
-            self.steps(steps, &inner);
-        }
-    }
-
-    fn task(&mut self, task: &Task, path: &Path_, handler: Option<Handler>) {
-        if task.module.value == "meta" {
-            return self.meta(task, path);
-        }
-        let mut tags_ = path.tags.clone();
-        tags_.extend(tags(&task.common.tags));
-        if handler.is_none() && !self.selected(&tags_) {
-            return;
-        }
-        let Some(entry) = self.module(task) else { return };
-        self.steps.push(Step {
-            play: self.plays.len() - 1,
-            task: Arc::new(task.clone()),
-            entry,
-            blocks: path.blocks.clone(),
-            handler,
-            writes: BTreeSet::new(),
-            words: BTreeSet::new(),
-            when_words: Vec::new(),
-            notifies: BTreeSet::new(),
-            once: false,
-        });
-    }
-
-    fn module(&mut self, task: &Task) -> Option<&'static Entry> {
-        let name = task.module.value.as_str();
-        let found = builtin::find(name);
-        if found.is_none() {
-            let later = [
-                "include_tasks",
-                "import_tasks",
-                "include_role",
-                "import_role",
-                "include_vars",
-                "add_host",
-                "group_by",
-            ];
-            let error = Diagnostic::error(match later.contains(&name) {
-                true => format!("`{name}` is not supported yet"),
-                false => format!("there is no module `{}`", task.written),
-            });
-            self.diagnostics.push(error.at(&task.module.span).did_you_mean(name, builtin::names()));
-        }
-        found
-    }
-
-    fn meta(&mut self, task: &Task, path: &Path_) {
-        let action = task.args.free_form.as_ref().and_then(|node| node.as_scalar()).map(|scalar| scalar.text.as_str());
-        match action {
-            Some("flush_handlers") => {
-                let play = Arc::clone(&self.plays[self.plays.len() - 1].play);
-                self.handlers(&play, path);
-            }
-            Some("noop") => {}
-            _ => self.diagnostics.push(
-                Diagnostic::error("this `meta` action is not supported yet")
-                    .at(&task.module.span)
-                    .hint("supported: flush_handlers, noop"),
-            ),
-        }
-    }
-
-    /// A flush: the handlers in the order of their definition; of those with the same name the last.
-    fn handlers(&mut self, play: &Play, path: &Path_) {
-        let path = Path_ { blocks: Vec::new(), tags: path.tags.clone() };
-        let tasks: Vec<&Task> = play.handlers.iter().flat_map(handler_tasks).collect();
-        for (at, task) in tasks.iter().enumerate() {
-            let name = known_name(task);
-            if name.is_some() && tasks[at + 1..].iter().any(|later| known_name(later) == name) {
-                continue;
-            }
-            let listens = task.listen.iter().map(|topic| written(&topic.value));
-            let names = name.map(str::to_owned).into_iter().chain(listens).collect();
-            self.task(task, &path, Some(Handler { names }));
-        }
-    }
-
-    /// `--tags` and `--skip-tags`, with Ansible's special tags.
-    fn selected(&self, tags: &BTreeSet<String>) -> bool {
-        let matches = |wanted: &String| match wanted.as_str() {
-            "all" => true,
-            "tagged" => !tags.is_empty(),
-            "untagged" => tags.is_empty(),
-            tag => tags.contains(tag),
+    fn batch(&self, play: &Play, batch: &Spanned<Field<Batch>>) -> Result<Batch, Diagnostic> {
+        let template = match &batch.value {
+            Field::Known(batch) => return Ok(*batch),
+            Field::Template(template) => template,
         };
-        let Selection { tags: wanted, skip_tags, .. } = self.selection;
-        let named = wanted.iter().any(|tag| tags.contains(tag));
-        let run = match wanted.is_empty() {
-            true => !tags.contains("never"),
-            false if tags.contains("never") => named,
-            false => wanted.iter().any(matches) || tags.contains("always"),
+        let text = self.project.text(template, self.vars(play))?;
+        let read = match text.trim().strip_suffix('%') {
+            Some(percent) => percent.trim().parse().ok().map(Batch::Percent),
+            None => text.trim().parse().ok().map(Batch::Hosts),
         };
-        run && !skip_tags.iter().any(matches)
+        read.ok_or_else(|| {
+            let message = format!("`serial` must be a number of hosts or a percentage, and this comes to `{text}`");
+            Diagnostic::error(message).at(&batch.span)
+        })
     }
 }
 
-fn handler_tasks(step: &playbook::Step) -> Vec<&Task> {
-    match step {
-        playbook::Step::Task(task) => vec![task],
-        playbook::Step::Block(block) => block.block.iter().flat_map(handler_tasks).collect(),
-    }
-}
-
-fn known_name(task: &Task) -> Option<&str> {
-    match &task.common.name {
-        Some(Spanned { value: Field::Known(name), .. }) => Some(name),
-        _ => None,
-    }
+/// Any order is as good as another: that of the hashes of the names, under keys that no two runs share.
+fn shuffle(hosts: &mut [String]) {
+    use std::hash::BuildHasher;
+    let random = std::collections::hash_map::RandomState::new();
+    hosts.sort_by_key(|host| random.hash_one(host));
 }
 
 /// The text of a keyword, rendered or not.
@@ -330,11 +351,4 @@ pub(super) fn written(field: &Field<String>) -> String {
         Field::Known(text) => text.clone(),
         Field::Template(template) => template.text.clone(),
     }
-}
-
-fn tags(written_tags: &[Spanned<Field<String>>]) -> BTreeSet<String> {
-    written_tags
-        .iter()
-        .flat_map(|tag| written(&tag.value).split(',').map(|tag| tag.trim().to_owned()).collect::<Vec<_>>())
-        .collect()
 }

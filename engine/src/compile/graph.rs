@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
@@ -62,7 +63,7 @@ pub struct Graph {
 
 impl Graph {
     /// The graph of steps whose words include those of the definitions that they use.
-    pub fn of(steps: &[Step]) -> Self {
+    pub fn of(steps: &[Arc<Step>]) -> Self {
         let mut edges = DiGraph::with_capacity(steps.len(), 2 * steps.len());
         let nodes: Vec<NodeIndex> = (0..steps.len()).map(|step| edges.add_node(step)).collect();
         for (at, pair) in steps.windows(2).enumerate() {

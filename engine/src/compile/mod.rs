@@ -1,16 +1,27 @@
 //! From playbooks and an inventory to one list of steps: every task with what it inherits, in the order of a linear run.
 //!
-//! The passes, in order: [`flatten`] makes steps of plays, blocks and handlers; [`check`] holds modules, parameters and
-//! handler names against what exists; [`facts`] adds `setup` where facts are read; [`data`] finds which step reads what
-//! another writes; [`graph`] draws it. The list does not grow with the number of hosts, only with the number of `serial` batches.
+//! The passes, in order: [`flatten`] takes the plays, of imported playbooks too, and [`list`] makes steps of their roles,
+//! blocks, tasks and static imports; [`check`] holds modules, parameters and handler names against what exists; [`facts`]
+//! adds `setup` where facts are read; [`data`] finds which step reads what another writes; [`graph`] draws it. The list
+//! does not grow with the number of hosts, only with the number of `serial` batches. What `include_tasks` and
+//! `include_role` name comes during the run, through the same passes: [`expand`].
 
 mod check;
 mod data;
+pub mod expand;
 mod facts;
 mod flatten;
 pub mod graph;
+mod handlers;
+mod list;
+mod project;
+mod role;
+pub mod search;
+mod specification;
+mod tags;
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use trueup_modules::module::Entry;
@@ -18,23 +29,32 @@ use trueup_modules::module::Entry;
 use crate::diagnostic::Diagnostics;
 use crate::inventory::Inventory;
 use crate::playbook::{Common, Condition, Field, Opt, Play, Playbook, Spanned, Task};
-use crate::template::Templar;
+use crate::value::Map;
 use crate::yaml::Node;
 
 pub use flatten::Selection;
 pub use graph::Graph;
+pub use list::Around;
+pub use project::{Project, SearchPaths};
+pub use role::{Own, Role, RoleVars};
 
 /// Everything that a run needs to know, apart from what hosts say.
+#[derive(Clone, Default)]
 pub struct Program {
     /// The plays, one for each batch of `serial`.
     pub plays: Vec<PlayPlan>,
     /// In the order of a linear run.
-    pub steps: Vec<Step>,
+    pub steps: Vec<Arc<Step>>,
     /// Why one step has to come after another.
     pub graph: Graph,
+    /// The hosts of the steps that not all hosts of the play have: those that came by an include.
+    pub audiences: Vec<BTreeSet<String>>,
+    /// What the variables of inventory and plays are made from.
+    definitions: Arc<data::Definitions>,
 }
 
 /// A play for the hosts of one batch.
+#[derive(Clone)]
 pub struct PlayPlan {
     /// The play as written.
     pub play: Arc<Play>,
@@ -47,21 +67,47 @@ pub struct PlayPlan {
     /// `vars_files`, read; the later is stronger.
     pub vars_files: Vec<Node>,
     /// Where relative paths start.
-    pub dir: std::path::PathBuf,
+    pub dir: PathBuf,
+    /// The roles that are used in it, in order; by includes only if they are public.
+    pub roles: Vec<Arc<Role>>,
+    /// The defaults of its roles, as all its tasks see them.
+    pub role_defaults: Arc<Map>,
+    /// The same for the roles' own variables.
+    pub role_exports: Arc<Map>,
+    /// In the order of their definition.
+    pub handlers: Vec<handlers::HandlerPlan>,
+}
+
+impl PlayPlan {
+    fn add_role(&mut self, role: Arc<Role>) {
+        if role.public {
+            let add = |to: &mut Arc<Map>, from: &Map| {
+                Arc::make_mut(to).extend(from.iter().map(|(name, value)| (name.clone(), value.clone())));
+            };
+            add(&mut self.role_defaults, &role.vars.public_defaults);
+            add(&mut self.role_exports, &role.vars.exports);
+        }
+        self.roles.push(role);
+    }
 }
 
 /// A task in its place.
+#[derive(Clone)]
 pub struct Step {
+    /// Unique in a program.
+    pub id: usize,
     /// Index into [`Program::plays`].
     pub play: usize,
     /// The task as written.
     pub task: Arc<Task>,
     /// Its module.
     pub entry: &'static Entry,
-    /// The blocks around it, the outermost first, and the section of each that it is in.
-    pub blocks: Vec<(Arc<BlockInfo>, Section)>,
+    /// Where it stands.
+    pub around: Around,
     /// It runs only on hosts where one of these was notified.
     pub handler: Option<Handler>,
+    /// Behind it stand the handlers of this flush.
+    pub flush: Option<usize>,
     /// Variables that it sets: `register`, `set_fact`.
     pub writes: BTreeSet<String>,
     /// Words of its own texts, of the file that it renders, and of the definitions of variables among them: whatever
@@ -78,6 +124,12 @@ pub struct Step {
 /// What a handler is notified by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Handler {
+    /// Its position among the play's.
+    pub at: usize,
+    /// The flush that this step belongs to.
+    pub flush: usize,
+    /// The flush stands at the end of a section: with `force_handlers`, hosts that failed have it, too.
+    pub ends_section: bool,
     /// Its name, and what it listens to.
     pub names: BTreeSet<String>,
 }
@@ -96,6 +148,22 @@ pub struct BlockInfo {
     pub delegate_to: Opt<String>,
     /// What its tasks inherit.
     pub common: Common,
+    /// Variables that are stronger than `set_fact`: those that an include gives.
+    pub params: Arc<Map>,
+}
+
+impl BlockInfo {
+    fn plain(id: usize) -> Self {
+        Self {
+            id,
+            has_rescue: false,
+            when: Vec::new(),
+            notify: Vec::new(),
+            delegate_to: None,
+            common: Common::default(),
+            params: Arc::default(),
+        }
+    }
 }
 
 /// The part of a block.
@@ -110,10 +178,45 @@ pub enum Section {
 }
 
 impl Step {
+    fn new(play: usize, task: Arc<Task>, entry: &'static Entry, around: Around) -> Self {
+        Self {
+            id: 0,
+            play,
+            task,
+            entry,
+            around,
+            handler: None,
+            flush: None,
+            writes: BTreeSet::new(),
+            words: BTreeSet::new(),
+            when_words: Vec::new(),
+            notifies: BTreeSet::new(),
+            once: false,
+        }
+    }
+
+    /// The blocks around it, the outermost first, and the section of each that it is in.
+    pub fn blocks(&self) -> &[(Arc<BlockInfo>, Section)] {
+        &self.around.blocks
+    }
+
+    /// What a `meta` task says; nothing of any other.
+    pub fn meta_action(&self) -> &str {
+        let args = &self.task.args;
+        let action = args.free_form.as_ref().or(args.params.get("action").map(|entry| &entry.value));
+        let scalar = action.filter(|_| self.entry.name == "meta").and_then(Node::as_scalar);
+        scalar.map_or("", |scalar| scalar.text.trim())
+    }
+
+    /// Whether what comes after it can be told only when its end is known.
+    pub fn turns(&self) -> bool {
+        matches!(self.entry.name, "include_tasks" | "include_role" | "include_vars" | "meta")
+    }
+
     /// The keyword containers from the play inwards to the task.
     pub fn scopes<'a>(&'a self, program: &'a Program) -> impl DoubleEndedIterator<Item = &'a Common> {
         let play = &program.plays[self.play].play.common;
-        let blocks = self.blocks.iter().map(|(block, _)| &block.common);
+        let blocks = self.blocks().iter().map(|(block, _)| &block.common);
         std::iter::once(play).chain(blocks).chain(std::iter::once(&self.task.common))
     }
 
@@ -128,15 +231,29 @@ impl Step {
 
     /// Its conditions, those of its blocks first.
     pub fn conditions(&self) -> impl Iterator<Item = &Condition> {
-        self.blocks.iter().flat_map(|(block, _)| &block.when).chain(&self.task.when)
+        self.blocks().iter().flat_map(|(block, _)| &block.when).chain(&self.task.when)
     }
 
-    /// The name that is shown when it needs no rendering; the module's otherwise.
+    /// The name that is shown, with its role before it; templates as written.
     pub fn name(&self) -> String {
-        match &self.task.common.name {
+        self.named(match &self.task.common.name {
             Some(Spanned { value: Field::Known(name), .. }) => name.clone(),
             Some(Spanned { value: Field::Template(template), .. }) => template.text.clone(),
-            None => self.task.written.clone(),
+            None => match (self.entry.name, self.task.args.params.get("name").or(self.task.args.params.get("role"))) {
+                ("include_role", Some(role)) => {
+                    let name = role.value.as_scalar().map_or("", |scalar| &scalar.text);
+                    format!("{} : {name}", self.task.written)
+                }
+                _ => self.task.written.clone(),
+            },
+        })
+    }
+
+    /// A name of it, with its role before it; but an include stands for the role that it names.
+    pub fn named(&self, name: String) -> String {
+        match &self.around.role {
+            Some(role) if self.entry.name != "include_role" => format!("{} : {name}", role.own.full_name),
+            _ => name,
         }
     }
 }
@@ -145,15 +262,16 @@ impl Step {
 pub fn compile(
     playbooks: &[Playbook],
     inventory: &Inventory,
-    templar: &Templar,
+    project: &mut Project,
     selection: &Selection,
     diagnostics: &mut Diagnostics,
 ) -> Program {
-    let mut program = flatten::flatten(playbooks, inventory, selection, diagnostics);
-    check::check(&program, templar, diagnostics);
-    data::annotate(&mut program, inventory);
+    let mut program = flatten::flatten(playbooks, inventory, project, selection, diagnostics);
+    check::check(&program, &project.templar, diagnostics);
+    program.definitions = Arc::new(data::definitions(&program, inventory));
+    data::annotate(&mut program, 0, usize::MAX);
     facts::gather(&mut program, selection);
-    data::annotate(&mut program, inventory);
+    data::annotate(&mut program, 0, usize::MAX);
     program.graph = Graph::of(&program.steps);
     program
 }

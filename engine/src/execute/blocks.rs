@@ -31,7 +31,7 @@ impl Control {
     /// Whether a step's blocks let it run. Call it for each step in order: leaving a block may make a failure final.
     pub(super) fn admits(&mut self, step: &Step) -> bool {
         self.leave_to(places(step));
-        !self.failed && step.blocks.iter().all(|(block, section)| self.runs(block.id, *section))
+        !self.failed && step.blocks().iter().all(|(block, section)| self.runs(block.id, *section))
     }
 
     /// The play is over: no block is open any more.
@@ -83,5 +83,5 @@ impl Control {
 }
 
 fn places(step: &Step) -> Vec<Place> {
-    step.blocks.iter().map(|(block, section)| (block.id, *section, block.has_rescue)).collect()
+    step.blocks().iter().map(|(block, section)| (block.id, *section, block.has_rescue)).collect()
 }

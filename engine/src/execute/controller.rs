@@ -9,17 +9,20 @@ use trueup_modules::wire::{Answer, Outcome, Task};
 
 /// Plans a task of a controller module.
 pub(super) fn plan(task: &Task) -> Outcome {
-    let planned = builtin::find(&task.module)
+    let loaded = builtin::find(&task.module)
         .ok_or_else(|| Error::Unsupported(format!("there is no module `{}`", task.module)))
         .and_then(|entry| {
             entry
                 .load(task.params.clone())
                 .map_err(|problem| Error::Param { name: problem.param, reason: problem.reason })
-        })
-        .and_then(|module| module.plan(&Nowhere));
-    match planned {
+        });
+    let module = match loaded {
+        Ok(module) => module,
+        Err(error) => return Outcome::Failed(error, Answer::default()),
+    };
+    match module.plan(&Nowhere) {
         Ok(plan) => Outcome::Ok(Answer { data: plan.data, warnings: plan.warnings, ..Answer::default() }),
-        Err(error) => Outcome::Failed(error, Answer::default()),
+        Err(error) => Outcome::Failed(error, Answer { data: module.report(&Default::default()), ..Answer::default() }),
     }
 }
 

@@ -39,6 +39,12 @@ impl Judged {
         matches!(self.status, Status::Failed { .. })
     }
 
+    /// It fails after all.
+    pub(super) fn fail(&mut self, error: String) {
+        self.status = failed(error, None, None);
+        self.register();
+    }
+
     fn new(status: Status, answer: Answer) -> Self {
         let mut judged = Self {
             result: Value::Null,

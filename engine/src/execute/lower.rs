@@ -9,9 +9,9 @@ use trueup_modules::host::Why;
 use trueup_modules::wire::{Become, Task as WireTask};
 
 use super::json::to_json;
-use super::vars::View;
-use crate::compile::{Program, Step};
-use crate::playbook::{Common, Condition, Field, LoopOver, Opt};
+use super::vars::{Layers, View};
+use crate::compile::{Program, Step, search};
+use crate::playbook::{Common, Condition, Field, LoopOver, Opt, Spanned};
 use crate::remote::Blobs;
 use crate::source::{Source, Span};
 use crate::template::{Lookup, Rendered, Templar, TemplateError, Truth, Whitespace};
@@ -88,15 +88,23 @@ pub(super) enum Work {
 }
 
 impl Lower<'_> {
-    /// The variables that a step's keywords give it, the strongest first: task, blocks, `vars_files`, play.
-    pub(super) fn task_vars(&self, step: &Step) -> Vec<Arc<Map>> {
+    /// The variables that a step has from where it stands.
+    pub(super) fn task_vars(&self, step: &Step) -> Layers {
         let plan = &self.program.plays[step.play];
         let of = |common: &Common| Arc::new(mapping(&common.vars));
-        let mut layers: Vec<Arc<Map>> = step.scopes(self.program).skip(1).map(of).collect();
-        layers.reverse();
-        layers.extend(plan.vars_files.iter().rev().filter_map(Node::as_map).map(|map| Arc::new(mapping(map))));
-        layers.push(of(&plan.play.common));
-        layers
+        let role = step.around.role.as_ref().map(|role| &role.vars);
+        let mut own: Vec<Arc<Map>> = step.scopes(self.program).skip(1).map(of).collect();
+        own.reverse();
+        own.extend(role.map(|vars| Arc::clone(&vars.vars)));
+        own.push(Arc::clone(&plan.role_exports));
+        own.extend(plan.vars_files.iter().rev().filter_map(Node::as_map).map(|map| Arc::new(mapping(map))));
+        own.push(of(&plan.play.common));
+        let mut strong: Vec<Arc<Map>> =
+            step.blocks().iter().rev().map(|(block, _)| Arc::clone(&block.params)).collect();
+        strong.extend(role.map(|vars| Arc::clone(&vars.params)));
+        let defaults = role.map(|vars| Arc::clone(&vars.defaults));
+        let weak = defaults.into_iter().chain([Arc::clone(&plan.role_defaults)]).collect();
+        Layers { strong, own, weak }
     }
 
     /// The items of a step, each with its conditions applied.
@@ -138,13 +146,8 @@ impl Lower<'_> {
     fn list(&self, over: &LoopOver, vars: &Arc<dyn Lookup>) -> Result<Vec<Value>, LowerError> {
         let (node, flatten) = match over {
             LoopOver::List(node) => (node, false),
-            LoopOver::Lookup(name, node) if matches!(name.value.as_str(), "items" | "list") => {
-                (node, name.value == "items")
-            }
-            LoopOver::Lookup(name, _) => {
-                let message = format!("`with_{}` is not supported yet; write it as a `loop`", name.value);
-                return Err(LowerError::Value(name.span.clone(), message));
-            }
+            LoopOver::Lookup(name, node) if name.value == "items" => (node, true),
+            LoopOver::Lookup(name, node) => return self.looked_up(name, node, vars),
         };
         match self.templar.resolve(&node.to_value(), vars)? {
             Value::List(items) if flatten => Ok(items
@@ -160,6 +163,25 @@ impl Lower<'_> {
             other => {
                 Err(LowerError::Value(node.span.clone(), format!("`loop` needs a list, and this is {}", kind(&other))))
             }
+        }
+    }
+
+    /// `with_<lookup>`: what the lookup makes of its terms.
+    fn looked_up(&self, name: &Spanned<String>, node: &Node, vars: &Arc<dyn Lookup>) -> Result<Vec<Value>, LowerError> {
+        const TERMS: &str = "ansible_loop_terms";
+        let terms = match self.templar.resolve(&node.to_value(), vars)? {
+            Value::Unknown(why) => return Err(LowerError::Unknown(why)),
+            Value::List(terms) => terms,
+            term => vec![term],
+        };
+        let given: String = (0..terms.len()).map(|at| format!(", {TERMS}[{at}]")).collect();
+        let call = format!("query('{}'{given})", name.value);
+        let terms = Map::from_iter([(TERMS.to_owned(), Value::List(terms))]);
+        let vars: Arc<dyn Lookup> = Arc::new(super::vars::Over { map: terms, below: Arc::clone(vars) });
+        match self.templar.expression(&call, &name.span, &vars)? {
+            Value::List(items) => Ok(items),
+            Value::Unknown(why) => Err(LowerError::Unknown(why)),
+            other => Ok(vec![other]),
         }
     }
 
@@ -180,7 +202,7 @@ impl Lower<'_> {
 
     /// The first condition that does not hold.
     fn holds(&self, step: &Step, vars: &Arc<dyn Lookup>) -> Result<Option<String>, LowerError> {
-        let blocks = step.blocks.iter().flat_map(|(block, _)| &block.when);
+        let blocks = step.blocks().iter().flat_map(|(block, _)| &block.when);
         for condition in blocks.chain(&step.task.when) {
             match self.templar.condition(&condition.text, &condition.span, vars)? {
                 Truth::Yes => {}
@@ -218,8 +240,8 @@ impl Lower<'_> {
     pub(super) fn name(&self, step: &Step, vars: &Arc<dyn Lookup>) -> String {
         match step.task.common.name.as_ref().map(|name| &name.value) {
             Some(Field::Template(template)) => match self.templar.render(template, vars) {
-                Ok(value @ (Value::Str(_) | Value::Int(_))) => show(&value),
-                _ => template.text.clone(),
+                Ok(value @ (Value::Str(_) | Value::Int(_))) => step.named(show(&value)),
+                _ => step.name(),
             },
             _ => step.name(),
         }
@@ -246,7 +268,9 @@ impl Lower<'_> {
         if step.entry.name == "assert" || step.entry.name == "debug" {
             return self.expressions(step, vars);
         }
-        for (name, entry) in &args.params {
+        // What `apply` says is rendered where it is applied.
+        let rendered = |name: &&String| !(step.turns() && *name == "apply");
+        for (name, entry) in args.params.iter().filter(|(name, _)| rendered(name)) {
             let value = match (name.as_str(), entry.value.file_mode()) {
                 ("mode" | "directory_mode", Ok(mode)) if !entry.value.is_template() => Value::Str(mode),
                 _ => self.templar.resolve(&entry.value.to_value(), vars)?,
@@ -260,6 +284,8 @@ impl Lower<'_> {
             "copy" => self.copy(step, &mut params)?,
             "script" => self.script(step, &mut params)?,
             "assemble" => self.assemble(step, &mut params)?,
+            "include_vars" => self.include_vars(step, &mut params)?,
+            "validate_argument_spec" => self.provided(&mut params, vars)?,
             _ => {}
         }
         params.into_iter().map(|(name, value)| Ok((name, to_json(&value).map_err(LowerError::Unknown)?))).collect()
@@ -355,14 +381,10 @@ impl Lower<'_> {
         if let Some(base) = Path::new(&name).file_name() {
             params.insert("name".into(), Value::Str(base.to_string_lossy().into_owned()));
         }
-        let dir = &self.program.plays[step.play].dir;
-        let candidates = [dir.join(folder).join(&name), dir.join(&name)];
+        let candidates = search::candidates(step, &self.program.plays[step.play], folder, &name);
         match candidates.iter().find(|path| path.exists()) {
             Some(path) => Ok(Some((path.clone(), span))),
-            None => Err(LowerError::Value(
-                span,
-                format!("there is no file {} or {}", candidates[1].display(), candidates[0].display()),
-            )),
+            None => Err(LowerError::Value(span, no_file(&candidates))),
         }
     }
 
@@ -457,6 +479,13 @@ impl Lower<'_> {
     ) -> Result<bool, LowerError> {
         Ok(self.keyword(step, vars, keyword)?.is_some_and(|value| truthy(&value)))
     }
+}
+
+/// What to say where no candidate is there: the places, the likeliest first.
+pub(super) fn no_file(candidates: &[PathBuf]) -> String {
+    let mut places: Vec<String> = candidates.iter().rev().map(|path| path.display().to_string()).collect();
+    places.dedup();
+    format!("there is no file {}", places.join(" or "))
 }
 
 /// The value of a keyword that needed no rendering.

@@ -10,6 +10,7 @@
 mod blocks;
 mod controller;
 mod fleet;
+mod include_vars;
 pub(crate) mod json;
 mod judge;
 mod lower;
@@ -21,7 +22,7 @@ use std::sync::Arc;
 
 use trueup_modules::secret::Secret;
 
-use crate::compile::{self, Selection};
+use crate::compile::{self, Project, SearchPaths, Selection};
 use crate::connect::{Agents, HostKeys, SshConfig, Surroundings};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::inventory::{self, Inventory};
@@ -48,6 +49,8 @@ pub struct Options {
     pub tags: Vec<String>,
     /// `--skip-tags`.
     pub skip_tags: Vec<String>,
+    /// Where roles and collections are.
+    pub paths: SearchPaths,
     /// `-e`: each `k=v …`, JSON or YAML, or `@file`.
     pub extra_vars: Vec<String>,
     /// What opens vaults.
@@ -85,7 +88,9 @@ pub struct Passwords {
 
 /// What [`compile`] makes and [`run`] takes.
 pub struct Program {
-    compiled: compile::Program,
+    compiled: Arc<compile::Program>,
+    project: Project,
+    selection: Selection,
     inventory: Inventory,
     templar: Templar,
     extra: Map,
@@ -127,8 +132,18 @@ pub fn compile(options: &Options, diagnostics: &mut Diagnostics) -> Option<Progr
         Ok(config) => config.warnings.iter().for_each(|text| diagnostics.push(Diagnostic::warning(text))),
         Err(error) => diagnostics.push(Diagnostic::error(format!("failed to {error}"))),
     }
-    let compiled = compile::compile(&playbooks, &inventory, &templar, &selection, diagnostics);
-    (!diagnostics.has_errors()).then(|| Program { compiled, inventory, templar, extra, dir: dir.into() })
+    let vault = options.vault_passwords.clone();
+    let mut project = Project::new(options.paths.clone(), templar.clone(), Arc::new(extra.clone()), vault);
+    let compiled = Arc::new(compile::compile(&playbooks, &inventory, &mut project, &selection, diagnostics));
+    (!diagnostics.has_errors()).then(|| Program {
+        compiled,
+        project,
+        selection,
+        inventory,
+        templar,
+        extra,
+        dir: dir.into(),
+    })
 }
 
 /// `-e`, each in the three forms that Ansible takes.

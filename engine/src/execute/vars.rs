@@ -15,6 +15,8 @@ pub(super) struct HostVars {
     pub inventory: Arc<Map>,
     /// Gathered.
     pub facts: Arc<Map>,
+    /// `include_vars`.
+    pub included: Arc<Map>,
     /// `set_fact` and `register`.
     pub set: Arc<Map>,
     /// `inventory_hostname` and its like.
@@ -74,6 +76,17 @@ pub(super) struct Fleet {
     pub shared: Arc<Map>,
 }
 
+/// The variables that a step has from where it stands, by their strength, each the strongest first.
+#[derive(Clone, Default)]
+pub(super) struct Layers {
+    /// Stronger than `set_fact`: parameters of includes and roles.
+    pub strong: Vec<Arc<Map>>,
+    /// Of the task, its blocks, roles and play.
+    pub own: Vec<Arc<Map>>,
+    /// Weaker than the inventory: defaults of roles.
+    pub weak: Vec<Arc<Map>>,
+}
+
 /// The variables of one host in one task.
 #[derive(Clone)]
 pub(super) struct View {
@@ -83,18 +96,15 @@ pub(super) struct View {
 }
 
 impl View {
-    /// `tasks` are the variables of the task, its blocks and its play, the strongest first (Ansible's "variable
-    /// precedence").
-    pub(super) fn new(host: &HostVars, fleet: &Arc<Fleet>, magic: &Arc<Map>, tasks: &[Arc<Map>]) -> Self {
-        let mut layers = vec![
-            Arc::clone(magic),
-            Arc::clone(&host.magic),
-            Arc::clone(&fleet.shared),
-            Arc::clone(&fleet.extra),
-            Arc::clone(&host.set),
-        ];
-        layers.extend(tasks.iter().cloned());
-        layers.extend([Arc::clone(&host.facts), Arc::clone(&host.inventory)]);
+    /// In the order of Ansible's "variable precedence".
+    pub(super) fn new(host: &HostVars, fleet: &Arc<Fleet>, magic: &[Arc<Map>], step: &Layers) -> Self {
+        let mut layers = magic.to_vec();
+        layers.extend([&host.magic, &fleet.shared, &fleet.extra].map(Arc::clone));
+        layers.extend(step.strong.iter().cloned());
+        layers.extend([&host.set, &host.included].map(Arc::clone));
+        layers.extend(step.own.iter().cloned());
+        layers.extend([&host.facts, &host.inventory].map(Arc::clone));
+        layers.extend(step.weak.iter().cloned());
         layers.retain(|layer| !layer.is_empty());
         Self { layers, fleet: Arc::clone(fleet) }
     }
@@ -130,6 +140,30 @@ impl Lookup for View {
     }
     fn host(&self, name: &str) -> Option<Arc<dyn Lookup>> {
         let host = self.fleet.hosts.get(name)?;
-        Some(Self::new(host, &self.fleet, &Arc::default(), &[]).shared())
+        Some(Self::new(host, &self.fleet, &[], &Layers::default()).shared())
+    }
+}
+
+/// Some variables over all others.
+pub(super) struct Over {
+    pub map: Map,
+    pub below: Arc<dyn Lookup>,
+}
+
+impl Lookup for Over {
+    fn get(&self, name: &str) -> Option<&Value> {
+        self.map.get(name).or_else(|| self.below.get(name))
+    }
+    fn names(&self) -> Vec<String> {
+        self.map.keys().cloned().chain(self.below.names()).collect()
+    }
+    fn has_hosts(&self) -> bool {
+        self.below.has_hosts()
+    }
+    fn hosts(&self) -> Vec<String> {
+        self.below.hosts()
+    }
+    fn host(&self, name: &str) -> Option<Arc<dyn Lookup>> {
+        self.below.host(name)
     }
 }

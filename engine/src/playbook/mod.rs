@@ -50,6 +50,25 @@ pub fn parse_handlers(source: &Arc<Source>, vault: &VaultPasswords, diagnostics:
     steps
 }
 
+/// A role's dependencies, each as an item of a play's `roles`.
+pub fn parse_dependencies(node: &Node, diagnostics: &mut Diagnostics) -> Vec<Role> {
+    list(node, "`dependencies`", diagnostics).iter().filter_map(|item| play::role(item, diagnostics)).collect()
+}
+
+/// The keywords that `apply` gives to all tasks of an include: a block without tasks.
+pub fn parse_apply(node: &Node, diagnostics: &mut Diagnostics) -> Block {
+    task::block(node, diagnostics).unwrap_or_else(|| Block {
+        block: Vec::new(),
+        rescue: Vec::new(),
+        always: Vec::new(),
+        when: Vec::new(),
+        notify: Vec::new(),
+        delegate_to: None,
+        common: Common::default(),
+        span: node.span.clone(),
+    })
+}
+
 /// The items of what must be a list; null is an empty one.
 fn list<'n>(node: &'n Node, what: &str, diagnostics: &mut Diagnostics) -> &'n [Node] {
     match node.as_seq() {

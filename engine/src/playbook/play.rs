@@ -102,7 +102,7 @@ fn roles(r: &mut Reader<'_, '_>) -> Vec<Role> {
 }
 
 /// A name, or a dictionary in which all that is no keyword is a parameter.
-fn role(node: &Node, diagnostics: &mut Diagnostics) -> Option<Role> {
+pub(super) fn role(node: &Node, diagnostics: &mut Diagnostics) -> Option<Role> {
     let span = node.span.clone();
     if node.as_scalar().is_some() {
         let name = field::field(node, "roles").map_err(|error| diagnostics.push(error)).ok()?;

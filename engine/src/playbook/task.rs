@@ -47,7 +47,7 @@ fn step(node: &Node, diagnostics: &mut Diagnostics) -> Option<Step> {
     task(Place::Task, node, diagnostics).map(|task| Step::Task(Box::new(task)))
 }
 
-fn block(node: &Node, diagnostics: &mut Diagnostics) -> Option<Block> {
+pub(super) fn block(node: &Node, diagnostics: &mut Diagnostics) -> Option<Block> {
     let mut r = Reader::new(Place::Block, node, diagnostics)?;
     let mut section =
         |key: &str| r.node(key).map(|node| steps(node, &format!("`{key}`"), r.diagnostics)).unwrap_or_default();

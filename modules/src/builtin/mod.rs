@@ -15,6 +15,12 @@ mod file_block;
 mod file_line;
 mod find;
 mod group;
+mod import_role;
+mod import_tasks;
+mod include_role;
+mod include_tasks;
+mod include_vars;
+mod meta;
 mod package;
 mod pause;
 mod ping;
@@ -31,6 +37,7 @@ mod stat;
 mod tempfile;
 mod template;
 mod user;
+mod validate_argument_spec;
 mod wait_for;
 
 /// Every module, sorted by name.
@@ -47,7 +54,13 @@ pub static REGISTRY: &[Entry] = &[
     Entry::of::<file_line::FileLine>(),
     Entry::of::<find::Find>(),
     Entry::of::<group::GroupModule>(),
+    Entry::of::<import_role::ImportRole>(),
+    Entry::of::<import_tasks::ImportTasks>(),
+    Entry::of::<include_role::IncludeRole>(),
+    Entry::of::<include_tasks::IncludeTasks>(),
+    Entry::of::<include_vars::IncludeVars>(),
     Entry::of::<postgres::tde::consistency::KeyConsistency>(),
+    Entry::of::<meta::Meta>(),
     Entry::of::<package::Packages>(),
     Entry::of::<pause::Pause>(),
     Entry::of::<postgres::pg_cluster::PgCluster>(),
@@ -81,6 +94,7 @@ pub static REGISTRY: &[Entry] = &[
     Entry::of::<tempfile::Tempfile>(),
     Entry::of::<template::Template>(),
     Entry::of::<user::UserModule>(),
+    Entry::of::<validate_argument_spec::ValidateArgumentSpec>(),
     Entry::of::<wait_for::WaitFor>(),
 ];
 

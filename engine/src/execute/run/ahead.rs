@@ -11,12 +11,13 @@ use trueup_modules::wire::{Mode, Outcome, Task as WireTask};
 use super::Run;
 use super::apply::Show;
 use super::host::{HostRun, Planned, Solo};
+use crate::compile::Handler;
 use crate::compile::graph::Readers;
 use crate::event::Event;
 use crate::execute::blocks::Control;
 use crate::execute::controller;
 use crate::execute::lower::{Item, LowerError, Work, show};
-use crate::playbook::Field;
+use crate::playbook::{Field, Spanned};
 use crate::template::Truth;
 
 /// The most tasks that a batch holds; what is beyond comes in the next.
@@ -88,8 +89,8 @@ impl Run {
 
     /// Plans a host's steps ahead, until one needs what is not known yet.
     pub(super) fn build(&mut self, at: usize, done: usize) {
-        let shared = Arc::clone(&self.shared);
-        let steps = &shared.program.compiled.steps;
+        let compiled = Arc::clone(&self.compiled);
+        let steps = &compiled.steps;
         let mut control = self.hosts[at].control.clone();
         while self.hosts[at].built < steps.len() && self.hosts[at].planned.len() < MAX_BATCH {
             let index = self.hosts[at].built;
@@ -119,7 +120,8 @@ impl Run {
                 return;
             }
             let planned = self.plan_step(at, index);
-            let stops = planned.solo.is_some();
+            let works = planned.items.iter().any(|item| matches!(item.work, Work::Task(_)));
+            let stops = planned.solo.is_some() || (step.turns() && works);
             let fails = planned.items.iter().any(|item| matches!(item.work, Work::Error(_)));
             self.hosts[at].planned.push_back(planned);
             self.hosts[at].built += 1;
@@ -134,7 +136,7 @@ impl Run {
     pub(super) fn waits(&self, at: usize, index: usize, done: usize) -> bool {
         let steps = self.steps();
         let planned = |writer: usize| self.hosts[at].planned.iter().any(|planned| planned.step == writer);
-        let pending = self.shared.program.compiled.graph.reads(index).filter(|(writer, of)| match of {
+        let pending = self.compiled.graph.reads(index).filter(|(writer, of)| match of {
             Readers::Itself => planned(*writer),
             Readers::All => *writer >= done,
         });
@@ -156,19 +158,35 @@ impl Run {
     pub(super) fn concerns(&self, at: usize, index: usize) -> bool {
         let host = &self.hosts[at];
         let step = &self.steps()[index];
-        !host.gone && !self.ended_plays.contains(&step.play) && self.members[step.play].contains(&host.name)
+        let hears = |audience: usize| self.compiled.audiences[audience].contains(&host.name);
+        !host.gone
+            && !host.failed_in.contains(&step.play)
+            && !self.ended_plays.contains(&step.play)
+            && self.members[step.play].contains(&host.name)
+            && step.around.audience.is_none_or(hears)
     }
 
     pub(super) fn may_run(&self, at: usize, index: usize, control: &mut Control) -> bool {
         let step = &self.steps()[index];
-        if !control.admits(step) {
+        let forced = || {
+            let play = &self.compiled.plays[step.play].play;
+            let forced = matches!(&play.force_handlers, Some(Spanned { value: Field::Known(true), .. }));
+            forced && step.handler.as_ref().is_some_and(|handler| handler.ends_section)
+        };
+        if !(control.admits(step) || control.failed && forced()) {
             return false;
         }
         let host = &self.hosts[at];
         let same_play = host.play == Some(step.play);
-        let notified = |names: &BTreeSet<String>| same_play && names.iter().any(|name| host.notified.contains(name));
+        if !host.admits(step) {
+            return false;
+        }
+        let of = |planned: &Planned| self.steps()[planned.step].handler.as_ref().map(|handler| handler.at);
+        // Once it is planned it is not due any more; if what runs before it notifies it again, all is planned anew.
+        let planned = |handler: &Handler| host.planned.iter().any(|planned| of(planned) == Some(handler.at));
+        let notified = |handler: &Handler| same_play && host.is_notified(handler) && !planned(handler);
         let first = || self.first_alive(step.play) == Some(host.name.as_str());
-        step.handler.as_ref().is_none_or(|handler| notified(&handler.names)) && (!step.once || first())
+        step.handler.as_ref().is_none_or(notified) && (!step.once || first())
     }
 
     /// Whether a step that is planned and not concluded may notify this handler. When applying, it is planned as if not:
@@ -178,7 +196,7 @@ impl Run {
         let Some(handler) = &steps[index].handler else { return false };
         let notifies = |planned: &Planned| {
             let step = &steps[planned.step];
-            let blocks = step.blocks.iter().flat_map(|(block, _)| &block.notify);
+            let blocks = step.blocks().iter().flat_map(|(block, _)| &block.notify);
             step.play == steps[index].play
                 && step.task.notify.iter().chain(blocks).any(|notify| match &notify.value {
                     Field::Known(name) => handler.names.contains(name),
@@ -189,9 +207,11 @@ impl Run {
     }
 
     pub(super) fn first_alive(&self, play: usize) -> Option<&str> {
-        let order = &self.shared.program.compiled.plays[play].hosts;
-        let alive =
-            |name: &&String| self.hosts.iter().any(|host| &host.name == *name && !host.gone && !host.control.failed);
+        let order = &self.compiled.plays[play].hosts;
+        let alive = |name: &&String| {
+            let lives = |host: &HostRun| !host.gone && !host.control.failed && !host.ended.contains(&play);
+            self.hosts.iter().any(|host| &host.name == *name && lives(host))
+        };
         order.iter().find(alive).map(String::as_str)
     }
 
@@ -200,9 +220,22 @@ impl Run {
         host.control.finish();
         // A host that has failed is out, in later plays too.
         host.gone |= host.control.failed;
-        host.control = Control::default();
-        host.notified.clear();
-        host.play = Some(play);
+        if host.control.failed {
+            host.failed_in.extend(host.play);
+        }
+        *host = HostRun {
+            play: Some(play),
+            gone: host.gone,
+            planned: std::mem::take(&mut host.planned),
+            built: host.built,
+            ended: std::mem::take(&mut host.ended),
+            failed_in: std::mem::take(&mut host.failed_in),
+            left_roles: std::mem::take(&mut host.left_roles),
+            ran: std::mem::take(&mut host.ran),
+            recap: host.recap,
+            login: host.login.take(),
+            ..HostRun::new(&host.name)
+        };
     }
 
     pub(super) fn plan_step(&self, at: usize, index: usize) -> Planned {

@@ -5,17 +5,19 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc::Sender;
 use tokio::task::JoinSet;
+use trueup_modules::module::Place;
 use trueup_modules::wire::{Mode, Outcome, Task as WireTask};
 
 use super::host::Planned;
 use super::onward::{Reach, is_plain};
 use super::{Run, Shared, lower_with};
-use crate::compile::Step;
+use crate::compile::{self, Step};
 use crate::event::Event;
+use crate::execute::controller;
 use crate::execute::fleet::{Opener, Route, Slot};
 use crate::execute::judge::{Judged, judge, own};
 use crate::execute::lower::{Item, Lower, Work};
-use crate::execute::vars::View;
+use crate::execute::vars::{Layers, View};
 use crate::playbook::Field;
 use crate::remote::{RemoteError, Told};
 use crate::template::Truth;
@@ -25,7 +27,7 @@ impl Run {
     /// What it takes to run tasks on a host, to be moved into a task of the runtime.
     pub(super) fn errand(&mut self, host: &str) -> Errand {
         let vars = self.fleet.hosts.get(host).cloned().unwrap_or_default();
-        let view = View::new(&vars, &self.fleet, &Arc::default(), &[]).shared();
+        let view = View::new(&vars, &self.fleet, &[], &Layers::default()).shared();
         let route = self.connections.route(host, &view, &self.shared.program.templar, &self.shared.options);
         if let (Ok(route), Some(run)) = (&route, self.hosts.iter_mut().find(|run| run.name == host)) {
             run.login.clone_from(&route.login);
@@ -52,15 +54,16 @@ impl Run {
             let Some(planned) = self.hosts[at].planned.pop_front() else { continue };
             let acts = planned.solo.as_ref().and_then(|solo| solo.acts.clone());
             let errand = self.errand(&acts.unwrap_or_else(|| self.hosts[at].name.clone()));
-            let shared = Arc::clone(&self.shared);
+            let (shared, compiled) = (Arc::clone(&self.shared), Arc::clone(&self.compiled));
             let connections = self.connections.blobs.clone();
             let login = self.hosts[at].login.clone();
             let host = self.hosts[at].name.clone();
             applying.spawn(async move {
                 let mut planned = planned;
                 let asked = onward.len();
-                let result = finish_step(&shared, &connections, login, &errand, &host, &mut planned, onward).await;
-                (at, asked, planned, result)
+                let done =
+                    finish_step(&shared, &compiled, &connections, login, &errand, &host, &mut planned, onward).await;
+                (at, asked, planned, done)
             });
         }
         let mut ended = BTreeMap::new();
@@ -90,7 +93,7 @@ impl Run {
         host.gone = true;
         host.recap.unreachable += 1;
         host.planned.clear();
-        host.built = self.shared.program.compiled.steps.len();
+        host.built = self.compiled.steps.len();
         let (host, reason, hints) = (host.name.clone(), lost.reason.clone(), lost.hints.clone());
         self.send(Event::Unreachable { host, reason, hints }).await;
     }
@@ -162,6 +165,7 @@ pub(super) enum Show {
 /// of the plans.
 async fn finish_step(
     shared: &Shared,
+    compiled: &compile::Program,
     blobs: &crate::remote::Blobs,
     login: Option<String>,
     errand: &Errand,
@@ -169,11 +173,11 @@ async fn finish_step(
     planned: &mut Planned,
     onward: Vec<WireTask>,
 ) -> Result<(u64, Vec<(u64, Outcome)>), Lost> {
-    let step = &shared.program.compiled.steps[planned.step];
+    let step = &compiled.steps[planned.step];
     let mode = if shared.options.preview { Mode::Preview } else { Mode::Apply };
     let solo = planned.solo.is_some();
-    if is_plain(step) && !solo && !shared.options.preview {
-        let lower = lower_with(shared, blobs, login);
+    if is_plain(step) && step.entry.place == Place::Host && !solo && !shared.options.preview {
+        let lower = lower_with(shared, compiled, blobs, login);
         let hidden = planned.items.iter().any(|item| shown(&lower, step, item) == Show::Nothing);
         let show = if hidden { Show::Nothing } else { Show::Lines };
         return Ok((1, apply_whole(errand, host, planned, onward, show).await?));
@@ -188,12 +192,17 @@ async fn finish_step(
         let name = task.name.clone();
         let _ = errand.events.send(Event::Running { host: host.into(), task: name.clone() }).await;
         let mut left = retries(shared, step, &planned.items[at]);
-        let show = shown(&lower_with(shared, blobs, login.clone()), step, &planned.items[at]);
+        let show = shown(&lower_with(shared, compiled, blobs, login.clone()), step, &planned.items[at]);
         loop {
-            let outcome =
-                errand.batch(mode, 1, vec![WireTask::clone(task)], show).await?.pop().map(|(_, outcome)| outcome);
-            batches += 1;
-            let lower = lower_with(shared, blobs, login.clone());
+            let outcome = match step.entry.place {
+                Place::Controller => Some(controller::plan(task)),
+                Place::Host => {
+                    batches += 1;
+                    let sent = errand.batch(mode, 1, vec![WireTask::clone(task)], show).await?;
+                    sent.into_iter().next_back().map(|(_, outcome)| outcome)
+                }
+            };
+            let lower = lower_with(shared, compiled, blobs, login.clone());
             let judged = judge(&lower, step, &planned.items[at], outcome.as_ref(), &name, None);
             let again = !shared.options.preview && left.0 > 0 && again(&lower, step, &planned.items[at], &judged);
             let failed = judged.failed();

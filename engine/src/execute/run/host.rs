@@ -1,10 +1,11 @@
 //! A host on its way through the steps.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Instant;
 
 use trueup_modules::wire::Outcome;
 
+use crate::compile::{Handler, Role, Step};
 use crate::event::Recap;
 use crate::execute::blocks::Control;
 use crate::execute::lower::{Item, Work};
@@ -14,7 +15,20 @@ pub(super) struct HostRun {
     pub(super) name: String,
     pub(super) play: Option<usize>,
     pub(super) control: Control,
-    pub(super) notified: BTreeSet<String>,
+    /// The names that were notified, and when: the last notification's number.
+    pub(super) notified: BTreeMap<String, u64>,
+    /// The handlers that ran, and which notification was the last before.
+    pub(super) handled: BTreeMap<usize, u64>,
+    /// Notifications so far.
+    pub(super) notifications: u64,
+    /// The plays in which it takes no further step, though it has not failed.
+    pub(super) ended: BTreeSet<usize>,
+    /// The plays in which it has failed.
+    pub(super) failed_in: BTreeSet<usize>,
+    /// Roles that it has left before their end.
+    pub(super) left_roles: BTreeSet<usize>,
+    /// By play and [`crate::compile::Role::key`], which use of a role it was that ran here.
+    pub(super) ran: HashMap<(usize, String), usize>,
     pub(super) gone: bool,
     /// Planned and not concluded.
     pub(super) planned: VecDeque<Planned>,
@@ -58,6 +72,26 @@ impl HostRun {
     pub(super) fn position(&self, preview: bool) -> usize {
         self.planned.iter().find(|planned| planned.stop(preview).is_some()).map_or(self.built, |planned| planned.step)
     }
+    /// Whether one of the names was notified since the handler last ran.
+    pub(super) fn is_notified(&self, handler: &Handler) -> bool {
+        let last = self.handled.get(&handler.at).copied().unwrap_or(0);
+        handler.names.iter().any(|name| self.notified.get(name).is_some_and(|number| *number > last))
+    }
+    /// Whether its way through roles lets it take a step.
+    pub(super) fn admits(&self, step: &Step) -> bool {
+        let ended = self.ended.contains(&step.play);
+        let Some(role) = &step.around.role else { return !ended };
+        let which = |role: &Role| self.ran.get(&(step.play, role.key.clone())).copied();
+        let ran = |role: &Role| !role.allow_duplicates && which(role).is_some_and(|id| id != role.id);
+        !ended && !self.left_roles.contains(&role.id) && !ran(role)
+    }
+    /// Steps were put in at a position.
+    pub(super) fn make_room(&mut self, position: usize, count: usize) {
+        self.planned.iter_mut().filter(|planned| planned.step >= position).for_each(|planned| planned.step += count);
+        if self.built > position {
+            self.built += count;
+        }
+    }
     pub(super) fn front(&self) -> usize {
         self.planned.front().map_or(self.built, |planned| planned.step)
     }
@@ -74,7 +108,13 @@ impl HostRun {
             name: name.into(),
             play: None,
             control: Control::default(),
-            notified: BTreeSet::new(),
+            notified: BTreeMap::new(),
+            handled: BTreeMap::new(),
+            notifications: 0,
+            ended: BTreeSet::new(),
+            failed_in: BTreeSet::new(),
+            left_roles: BTreeSet::new(),
+            ran: HashMap::new(),
             gone: false,
             planned: VecDeque::new(),
             built: 0,

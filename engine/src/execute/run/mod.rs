@@ -1,18 +1,20 @@
 //! The loop: plan everything, find the frontier, conclude up to it, apply at it.
 
+mod act;
 mod ahead;
 mod apply;
 mod host;
 mod onward;
 mod settle;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use tokio::sync::mpsc::Sender;
 use trueup_modules::host::Why;
 
-use crate::compile::Step;
+use crate::compile::expand::Include;
+use crate::compile::{self, Project, Step, search};
 use crate::event::{Event, Recap};
 use crate::execute::fleet::Connections;
 use crate::execute::lower::Lower;
@@ -53,6 +55,13 @@ struct Shared {
 
 struct Run {
     shared: Arc<Shared>,
+    /// What is run; grows by what is included.
+    compiled: Arc<compile::Program>,
+    project: Project,
+    /// What the includes have brought, by their steps' numbers: what was included, and for whom.
+    includes: HashMap<usize, Vec<(Include, usize)>>,
+    /// Magic variables of each play.
+    play_magic: Vec<Arc<Map>>,
     connections: Connections,
     events: Sender<Event>,
     hosts: Vec<HostRun>,
@@ -76,13 +85,18 @@ struct Pending {
 impl Run {
     fn new(shared: Arc<Shared>, connections: Connections, events: Sender<Event>) -> Self {
         let program = &shared.program;
-        let compiled = &program.compiled;
+        let compiled = Arc::clone(&program.compiled);
         let members: Vec<HashSet<String>> =
             compiled.plays.iter().map(|play| play.hosts.iter().cloned().collect()).collect();
         let names: indexmap::IndexSet<&String> = compiled.plays.iter().flat_map(|play| &play.hosts).collect();
         let hosts = names.into_iter().map(|name| HostRun::new(name)).collect();
         let fleet = Arc::new(fleet(&shared));
+        let play_magic = compiled.plays.iter().map(|plan| Arc::new(act::play_magic(plan, &|_| true))).collect();
         Self {
+            project: program.project.clone(),
+            includes: HashMap::new(),
+            play_magic,
+            compiled,
             connections,
             events,
             hosts,
@@ -100,8 +114,8 @@ impl Run {
         self.shared.options.preview
     }
 
-    fn steps(&self) -> &[Step] {
-        &self.shared.program.compiled.steps
+    fn steps(&self) -> &[Arc<Step>] {
+        &self.compiled.steps
     }
 
     async fn send(&self, event: Event) {
@@ -145,32 +159,57 @@ impl Run {
     }
 
     fn lower<'a>(&'a self, host: &HostRun) -> Lower<'a> {
-        lower(&self.shared, &self.connections, host.login.clone())
+        lower_with(&self.shared, &self.compiled, &self.connections.blobs, host.login.clone())
     }
 
     fn view(&self, at: usize, index: usize) -> View {
         let step = &self.steps()[index];
-        let plan = &self.shared.program.compiled.plays[step.play];
         let host = &self.hosts[at];
-        let list = |names: &[String]| Value::List(names.iter().map(|name| Value::Str(name.clone())).collect());
-        let magic = Map::from_iter([
-            ("ansible_play_hosts".to_owned(), list(&plan.all_hosts)),
-            ("ansible_play_hosts_all".to_owned(), list(&plan.all_hosts)),
-            ("ansible_play_batch".to_owned(), list(&plan.hosts)),
-            ("ansible_play_name".to_owned(), Value::Str(plan.name.clone())),
-        ]);
         let own = self.fleet.hosts.get(&host.name).cloned().unwrap_or_default();
-        View::new(&own, &self.fleet, &Arc::new(magic), &self.lower(host).task_vars(step))
+        let magic = [Arc::new(self.step_magic(step)), Arc::clone(&self.play_magic[step.play])];
+        View::new(&own, &self.fleet, &magic, &self.lower(host).task_vars(step))
+    }
+
+    /// The magic variables that a step has from where it stands.
+    fn step_magic(&self, step: &Step) -> Map {
+        let text = |text: &str| Value::Str(text.to_owned());
+        let path = |path: &std::path::Path| Value::Str(absolute(path));
+        let dirs = search::path(step, &self.compiled.plays[step.play]);
+        let mut magic = Map::from_iter([(
+            "ansible_search_path".to_owned(),
+            Value::List(dirs.iter().map(|dir| path(dir)).collect()),
+        )]);
+        if let Some(role) = &step.around.role {
+            magic.insert("role_name".into(), text(&role.own.name));
+            magic.insert("ansible_role_name".into(), text(&role.own.full_name));
+            magic.insert("role_path".into(), path(&role.own.path));
+            let parents = || role.parents.iter().rev();
+            if role.by_task && !role.parents.is_empty() {
+                let names = parents().map(|parent| text(&parent.full_name)).collect();
+                magic.insert("ansible_parent_role_names".into(), Value::List(names));
+                let paths = parents().map(|parent| path(&parent.path)).collect();
+                magic.insert("ansible_parent_role_paths".into(), Value::List(paths));
+            }
+            if let Some((collection, _)) = role.own.full_name.rsplit_once('.') {
+                magic.insert("ansible_collection_name".into(), text(collection));
+            }
+        }
+        magic
     }
 }
 
-fn lower<'a>(shared: &'a Shared, connections: &'a Connections, login: Option<String>) -> Lower<'a> {
-    lower_with(shared, &connections.blobs, login)
+fn absolute(path: &std::path::Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.into()).display().to_string()
 }
 
-fn lower_with<'a>(shared: &'a Shared, blobs: &'a crate::remote::Blobs, login: Option<String>) -> Lower<'a> {
+fn lower_with<'a>(
+    shared: &'a Shared,
+    compiled: &'a compile::Program,
+    blobs: &'a crate::remote::Blobs,
+    login: Option<String>,
+) -> Lower<'a> {
     Lower {
-        program: &shared.program.compiled,
+        program: compiled,
         templar: &shared.program.templar,
         blobs,
         login,
@@ -193,8 +232,6 @@ fn fleet(shared: &Shared) -> Fleet {
     let names =
         |names: indexmap::IndexSet<&str>| Value::List(names.into_iter().map(|name| Value::Str(name.into())).collect());
     let groups = inventory.groups.keys().map(|group| (group.clone(), names(inventory.hosts_of(group)))).collect();
-    let absolute =
-        |path: &std::path::Path| std::path::absolute(path).unwrap_or_else(|_| path.into()).display().to_string();
     let mut magic = Map::from_iter([
         ("groups".to_owned(), Value::Map(groups)),
         ("playbook_dir".to_owned(), Value::Str(absolute(&program.dir))),

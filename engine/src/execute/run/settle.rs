@@ -42,7 +42,7 @@ impl Run {
     /// no longer holds.
     pub(super) async fn conclude(&mut self, at: usize, planned: Planned) -> bool {
         let shared = Arc::clone(&self.shared);
-        let step = &shared.program.compiled.steps[planned.step];
+        let step = &*Arc::clone(&self.steps()[planned.step]);
         if self.hosts[at].play != Some(step.play) {
             self.enter(at, step.play);
         }
@@ -53,7 +53,7 @@ impl Run {
             self.pending.as_ref().filter(|pending| pending.step <= planned.step).map(|pending| pending.why.clone());
         let vars = self.view(at, planned.step).shared();
         let name = self.lower(&self.hosts[at]).name(step, &vars);
-        let judged: Vec<Judged> = {
+        let mut judged: Vec<Judged> = {
             let lower = self.lower(&self.hosts[at]);
             let each = planned.items.iter().zip(&planned.outcomes);
             each.map(|(item, outcome)| {
@@ -61,7 +61,10 @@ impl Run {
             })
             .collect()
         };
-        self.announce(planned.step, &name).await;
+        self.act(at, &planned, &mut judged).await;
+        if !is_silent(step, &judged) {
+            self.announce(planned.step, &name).await;
+        }
         let notified = self.settle(at, &planned, &name, judged).await;
         let failed = self.hosts[at].control.failed || notified.1;
         if failed {
@@ -81,8 +84,7 @@ impl Run {
         name: &str,
         mut judged: Vec<Judged>,
     ) -> (bool, bool) {
-        let shared = Arc::clone(&self.shared);
-        let step = &shared.program.compiled.steps[planned.step];
+        let step = &*Arc::clone(&self.steps()[planned.step]);
         let vars = self.view(at, planned.step).shared();
         let (ignore, no_log) = {
             let lower = self.lower(&self.hosts[at]);
@@ -109,13 +111,20 @@ impl Run {
             }
         }
         self.register(at, step, planned, &judged);
-        count(&mut self.hosts[at].recap, &judged, rescues(step));
-        let info = self.info(planned.step, name);
-        for (item, one) in planned.items.iter().zip(judged) {
-            self.report(at, planned, &info, item.label.clone(), one, no_log).await;
+        if failed && rescues(step) {
+            self.remember_failure(at, step, name, &judged);
+        }
+        self.ran_role(at, step, planned.step, &judged);
+        if !is_silent(step, &judged) {
+            count(&mut self.hosts[at].recap, step, &judged, rescues(step));
+            let info = self.info(planned.step, name);
+            for (item, one) in planned.items.iter().zip(judged) {
+                self.report(at, planned, &info, item.label.clone(), one, no_log).await;
+            }
         }
         if let Some(handler) = &step.handler {
-            self.hosts[at].notified.retain(|name| !handler.names.contains(name));
+            let last = self.hosts[at].notifications;
+            self.hosts[at].handled.insert(handler.at, last);
         }
         let mut notified = false;
         if changed {
@@ -123,16 +132,34 @@ impl Run {
         }
         if failed {
             self.hosts[at].control.fail(step);
+            self.refresh_play(step.play);
             self.spread_failure(step, planned.step);
         }
         (notified, failed)
     }
 
+    /// What a `rescue` is told: `ansible_failed_task` and `ansible_failed_result`.
+    fn remember_failure(&mut self, at: usize, step: &Step, name: &str, judged: &[Judged]) {
+        let host = self.hosts[at].name.clone();
+        let result = judged.iter().find(|one| one.failed()).map_or(Value::Null, |one| one.result.clone());
+        let params =
+            step.task.args.params.iter().map(|(name, entry)| (name.clone(), final_value(&entry.value.to_value())));
+        let task = Map::from_iter([
+            ("name".to_owned(), Value::Str(name.into())),
+            ("action".to_owned(), Value::Str(step.task.written.clone())),
+            ("args".to_owned(), Value::Map(params.collect())),
+        ]);
+        if let Some(vars) = Arc::make_mut(&mut self.fleet).hosts.get_mut(&host) {
+            vars.set("ansible_failed_task", Value::Map(task));
+            vars.set("ansible_failed_result", result);
+        }
+    }
+
     /// `any_errors_fatal`, and `run_once`, whose failure is everybody's.
     pub(super) fn spread_failure(&mut self, step: &Step, index: usize) {
-        let compiled = &self.shared.program.compiled;
+        let compiled = &self.compiled;
         let fatal = matches!(step.inherited(compiled, |common| &common.any_errors_fatal), Some(Field::Known(true)));
-        if (fatal || step.once) && step.blocks.is_empty() {
+        if (fatal || step.once) && !rescues(step) {
             self.ended_plays.insert(step.play);
             let play = step.play;
             for host in self.hosts.iter_mut().filter(|host| host.play == Some(play)) {
@@ -143,7 +170,7 @@ impl Run {
     }
 
     pub(super) fn notify(&mut self, at: usize, step: &Step, vars: &Arc<dyn crate::template::Lookup>) -> bool {
-        let blocks = step.blocks.iter().flat_map(|(block, _)| &block.notify);
+        let blocks = step.blocks().iter().flat_map(|(block, _)| &block.notify);
         let mut names = Vec::new();
         for field in step.task.notify.iter().chain(blocks) {
             match &field.value {
@@ -156,14 +183,17 @@ impl Run {
             }
         }
         let any = !names.is_empty();
-        self.hosts[at].notified.extend(names);
+        let host = &mut self.hosts[at];
+        host.notifications += 1;
+        let number = host.notifications;
+        host.notified.extend(names.into_iter().map(|name| (name, number)));
         any
     }
 
     pub(super) fn register(&mut self, at: usize, step: &Step, planned: &Planned, judged: &[Judged]) {
         let everybody = step.once;
         let names: Vec<String> = match everybody {
-            true => self.shared.program.compiled.plays[step.play].hosts.clone(),
+            true => self.compiled.plays[step.play].hosts.clone(),
             false => vec![self.hosts[at].name.clone()],
         };
         let result = if step.task.looping.is_some() && !(judged.len() == 1 && planned.items[0].label.is_none()) {
@@ -196,7 +226,7 @@ impl Run {
             name: name.into(),
             module: step.entry.name.into(),
             place: step.task.span.to_string(),
-            handler: step.handler.is_some(),
+            handler: step.handler.is_some() || step.around.in_handler,
             step: index,
         }
     }
@@ -205,7 +235,7 @@ impl Run {
         let play = self.steps()[index].play;
         if self.shown.0 != Some(play) {
             self.shown.0 = Some(play);
-            let name = self.shared.program.compiled.plays[play].name.clone();
+            let name = self.compiled.plays[play].name.clone();
             self.send(Event::PlayStarted { play: name }).await;
         }
         if self.shown.1 != Some(index) {
@@ -247,13 +277,24 @@ impl Run {
     }
 }
 
+/// Templates as written: they are not rendered any more.
+fn final_value(value: &Value) -> Value {
+    match value {
+        Value::Template(template) if template.secret => Value::Str(trueup_modules::secret::REDACTED.into()),
+        Value::Template(template) => Value::Str(template.text.clone()),
+        Value::List(items) => Value::List(items.iter().map(final_value).collect()),
+        Value::Map(map) => Value::Map(map.iter().map(|(name, value)| (name.clone(), final_value(value))).collect()),
+        other => other.clone(),
+    }
+}
+
 /// Whether a failure in a step leads to a `rescue`, be it of a block further out.
 fn rescues(step: &Step) -> bool {
-    step.blocks.iter().any(|(block, section)| *section == Section::Block && block.has_rescue)
+    step.blocks().iter().any(|(block, section)| *section == Section::Block && block.has_rescue)
 }
 
 /// Counts a task, as Ansible does: once, however many items it has; a failure that is made good as `rescued` only.
-fn count(recap: &mut Recap, judged: &[Judged], rescued: bool) {
+fn count(recap: &mut Recap, step: &Step, judged: &[Judged], rescued: bool) {
     let any = |what: fn(&Status) -> bool| judged.iter().any(|one| what(&one.status));
     if any(|status| matches!(status, Status::Failed { ignored: false, .. })) {
         *(if rescued { &mut recap.rescued } else { &mut recap.failed }) += 1;
@@ -267,9 +308,17 @@ fn count(recap: &mut Recap, judged: &[Judged], rescued: bool) {
         recap.unknown += 1;
     } else if judged.iter().all(|one| matches!(one.status, Status::Skipped { .. })) {
         recap.skipped += 1;
+    } else if step.turns() && step.entry.name != "include_vars" {
+        // Each file that is included counts.
+        recap.ok += judged.iter().filter(|one| one.status == Status::Ok).count() as u64;
     } else {
         recap.ok += 1;
     }
+}
+
+/// `meta` is not told of, unless it fails.
+fn is_silent(step: &Step, judged: &[Judged]) -> bool {
+    step.entry.name == "meta" && !judged.iter().any(Judged::failed)
 }
 
 /// What a loop registers: `results`, and whether any of them changed or failed.
@@ -305,6 +354,8 @@ fn looped(step: &Step, planned: &Planned, judged: &[Judged]) -> Value {
 fn keep_facts(vars: &mut HostVars, step: &Step, result: &Map) {
     let Some(Value::Map(facts)) = result.get("ansible_facts") else { return };
     match step.entry.name {
+        // What a file holds is kept with its templates.
+        "include_vars" => {}
         "set_fact" => facts.iter().for_each(|(name, value)| vars.set(name, value.clone())),
         _ => vars.add_facts(facts.clone()),
     }

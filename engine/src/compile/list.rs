@@ -1,0 +1,371 @@
+//! Tasks, blocks, roles and static imports as steps: what stands in the place of `import_tasks` and `import_role` is put
+//! there, each with what it inherits. What `include_tasks` and `include_role` name comes in the same way, during the run.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use trueup_modules::builtin;
+use trueup_modules::module::Entry;
+
+use super::project::{Kind, Project};
+use super::role::{FromFiles, Own, Role, Wanted, map};
+use super::{BlockInfo, Handler, PlayPlan, Section, Selection, Step, tags};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::playbook::{self, Block, Field, Spanned, Task};
+use crate::value::{Map, Template, Value};
+use crate::yaml::Node;
+
+/// Lists steps for one play.
+pub(super) struct Lister<'a> {
+    pub project: &'a mut Project,
+    pub selection: &'a Selection,
+    pub diagnostics: &'a mut Diagnostics,
+    pub plan: &'a mut PlayPlan,
+    /// The play's index.
+    pub play: usize,
+    pub steps: Vec<Arc<Step>>,
+}
+
+/// What a step inherits from where it stands.
+#[derive(Clone, Default)]
+pub struct Around {
+    /// The blocks, the outermost first, and the section of each that it is in.
+    pub blocks: Vec<(Arc<BlockInfo>, Section)>,
+    /// Tags of all of them.
+    pub tags: BTreeSet<String>,
+    /// The role that it belongs to.
+    pub role: Option<Arc<Role>>,
+    /// The files that were imported or included on the way here, the innermost last.
+    pub files: Vec<Arc<Path>>,
+    /// The dynamic includes that it came by, by their steps' numbers, the innermost last.
+    pub includes: Vec<usize>,
+    /// It came by a handler.
+    pub in_handler: bool,
+    /// Only these hosts have it: an index into [`super::Program::audiences`].
+    pub audience: Option<usize>,
+}
+
+impl Around {
+    /// In a block of which nothing but its keywords counts.
+    pub(super) fn within(mut self, block: Arc<BlockInfo>, section: Section) -> Self {
+        self.tags.extend(tags::of(&block.common.tags));
+        self.blocks.push((block, section));
+        self
+    }
+
+    /// The roles that a role named here has above it.
+    pub(super) fn chain(&self) -> Vec<Arc<Own>> {
+        let role = self.role.iter();
+        role.flat_map(|role| role.parents.iter().chain([&role.own]).cloned()).collect()
+    }
+}
+
+impl Lister<'_> {
+    /// A list of tasks and blocks.
+    pub(super) fn list(&mut self, steps: &[playbook::Step], around: &Around) {
+        for step in steps {
+            match step {
+                playbook::Step::Block(block) => self.block(block, around),
+                playbook::Step::Task(task) => self.task(task, around),
+            }
+        }
+    }
+
+    fn block(&mut self, block: &Block, around: &Around) {
+        let info = Arc::new(BlockInfo {
+            has_rescue: !block.rescue.is_empty(),
+            when: block.when.clone(),
+            notify: block.notify.clone(),
+            delegate_to: block.delegate_to.clone(),
+            common: block.common.clone(),
+            ..BlockInfo::plain(self.project.number())
+        });
+        let sections =
+            [(&block.block, Section::Block), (&block.rescue, Section::Rescue), (&block.always, Section::Always)];
+        for (steps, section) in sections {
+            self.list(steps, &around.clone().within(Arc::clone(&info), section));
+        }
+    }
+
+    fn task(&mut self, task: &Task, around: &Around) {
+        let listed = match task.module.value.as_str() {
+            "import_tasks" => self.import_tasks(task, around),
+            "import_role" => self.import_role(task, around),
+            _ => {
+                let before = self.steps.len();
+                self.step(task, around, None);
+                if is_flush(task) && self.steps.len() > before {
+                    self.flush(false);
+                }
+                Ok(())
+            }
+        };
+        if let Err(error) = listed {
+            self.diagnostics.push(error);
+        }
+    }
+
+    /// A task as a step, if its tags are wanted. Handlers are run whatever their tags.
+    pub(super) fn step(&mut self, task: &Task, around: &Around, handler: Option<Handler>) {
+        let mut own = around.tags.clone();
+        own.extend(tags::of(&task.common.tags));
+        if handler.is_none() && !tags::selected(self.selection, &own) {
+            return;
+        }
+        let Some(entry) = self.module(task) else { return };
+        self.steps.push(Arc::new(Step {
+            id: self.project.number(),
+            handler,
+            ..Step::new(self.play, Arc::new(task.clone()), entry, around.clone())
+        }));
+    }
+
+    fn module(&mut self, task: &Task) -> Option<&'static Entry> {
+        let name = task.module.value.as_str();
+        let found = builtin::find(name);
+        if found.is_none() {
+            let error = Diagnostic::error(format!("there is no module `{}`", task.written)).at(&task.module.span);
+            self.diagnostics.push(error.did_you_mean(name, builtin::names()));
+        }
+        found
+    }
+
+    fn import_tasks(&mut self, task: &Task, around: &Around) -> Result<(), Diagnostic> {
+        no_loop(task)?;
+        let name = self.file_of(task, around)?;
+        let path = self.tasks_file(&name, around, Kind::Tasks, Way::Import).map_err(|error| error.at(&task.span))?;
+        let steps = self.project.steps(&path, Kind::Tasks, self.diagnostics).map_err(|error| error.at(&task.span))?;
+        let inner = self.imported(task, around, &path);
+        self.list(&steps, &inner);
+        Ok(())
+    }
+
+    /// What a static import's tasks inherit: all its keywords.
+    fn imported(&mut self, task: &Task, around: &Around, path: &Path) -> Around {
+        let mut common = task.common.clone();
+        common.name = None;
+        let block = BlockInfo {
+            when: task.when.clone(),
+            notify: task.notify.clone(),
+            delegate_to: task.delegate_to.clone(),
+            common,
+            ..BlockInfo::plain(self.project.number())
+        };
+        let mut inner = around.clone().within(Arc::new(block), Section::Block);
+        inner.files.push(path.into());
+        inner
+    }
+
+    fn import_role(&mut self, task: &Task, around: &Around) -> Result<(), Diagnostic> {
+        no_loop(task)?;
+        let text = |lister: &Self, name: &str| -> Result<Option<String>, Diagnostic> {
+            task.args.params.get(name).map(|entry| lister.node_text(&entry.value, Some(around))).transpose()
+        };
+        let flag = |name: &str| task.args.params.get(name).and_then(|entry| flag(&entry.value));
+        let Some(name) = text(self, "name")?.or(text(self, "role")?) else {
+            return Err(Diagnostic::error("`import_role` must have a `name`").at(&task.span));
+        };
+        let from = FromFiles {
+            tasks: text(self, "tasks_from")?,
+            vars: text(self, "vars_from")?,
+            defaults: text(self, "defaults_from")?,
+            handlers: text(self, "handlers_from")?,
+        };
+        let wanted = Wanted {
+            name,
+            span: task.span.clone(),
+            from,
+            params: Map::new(),
+            when: Vec::new(),
+            common: playbook::Common { vars: task.common.vars.clone(), ..Default::default() },
+            validate: flag("rolespec_validate").unwrap_or(true),
+            allow_duplicates: Some(flag("allow_duplicates").unwrap_or(true)),
+            public: flag("public").unwrap_or(true),
+            by_task: true,
+        };
+        let collections = self.collections(around);
+        let role = self.load_role(wanted, &around.chain(), &collections)?;
+        let inner = self.imported(task, around, &role.own.path);
+        let inner = Around { files: around.files.clone(), ..inner };
+        self.add_role(&role, &inner);
+        self.role(&role, &inner);
+        Ok(())
+    }
+
+    /// Makes a role known to its play: its variables, if they are public, and its handlers.
+    pub(super) fn add_role(&mut self, role: &Arc<Role>, around: &Around) {
+        self.plan.add_role(Arc::clone(role));
+        self.role_handlers(role, around);
+    }
+
+    fn role_handlers(&mut self, role: &Arc<Role>, around: &Around) {
+        let inner = in_role(role, around);
+        role.dependencies.iter().for_each(|dependency| self.role_handlers(dependency, &inner));
+        self.handlers(&role.handlers, &inner);
+    }
+
+    /// The steps of a role: those that it depends on, then its own.
+    pub(super) fn role(&mut self, role: &Arc<Role>, around: &Around) {
+        let inner = in_role(role, around);
+        role.dependencies.iter().for_each(|dependency| self.role(dependency, &inner));
+        if let Some(validation) = &role.validation {
+            self.list(std::slice::from_ref(validation), &inner);
+        }
+        self.list(&role.tasks, &inner);
+    }
+
+    /// Collections that a bare name of a role may be of.
+    pub(super) fn collections(&self, around: &Around) -> Vec<String> {
+        let keyword = self.plan.play.common.carried.get("collections").map(|entry| entry.value.to_value());
+        let play = match keyword {
+            Some(Value::List(names)) => names.into_iter().filter_map(text).collect(),
+            _ => Vec::new(),
+        };
+        around.role.iter().flat_map(|role| role.collections.clone()).chain(play).collect()
+    }
+
+    /// The file that an import names.
+    fn file_of(&self, task: &Task, around: &Around) -> Result<String, Diagnostic> {
+        match task.args.free_form.as_ref().or(task.args.params.get("file").map(|entry| &entry.value)) {
+            Some(node) => self.node_text(node, Some(around)),
+            None => Err(Diagnostic::error(format!("`{}` must name a file", task.written)).at(&task.module.span)),
+        }
+    }
+
+    fn node_text(&self, node: &Node, around: Option<&Around>) -> Result<String, Diagnostic> {
+        match node.to_value() {
+            Value::Template(template) => self.project.text(&template, self.static_vars(around)),
+            Value::Str(text) => Ok(text),
+            _ => match node.as_scalar() {
+                Some(scalar) => Ok(scalar.text.clone()),
+                None => Err(Diagnostic::error("this must be a text").at(&node.span)),
+            },
+        }
+    }
+
+    /// A keyword's text, rendered before any host is known.
+    pub(super) fn static_text(
+        &self,
+        field: &Spanned<Field<String>>,
+        around: Option<&Around>,
+    ) -> Result<String, Diagnostic> {
+        match &field.value {
+            Field::Known(text) => Ok(text.clone()),
+            Field::Template(template) => self.static_template(template, around),
+        }
+    }
+
+    pub(super) fn static_template(&self, template: &Template, around: Option<&Around>) -> Result<String, Diagnostic> {
+        self.project.text(template, self.static_vars(around))
+    }
+
+    /// The variables that no host has a part in, as strong as in the run.
+    fn static_vars(&self, around: Option<&Around>) -> Map {
+        let mut vars = Map::new();
+        let mut add = |map: &Map| vars.extend(map.iter().map(|(name, value)| (name.clone(), value.clone())));
+        let role = around.and_then(|around| around.role.as_ref());
+        add(&self.plan.role_defaults);
+        role.iter().for_each(|role| add(&role.vars.defaults));
+        add(&map(&self.plan.play.common.vars));
+        self.plan.vars_files.iter().filter_map(Node::as_map).for_each(|file| add(&map(file)));
+        add(&self.plan.role_exports);
+        role.iter().for_each(|role| add(&role.vars.vars));
+        for (block, _) in around.iter().flat_map(|around| &around.blocks) {
+            add(&map(&block.common.vars));
+        }
+        role.iter().for_each(|role| add(&role.vars.params));
+        for (block, _) in around.iter().flat_map(|around| &around.blocks) {
+            add(&block.params);
+        }
+        add(&self.project.extra);
+        let path = |path: &Path| Value::Str(absolute(path).display().to_string());
+        vars.insert("playbook_dir".into(), path(&self.plan.dir));
+        if let Some(role) = role {
+            vars.insert("role_path".into(), path(&role.own.path));
+            vars.insert("role_name".into(), Value::Str(role.own.name.clone()));
+        }
+        vars
+    }
+
+    /// Where a file of tasks is: beside the one that names it, in the role's directory of its kind, or beside the playbook.
+    pub(super) fn tasks_file(&self, name: &str, around: &Around, kind: Kind, way: Way) -> Result<PathBuf, Diagnostic> {
+        let folder = if kind == Kind::Tasks { "tasks" } else { "handlers" };
+        let beside = around.files.iter().rev().filter_map(|file| file.parent()).map(|dir| dir.join(name));
+        let mut places: Vec<PathBuf> = match &around.role {
+            Some(role) => {
+                let own = [role.own.path.join(folder).join(name)];
+                let last = role.own.path.join(name);
+                match way {
+                    Way::Import => beside.chain(own).chain([last]).collect(),
+                    Way::Include => own.into_iter().chain(beside).chain([last]).collect(),
+                }
+            }
+            None => beside.collect(),
+        };
+        places.push(self.plan.dir.join(name));
+        places.dedup();
+        match places.iter().find(|path| path.is_file()) {
+            Some(path) => Ok(path.clone()),
+            None => {
+                let looked = places.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
+                Err(Diagnostic::error(format!("there is no file of tasks `{name}`"))
+                    .hint(format!("looked for {looked}")))
+            }
+        }
+    }
+}
+
+/// Whether what is named is read before the run, or in it: Ansible searches in a different order.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    Import,
+    Include,
+}
+
+fn in_role(role: &Arc<Role>, around: &Around) -> Around {
+    let mut inner = around.clone().within(Arc::clone(&role.block), Section::Block);
+    inner.tags.extend(role.tags.iter().cloned());
+    inner.role = Some(Arc::clone(role));
+    inner.files = Vec::new();
+    inner
+}
+
+fn no_loop(task: &Task) -> Result<(), Diagnostic> {
+    match &task.looping {
+        None => Ok(()),
+        Some(_) => Err(Diagnostic::error(format!("`{}` cannot stand in a loop", task.written))
+            .at(&task.module.span)
+            .hint(format!("use `{}`, which is read when its turn comes", task.written.replace("import", "include")))),
+    }
+}
+
+/// `meta: flush_handlers`.
+pub(super) fn is_flush(task: &Task) -> bool {
+    task.module.value == "meta"
+        && task
+            .args
+            .free_form
+            .as_ref()
+            .and_then(Node::as_scalar)
+            .is_some_and(|action| action.text.trim() == "flush_handlers")
+}
+
+pub(super) fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.into())
+}
+
+fn text(value: Value) -> Option<String> {
+    match value {
+        Value::Str(text) => Some(text),
+        _ => None,
+    }
+}
+
+fn flag(node: &Node) -> Option<bool> {
+    match node.to_value() {
+        Value::Bool(flag) => Some(flag),
+        Value::Str(text) => Some(matches!(text.to_lowercase().as_str(), "yes" | "true" | "on" | "1" | "y" | "t")),
+        _ => None,
+    }
+}

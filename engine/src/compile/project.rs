@@ -1,0 +1,254 @@
+//! The files that a project is made from: where roles and files of tasks are found, and what was read of them.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::playbook::{self, Step};
+use crate::source::{Source, Span};
+use crate::template::{Lookup, MapLookup, Templar};
+use crate::value::{Map, Template, Value};
+use crate::vault::VaultPasswords;
+use crate::yaml::{self, Node};
+
+/// Where roles and collections are looked for, apart from beside the playbook.
+#[derive(Clone, Debug, Default)]
+pub struct SearchPaths {
+    /// Directories of roles.
+    pub roles: Vec<PathBuf>,
+    /// Directories that hold `ansible_collections`.
+    pub collections: Vec<PathBuf>,
+}
+
+impl SearchPaths {
+    /// What `ANSIBLE_ROLES_PATH` and `ANSIBLE_COLLECTIONS_PATH` say, or Ansible's defaults.
+    pub fn of_process() -> Self {
+        let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+        let paths = |name: &str, defaults: &[&str]| match std::env::var_os(name) {
+            Some(value) => std::env::split_paths(&value).filter(|path| !path.as_os_str().is_empty()).collect(),
+            None => defaults
+                .iter()
+                .map(|path| path.strip_prefix("~/").map_or_else(|| path.into(), |rest| home.join(rest)))
+                .collect(),
+        };
+        Self {
+            roles: paths("ANSIBLE_ROLES_PATH", &["~/.ansible/roles", "/usr/share/ansible/roles", "/etc/ansible/roles"]),
+            collections: paths(
+                "ANSIBLE_COLLECTIONS_PATH",
+                &["~/.ansible/collections", "/usr/share/ansible/collections"],
+            ),
+        }
+    }
+}
+
+/// What a file of steps holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
+    /// Tasks and blocks.
+    Tasks,
+    /// Handlers.
+    Handlers,
+}
+
+/// Reads a project's files, each once.
+#[derive(Clone)]
+pub struct Project {
+    pub(super) paths: SearchPaths,
+    pub(super) templar: Templar,
+    /// `-e`.
+    pub(super) extra: Arc<Map>,
+    vault: VaultPasswords,
+    steps: HashMap<(PathBuf, Kind), Arc<[Step]>>,
+    mappings: HashMap<PathBuf, Arc<Map>>,
+    numbers: usize,
+}
+
+impl Project {
+    /// Nothing is read yet.
+    pub fn new(paths: SearchPaths, templar: Templar, extra: Arc<Map>, vault: VaultPasswords) -> Self {
+        Self { paths, templar, extra, vault, steps: HashMap::new(), mappings: HashMap::new(), numbers: 0 }
+    }
+
+    /// A number that nothing else has: for blocks, roles and steps.
+    pub(super) fn number(&mut self) -> usize {
+        self.numbers += 1;
+        self.numbers
+    }
+
+    /// A file of tasks or handlers.
+    pub(super) fn steps(
+        &mut self,
+        path: &Path,
+        kind: Kind,
+        diagnostics: &mut Diagnostics,
+    ) -> Result<Arc<[Step]>, Diagnostic> {
+        if let Some(known) = self.steps.get(&(path.to_owned(), kind)) {
+            return Ok(Arc::clone(known));
+        }
+        let source = Source::read(path)?;
+        let parse = if kind == Kind::Tasks { playbook::parse_tasks } else { playbook::parse_handlers };
+        let steps: Arc<[Step]> = parse(&source, &self.vault, diagnostics).into();
+        self.steps.insert((path.to_owned(), kind), Arc::clone(&steps));
+        Ok(steps)
+    }
+
+    /// A YAML file of any shape; `None` if it is empty.
+    pub(super) fn node(&self, path: &Path, diagnostics: &mut Diagnostics) -> Result<Option<Node>, Diagnostic> {
+        let source = Source::read(path)?;
+        Ok(yaml::load(&source, &self.vault, diagnostics).filter(|node| !node.is_null()))
+    }
+
+    /// A file of variables.
+    pub(crate) fn variables(&mut self, path: &Path, diagnostics: &mut Diagnostics) -> Result<Arc<Map>, Diagnostic> {
+        if let Some(known) = self.mappings.get(path) {
+            return Ok(Arc::clone(known));
+        }
+        let map = match self.node(path, diagnostics)? {
+            None => Map::new(),
+            Some(node) => match node.as_map() {
+                Some(map) => map.iter().map(|(name, entry)| (name.clone(), entry.value.to_value())).collect(),
+                None => {
+                    let message = format!("a file of variables must be a dictionary, and this is {}", node.describe());
+                    return Err(Diagnostic::error(message).at(&node.span));
+                }
+            },
+        };
+        let map = Arc::new(map);
+        self.mappings.insert(path.to_owned(), Arc::clone(&map));
+        Ok(map)
+    }
+
+    /// A template's text, rendered before any host is known.
+    pub(super) fn text(&self, template: &Template, vars: Map) -> Result<String, Diagnostic> {
+        let vars: Arc<dyn Lookup> = Arc::new(MapLookup(vars.into_iter().collect()));
+        match self.templar.render(template, &vars) {
+            Ok(Value::Str(text)) => Ok(text),
+            Ok(Value::Int(number)) => Ok(number.to_string()),
+            Ok(_) => Err(Diagnostic::error("this must come to a text").at(&template.span)),
+            Err(error) => {
+                let told = Diagnostic::error(error.to_string()).at(&error.span).hint(
+                    "this is read before the run: only the variables of plays and roles and those of `-e` are known here",
+                );
+                Err(error.hints.iter().cloned().fold(told, Diagnostic::hint))
+            }
+        }
+    }
+
+    /// A role's directory: of a collection, beside the playbook, on the paths, or the path that the name is.
+    pub(super) fn role(&self, name: &Place<'_>) -> Result<Found, Diagnostic> {
+        let Place { role, playbook_dir, beside, collections, span } = name;
+        let beside_playbook = playbook_dir.join("collections");
+        let roots = || std::iter::once(&beside_playbook).chain(&self.paths.collections);
+        let in_collection = |collection: &str, role: &str| {
+            let (namespace, name) = collection.split_once('.')?;
+            let below = Path::new("ansible_collections").join(namespace).join(name).join("roles").join(role);
+            let path = roots().map(|root| root.join(&below)).find(|path| path.is_dir())?;
+            Some(Found { path, collection: Some(collection.to_owned()), name: role.to_owned() })
+        };
+        let parts: Vec<&str> = role.split('.').collect();
+        if let [namespace, name, role @ ..] = parts.as_slice()
+            && !role.is_empty()
+            && let Some(found) = in_collection(&format!("{namespace}.{name}"), &role.join("."))
+        {
+            return Ok(found);
+        }
+        if let Some(found) = collections.iter().find_map(|collection| in_collection(collection, role)) {
+            return Ok(found);
+        }
+        let own = playbook_dir.join("roles");
+        let dirs: Vec<&Path> = std::iter::once(own.as_path())
+            .chain(self.paths.roles.iter().map(PathBuf::as_path))
+            .chain(*beside)
+            .chain(std::iter::once(*playbook_dir))
+            .collect();
+        match dirs.iter().map(|dir| dir.join(role)).find(|path| path.is_dir()) {
+            Some(path) => {
+                let name = if Path::new(role).is_absolute() { base_name(role) } else { (*role).to_owned() };
+                Ok(Found { path, collection: None, name })
+            }
+            None => Err(self.no_role(role, &dirs, span)),
+        }
+    }
+
+    fn no_role(&self, role: &str, dirs: &[&Path], span: &Span) -> Diagnostic {
+        let known: Vec<String> = dirs
+            .iter()
+            .take(dirs.len() - 1)
+            .filter_map(|dir| std::fs::read_dir(dir).ok())
+            .flat_map(|entries| entries.filter_map(Result::ok))
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .collect();
+        let places = dirs.iter().map(|dir| dir.display().to_string()).collect::<Vec<_>>().join(", ");
+        Diagnostic::error(format!("there is no role `{role}`"))
+            .at(span)
+            .did_you_mean(role, known.iter().map(String::as_str))
+            .hint(format!("looked in {places}"))
+    }
+}
+
+/// What a role is looked for by.
+pub(super) struct Place<'a> {
+    /// Its name.
+    pub role: &'a str,
+    /// Where the playbook is.
+    pub playbook_dir: &'a Path,
+    /// Where the role is that wants it.
+    pub beside: Option<&'a Path>,
+    /// Collections that a bare name may be of.
+    pub collections: &'a [String],
+    /// Where it is wanted.
+    pub span: &'a Span,
+}
+
+/// A role's place.
+pub(super) struct Found {
+    /// Its directory.
+    pub path: PathBuf,
+    /// Its collection.
+    pub collection: Option<String>,
+    /// Its name there.
+    pub name: String,
+}
+
+fn base_name(path: &str) -> String {
+    Path::new(path).file_name().map_or_else(|| path.to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+/// Of a directory's files that are called so, with any of YAML's endings or none: the first, or all of a directory of that
+/// name. A bare name comes first where it was asked for by name.
+pub(super) fn called(dir: &Path, name: &str, asked: bool) -> Vec<PathBuf> {
+    let bare = dir.join(name);
+    let ended = ["yml", "yaml", "json"].map(|ending| dir.join(format!("{name}.{ending}")));
+    let candidates: Vec<PathBuf> = match asked {
+        true => std::iter::once(bare).chain(ended).collect(),
+        false => ended.into_iter().chain(std::iter::once(bare)).collect(),
+    };
+    match candidates.into_iter().find(|path| path.exists()) {
+        Some(path) if path.is_dir() => below(&path),
+        Some(path) => vec![path],
+        None => Vec::new(),
+    }
+}
+
+/// All YAML files of a directory and those in it, sorted.
+fn below(dir: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
+    let mut entries: Vec<PathBuf> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
+    entries.sort();
+    let hidden = |path: &PathBuf| {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        name.starts_with('.') || name.ends_with('~')
+    };
+    let yaml = |path: &Path| match path.extension() {
+        Some(ending) => ["yml", "yaml", "json"].iter().any(|known| ending == *known),
+        None => true,
+    };
+    entries
+        .into_iter()
+        .filter(|path| !hidden(path))
+        .flat_map(
+            |path| if path.is_dir() { below(&path) } else { vec![path].into_iter().filter(|p| yaml(p)).collect() },
+        )
+        .collect()
+}
