@@ -454,6 +454,11 @@ impl<W: Write> System for Linked<'_, W> {
     }
 }
 
+/// An outcome in which the secrets that a task was given are replaced.
+pub fn without_secrets(outcome: Outcome, task: &Task) -> Outcome {
+    scrub(outcome, &secrets(task))
+}
+
 /// The secrets that a task was given, longest first.
 fn secrets(task: &Task) -> Vec<String> {
     fn collect(value: &serde_json::Value, into: &mut BTreeSet<String>) {

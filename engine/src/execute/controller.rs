@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use trueup_modules::agent::without_secrets;
 use trueup_modules::builtin;
 use trueup_modules::host::{Command, Error, Host, Look, Output, Stat};
 use trueup_modules::sql::{PgConn, Rows, SqlArg};
@@ -20,10 +21,11 @@ pub(super) fn plan(task: &Task) -> Outcome {
         Ok(module) => module,
         Err(error) => return Outcome::Failed(error, Answer::default()),
     };
-    match module.plan(&Nowhere) {
+    let planned = match module.plan(&Nowhere) {
         Ok(plan) => Outcome::Ok(Answer { data: plan.data, warnings: plan.warnings, ..Answer::default() }),
         Err(error) => Outcome::Failed(error, Answer { data: module.report(&Default::default()), ..Answer::default() }),
-    }
+    };
+    without_secrets(planned, task)
 }
 
 /// No host: a controller module that looks at one is wrong.
