@@ -18,8 +18,9 @@ pub struct Agreement {
     pub wrong: Vec<String>,
 }
 
-/// A result's place: step, host, the loop's item, and which of those with the same label.
-type Key<'a> = (usize, &'a str, Option<&'a str>, usize);
+/// A result's place: the task's, the host, the loop's item, and which of those with the same label. The step's number is
+/// another where the preview does not know what an include brings.
+type Key<'a> = (&'a str, &'a str, Option<&'a str>, usize);
 
 /// Compares the events of a preview with those of the run after it, on the same hosts in the same state.
 pub fn agreement(plan: &[Event], apply: &[Event]) -> Agreement {
@@ -40,8 +41,8 @@ pub fn agreement(plan: &[Event], apply: &[Event]) -> Agreement {
             None => found.certain += 1,
         }
     }
-    for (key, apply) in applied.iter().filter(|(key, _)| !planned.contains_key(*key)) {
-        let hidden = planned.iter().any(|(other, plan)| hides(plan, other, key));
+    for (_, apply) in applied.iter().filter(|(key, _)| !planned.contains_key(*key)) {
+        let hidden = planned.values().any(|plan| hides(plan, apply));
         if matches!(apply.status, Status::Changed) && !hidden {
             found.wrong.push(sentence(apply, "changed something, and the preview did not have it"));
         }
@@ -53,7 +54,7 @@ fn results(events: &[Event]) -> BTreeMap<Key<'_>, &TaskResult> {
     let mut all = BTreeMap::new();
     for event in events {
         let Event::Result(result) = event else { continue };
-        let key = |n| (result.task.step, result.host.as_str(), result.item.as_deref(), n);
+        let key = |n| (result.task.place.as_str(), result.host.as_str(), result.item.as_deref(), n);
         let n = (0..).find(|n| !all.contains_key(&key(*n))).unwrap_or_default();
         all.insert(key(n), result.as_ref());
     }
@@ -72,8 +73,8 @@ fn ended_early(plan: &TaskResult, applied: &BTreeMap<Key<'_>, &TaskResult>) -> b
 }
 
 /// A result that the preview said it did not know hides the items of the same task, and what a failure would set off.
-fn hides(plan: &TaskResult, (step, host, ..): &Key<'_>, (later, on, ..): &Key<'_>) -> bool {
-    is_open(plan) && (host == on && step <= later)
+fn hides(plan: &TaskResult, apply: &TaskResult) -> bool {
+    is_open(plan) && (plan.host == apply.host && plan.task.step <= apply.task.step)
 }
 
 fn differs(plan: &TaskResult, apply: &TaskResult) -> Option<String> {
