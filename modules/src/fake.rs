@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
@@ -35,6 +35,7 @@ pub struct Fake {
     rows: BTreeMap<String, Result<Rows, Error>>,
     blobs: BTreeMap<String, Vec<u8>>,
     ports: BTreeSet<(String, u16)>,
+    asked: Arc<Mutex<Vec<String>>>,
     /// What was run or executed, as it would be typed.
     pub log: Vec<String>,
 }
@@ -134,6 +135,15 @@ impl Fake {
         sha256
     }
 
+    /// Every query so far, with all that it was given; secrets are redacted.
+    pub fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, question: String) {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(question);
+    }
+
     /// The content of a file, for assertions.
     pub fn text(&self, path: impl AsRef<Path>) -> Option<String> {
         self.nodes.get(path.as_ref()).map(|node| String::from_utf8_lossy(&node.content).into_owned())
@@ -207,6 +217,7 @@ impl Host for Fake {
     }
 
     fn query(&self, command: &Command) -> Look<Output> {
+        self.note(format!("{command:?}"));
         let typed = command.to_string();
         self.answers
             .get(&typed)
@@ -214,7 +225,8 @@ impl Host for Fake {
             .ok_or_else(|| Error::Program { program: typed, reason: "this fake host has no answer for it".into() })
     }
 
-    fn sql(&self, _at: &PgConn, query: &str, _args: &[SqlArg]) -> Look<Rows> {
+    fn sql(&self, at: &PgConn, query: &str, args: &[SqlArg]) -> Look<Rows> {
+        self.note(format!("{at:?} {query} {args:?}"));
         self.rows
             .get(query)
             .cloned()

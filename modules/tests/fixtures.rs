@@ -6,17 +6,22 @@
 //! 2. a preview shows exactly what applying then changes;
 //! 3. after applying, there is nothing left to do;
 //! 4. where all effects are stated, a preview that remembers the plan has nothing left to do either;
-//! 5. a secret among the parameters shows in no diff, return value, message or command line.
+//! 5. what a command is stated to make is so once it has run;
+//! 6. what a preview shows where the host can't be asked is the wanted side of what is shown where it can;
+//! 7. a secret among the parameters shows in no diff, return value, message or command line, and is never handed on as
+//!    text that may be shown.
 
 mod fixture;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde_json::Value;
 use trueup_modules::builtin;
-use trueup_modules::edit::Edit;
+use trueup_modules::edit::{Diff, Edit, Shown};
+use trueup_modules::facts::Fact;
 use trueup_modules::fake::Fake;
+use trueup_modules::host::{Error, Host};
 use trueup_modules::interpret;
 use trueup_modules::module::{Entry, Planner};
 use trueup_modules::plan::Plan;
@@ -41,6 +46,9 @@ fn every_module_has_fixtures() {
     assert!(bare.is_empty(), "modules without a fixture: {}", bare.join(", "));
 }
 
+/// Modules whose commands make what others can ask for (accounts, packages, units), and so must state it.
+const STATE_FACTS: [&str; 4] = ["group", "package", "service", "user"];
+
 /// What was seen, in words, for the expectations and for the search for secrets.
 #[derive(Default)]
 struct Seen {
@@ -48,6 +56,9 @@ struct Seen {
     data: Value,
     error: Option<String>,
     warnings: Vec<String>,
+    explanation: Option<String>,
+    /// The plan and the questions, as a program sees them: secrets are redacted there if they are of that type.
+    inner: Vec<String>,
 }
 
 fn run(case: &Case) -> Result<(), String> {
@@ -65,6 +76,7 @@ fn laws(case: &Case, entry: &Entry, module: &dyn Planner, seen: &mut Seen) -> Re
     let mut host = case.host();
     let before = host.snapshot();
     let planned = module.plan(&host);
+    seen.inner = host.asked();
     if host.snapshot() != before || !host.log.is_empty() {
         return Err("planning had an effect".into());
     }
@@ -75,10 +87,12 @@ fn laws(case: &Case, entry: &Entry, module: &dyn Planner, seen: &mut Seen) -> Re
             return Ok(());
         }
     };
+    seen.inner.push(format!("{plan:?} {:?}", module.intent()));
     previews_alike(module, &host, &plan)?;
+    intent_agrees(&module.intent(), &plan.diffs())?;
     let converges = entry.converges && module.converges();
-    if converges && plan.edits.iter().all(stated) {
-        overlay_agrees(module, &host, &plan)?;
+    if converges && plan.edits.iter().all(|edit| stated(edit, entry.name)) {
+        overlay_agrees(case, module, &host, &plan)?;
     }
     seen.diffs = plan.diffs().iter().map(show).collect();
     seen.data = Value::Object(plan.data.clone());
@@ -86,8 +100,12 @@ fn laws(case: &Case, entry: &Entry, module: &dyn Planner, seen: &mut Seen) -> Re
     apply(module, &mut host, &plan, converges, seen)
 }
 
-fn stated(edit: &Edit) -> bool {
-    !matches!(edit, Edit::Run { .. } | Edit::Sql { .. } | Edit::Wait(_))
+fn stated(edit: &Edit, module: &str) -> bool {
+    match edit {
+        Edit::Run { .. } => STATE_FACTS.contains(&module),
+        Edit::Sql { .. } | Edit::Wait(_) => false,
+        _ => true,
+    }
 }
 
 fn previews_alike(module: &dyn Planner, host: &Fake, plan: &Plan) -> Result<(), String> {
@@ -96,14 +114,83 @@ fn previews_alike(module: &dyn Planner, host: &Fake, plan: &Plan) -> Result<(), 
     if previewed == *plan { Ok(()) } else { Err("a preview plans something else".into()) }
 }
 
-fn overlay_agrees(module: &dyn Planner, host: &Fake, plan: &Plan) -> Result<(), String> {
+fn overlay_agrees(case: &Case, module: &dyn Planner, host: &Fake, plan: &Plan) -> Result<(), String> {
     let mut preview = Preview::default();
     preview.record("the same task", plan);
     let again = module.plan(&preview.over(host)).map_err(|error| format!("fails over its own preview: {error}"))?;
-    match again.is_empty() {
-        true => Ok(()),
-        false => Err(format!("a preview that remembers the plan still shows {:?}", diffs(&again))),
+    match (again.is_empty(), case.expect.again) {
+        (true, false) | (false, true) => Ok(()),
+        (false, false) => Err(format!("a preview that remembers the plan still shows {:?}", diffs(&again))),
+        (true, true) => Err("a preview that remembers the plan has nothing left to show: say no `again`".into()),
     }
+}
+
+fn intent_agrees(intent: &[Diff], shown: &[Diff]) -> Result<(), String> {
+    if intent.is_empty() && !shown.is_empty() {
+        return Err("nothing would be shown where the host can't be asked".into());
+    }
+    // A symbolic mode is shown as it is written.
+    let symbolic =
+        |meant: &Diff| meant.aspect == "mode" && matches!(&meant.after, Shown::Plain(mode) if mode.contains('='));
+    let vague = |meant: &Diff| matches!(meant.after, Shown::Unknown | Shown::Opaque { .. }) || symbolic(meant);
+    for meant in intent.iter().filter(|meant| !vague(meant)) {
+        let same = |diff: &&Diff| diff.subject == meant.subject && diff.aspect == meant.aspect;
+        let mut told = shown.iter().filter(same).peekable();
+        if told.peek().is_some() && told.all(|diff| diff.after != meant.after) {
+            return Err(format!("where the host can't be asked, {} would be shown", show(meant)));
+        }
+    }
+    Ok(())
+}
+
+/// Of several statements about one thing, the last counts. What the fixture's host does not know is passed over.
+fn claims_hold(plan: &Plan, host: &Fake) -> Result<(), String> {
+    let makes = plan.edits.iter().flat_map(|edit| match edit {
+        Edit::Run { makes, .. } => makes.as_slice(),
+        _ => &[],
+    });
+    let last: BTreeMap<_, _> = makes.map(|fact| (subject(fact), fact)).collect();
+    for fact in last.values() {
+        if let Ok(false) = holds(fact, host) {
+            return Err(format!("what it states to make is not so: {fact:?}"));
+        }
+    }
+    Ok(())
+}
+
+fn subject(fact: &Fact) -> (&'static str, &str) {
+    match fact {
+        Fact::User(user) => ("user", &user.name),
+        Fact::NoUser(name) => ("user", name),
+        Fact::Group(group) => ("group", &group.name),
+        Fact::NoGroup(name) => ("group", name),
+        Fact::Package(package) => ("package", &package.name),
+        Fact::NoPackage(name) => ("package", name),
+        Fact::Unit(unit) => ("unit", &unit.name),
+    }
+}
+
+/// Whether a fact is so; a number, version or shell that was not known beforehand may be any.
+fn holds(fact: &Fact, host: &Fake) -> Result<bool, Error> {
+    let package = |name: &String| host.packages(&[name]).map(|mut found| found.remove(name));
+    Ok(match fact {
+        Fact::User(user) => host.user(&user.name)?.is_some_and(|now| {
+            (user.uid.is_none() || user.uid == now.uid)
+                && (user.gid.is_none() || user.gid == now.gid)
+                && (user.shell.is_empty() || user.shell == now.shell)
+                && (&user.gecos, &user.home) == (&now.gecos, &now.home)
+        }),
+        Fact::NoUser(name) => host.user(name)?.is_none(),
+        Fact::Group(group) => host
+            .group(&group.name)?
+            .is_some_and(|now| (group.gid.is_none() || group.gid == now.gid) && group.members == now.members),
+        Fact::NoGroup(name) => host.group(name)?.is_none(),
+        Fact::Package(made) => {
+            package(&made.name)?.is_some_and(|now| made.version.is_none() || made.version == now.version)
+        }
+        Fact::NoPackage(name) => package(name)?.is_none(),
+        Fact::Unit(unit) => host.unit(&unit.name)? == *unit,
+    })
 }
 
 fn apply(module: &dyn Planner, host: &mut Fake, plan: &Plan, converges: bool, seen: &mut Seen) -> Result<(), String> {
@@ -113,6 +200,7 @@ fn apply(module: &dyn Planner, host: &mut Fake, plan: &Plan, converges: bool, se
         Ok(applied) => applied,
         Err(failure) => {
             seen.error = Some(failure.error.to_string());
+            seen.explanation = module.explain(&*host, &failure.error);
             &failure.applied
         }
     };
@@ -126,6 +214,7 @@ fn apply(module: &dyn Planner, host: &mut Fake, plan: &Plan, converges: bool, se
     if applied.diffs != plan.diffs() {
         return Err("applying changed something else than was shown".into());
     }
+    claims_hold(plan, host)?;
     let again = module.plan(host).map_err(|error| format!("planning again fails: {error}"))?;
     match !converges || again.is_empty() {
         true => Ok(()),
@@ -142,6 +231,9 @@ fn expected(case: &Case, seen: &Seen) -> Result<(), String> {
     let text = |lines: &[String]| serde_json::to_string_pretty(lines).unwrap_or_default();
     if seen.error != wanted.error {
         return Err(format!("error is {:?}, not {:?}", seen.error, wanted.error));
+    }
+    if seen.explanation != wanted.explanation {
+        return Err(format!("it explains {:?}, not {:?}", seen.explanation, wanted.explanation));
     }
     if let Some(diffs) = wanted.diffs.as_ref().filter(|wanted| **wanted != seen.diffs) {
         return Err(format!("diffs are {}, not {}", text(&seen.diffs), text(diffs)));
@@ -160,7 +252,8 @@ fn expected(case: &Case, seen: &Seen) -> Result<(), String> {
 
 fn hides_secrets(case: &Case, seen: &Seen) -> Result<(), String> {
     let mut shown = vec![seen.data.to_string()];
-    shown.extend(seen.diffs.iter().chain(&seen.warnings).chain(&seen.error).cloned());
+    shown.extend(seen.diffs.iter().chain(&seen.warnings).chain(&seen.error).chain(&seen.explanation).cloned());
+    shown.extend(seen.inner.iter().cloned());
     for secret in fixture::secrets(&case.params) {
         if let Some(leak) = shown.iter().find(|text| text.contains(&secret)) {
             return Err(format!("the secret shows: {leak}"));

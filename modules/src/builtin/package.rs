@@ -115,7 +115,13 @@ impl Module for Packages {
         let show = |Word(name): &Word| {
             Diff::new(format!("package {}", Wanted::parse(name).name), "version", Shown::Unknown, after.clone())
         };
-        self.name.iter().map(show).collect()
+        let mut diffs: Vec<Diff> = self.name.iter().map(show).collect();
+        if self.name.is_empty() && self.autoremove {
+            diffs.push(Diff::new("packages no longer needed", "state", Shown::Unknown, Shown::Absent));
+        } else if self.name.is_empty() {
+            diffs.push(Diff::new("package lists", "state", Shown::Unknown, "refreshed"));
+        }
+        diffs
     }
 }
 

@@ -85,7 +85,9 @@ impl Module for Service {
     }
 
     fn intent(&self) -> Vec<Diff> {
-        let Some(name) = self.unit_name() else { return Vec::new() };
+        let Some(name) = self.unit_name() else {
+            return vec![Diff::new("systemd", "definition", Shown::Unknown, "reloaded")];
+        };
         let wanted = |aspect: &str, after: &str| Diff::new(format!("unit {name}"), aspect, Shown::Unknown, after);
         let state = self.state.map(|state| match state {
             State::Stopped => wanted("state", "inactive"),
@@ -94,7 +96,10 @@ impl Module for Service {
             State::Reloaded => wanted("state", "reloaded"),
         });
         let enabled = self.enabled.map(|enabled| wanted("boot", if enabled { "enabled" } else { "disabled" }));
-        state.into_iter().chain(enabled).collect()
+        let masked = self.masked.map(|masked| masked.then_some("masked"));
+        let masked =
+            masked.map(|masked| Diff::new(format!("unit {name}"), "masked", Shown::Unknown, Shown::from(masked)));
+        state.into_iter().chain(enabled).chain(masked).collect()
     }
 
     fn explain(&self, host: &dyn Host, _error: &Error) -> Option<String> {
