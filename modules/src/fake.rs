@@ -173,6 +173,14 @@ impl Node {
     }
 }
 
+/// As a server does: every `$1`, `$2` has its value, and every value its place.
+fn bound(query: &str, args: &[SqlArg]) -> Look<()> {
+    match (1..).take_while(|number| query.contains(&format!("${number}"))).count() {
+        wanted if wanted == args.len() => Ok(()),
+        wanted => Err(Error::Failed(format!("{} values for {wanted} parameters: {query}", args.len()))),
+    }
+}
+
 /// Names are their own numbers here: `www` is whatever 33 is only on a real host.
 fn number(name: Option<&String>) -> Option<u32> {
     name.map_or(Some(0), |name| name.parse().ok())
@@ -227,6 +235,7 @@ impl Host for Fake {
 
     fn sql(&self, at: &PgConn, query: &str, args: &[SqlArg]) -> Look<Rows> {
         self.note(format!("{at:?} {query} {args:?}"));
+        bound(query, args)?;
         self.rows
             .get(query)
             .cloned()
@@ -330,6 +339,7 @@ impl System for Fake {
 
     fn execute_sql(&mut self, _: &PgConn, statement: &str, args: &[SqlArg], _: bool) -> Look<Rows> {
         self.log.push(statement.into());
+        bound(statement, args)?;
         if let Some(effect) = self.effects.get(statement).cloned() {
             effect(self);
             return Ok(Rows { affected: 1, ..Rows::default() });

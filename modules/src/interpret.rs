@@ -173,7 +173,59 @@ mod tests {
     use super::*;
     use crate::edit::Reach;
     use crate::fake::Fake;
+    use crate::host::Host;
     use crate::sql::PgConn;
+
+    /// What is planned on the one host is not done on the other.
+    #[test]
+    fn what_has_changed_meanwhile_is_left_alone() {
+        let owner = |user: &str| Owner { user: Some(user.into()), group: None };
+        let write = |before: Option<&str>| Edit::Write {
+            path: "/f".into(),
+            before: before.map(Text::plain),
+            after: Text::plain("new"),
+            mode: None,
+            owner: Owner::default(),
+        };
+        let empty = Fake::new;
+        let file = || Fake::new().file("/f", "old", 0o644);
+        let link = || Fake::new().symlink("/f", "/a");
+        let dir = || Fake::new().dir("/f", 0o755);
+        let rename = || Edit::Rename { from: "/f".into(), to: "/g".into() };
+        let relink = || Edit::Link { path: "/f".into(), before: Some("/a".into()), after: "/b".into() };
+        let table = [
+            (write(None), empty(), file()),
+            (write(Some("old")), file(), empty()),
+            (write(Some("old")), file(), Fake::new().file("/f", "other", 0o644)),
+            (Edit::Mode { path: "/f".into(), before: 0o644, after: 0o600 }, file(), file().file("/f", "old", 0o640)),
+            (Edit::Owner { path: "/f".into(), before: owner("0"), after: owner("7") }, file(), empty()),
+            (Edit::Dir { path: "/f".into(), mode: None, owner: Owner::default() }, empty(), dir()),
+            (Edit::Link { path: "/f".into(), before: None, after: "/b".into() }, empty(), link()),
+            (relink(), link(), Fake::new().symlink("/f", "/elsewhere")),
+            (rename(), file(), empty()),
+            (rename(), file(), file().file("/g", "in the way", 0o644)),
+            (Edit::Remove { path: "/f".into(), before: Kind::File }, file(), dir()),
+        ];
+        for (edit, mut seen, mut other) in table {
+            let plan = Plan::nothing().with(edit);
+            let before = other.snapshot();
+            let failure = apply(&plan, &mut other, &mut |_| {}).unwrap_err();
+            assert_eq!(failure.error, Error::Raced { subject: "/f".into() }, "{plan:?}");
+            assert_eq!(other.snapshot(), before, "{plan:?}");
+            assert!(apply(&plan, &mut seen, &mut |_| {}).is_ok(), "{plan:?}");
+        }
+    }
+
+    #[test]
+    fn a_new_file_is_for_everybody_unless_it_is_secret() {
+        for (after, wanted) in [(Text::plain("x"), 0o644), (Text::secret("x"), 0o600)] {
+            let mut host = Fake::new();
+            let (mode, owner) = (None, Owner::default());
+            let plan = Plan::nothing().with(Edit::Write { path: "/f".into(), before: None, after, mode, owner });
+            apply(&plan, &mut host, &mut |_| {}).unwrap();
+            assert_eq!(host.stat(Path::new("/f")).unwrap().unwrap().mode, wanted);
+        }
+    }
 
     #[test]
     fn all_or_nothing() {

@@ -129,11 +129,8 @@ fn intent_agrees(intent: &[Diff], shown: &[Diff]) -> Result<(), String> {
     if intent.is_empty() && !shown.is_empty() {
         return Err("nothing would be shown where the host can't be asked".into());
     }
-    // A symbolic mode is shown as it is written.
-    let symbolic =
-        |meant: &Diff| meant.aspect == "mode" && matches!(&meant.after, Shown::Plain(mode) if mode.contains('='));
-    let vague = |meant: &Diff| matches!(meant.after, Shown::Unknown | Shown::Opaque { .. }) || symbolic(meant);
-    for meant in intent.iter().filter(|meant| !vague(meant)) {
+    // Which version or mode it comes to is not always known yet; whether it goes or is secret is.
+    for meant in intent.iter().filter(|meant| matches!(meant.after, Shown::Absent | Shown::Redacted)) {
         let same = |diff: &&Diff| diff.subject == meant.subject && diff.aspect == meant.aspect;
         let mut told = shown.iter().filter(same).peekable();
         if told.peek().is_some() && told.all(|diff| diff.after != meant.after) {

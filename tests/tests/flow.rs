@@ -429,3 +429,60 @@ fn a_host_that_failed_is_out_of_later_plays() {
     h2 ok Second: second
     ");
 }
+
+#[test]
+fn a_handler_that_has_run_runs_again_only_if_notified_again() {
+    let case = Case::new(
+        1,
+        r#"
+- hosts: all
+  handlers:
+    - name: Handler
+      debug: { msg: handled }
+  tasks:
+    - name: Says so
+      debug: { msg: x }
+      changed_when: true
+      notify: Handler
+    - meta: flush_handlers
+    - name: Between
+      debug: { msg: between }
+"#,
+    );
+    assert_snapshot!(case.apply().told(), @r"
+    h1 changed Says so: x
+    h1 ok handler Handler: handled
+    h1 ok Between: between
+    ");
+}
+
+#[test]
+fn what_is_not_logged_is_not_told() {
+    let case = Case::tasks(
+        1,
+        r#"
+- name: Written and printed
+  shell: "echo canary > {{ d }}/{{ item }}; echo canary; exit {{ status }}"
+  loop: [ canary-file ]
+  vars: { status: 3 }
+  ignore_errors: true
+  no_log: true
+- name: Shown in a diff
+  copy: { dest: "{{ d }}/plain", content: "canary" }
+  no_log: true
+- name: In its message
+  fail: { msg: canary }
+  ignore_errors: true
+  no_log: true
+- name: In a condition
+  debug: { msg: x }
+  failed_when: "'canary' != ''"
+  ignore_errors: true
+  no_log: true
+"#,
+    );
+    for run in [case.plan(), case.apply()] {
+        assert!(!run.json().contains("canary"), "{}", run.json());
+    }
+    assert_eq!(case.read("h1/plain"), "canary");
+}

@@ -191,3 +191,57 @@ fn what_another_host_refuses_fails_if_nothing_is_pending() {
     "#);
     assert!(run.results().all(|result| result.diffs.is_empty()));
 }
+
+#[test]
+fn a_failure_that_is_everybodys_ends_the_play() {
+    for keyword in ["any_errors_fatal: true", "run_once: true"] {
+        let case = Case::new(
+            2,
+            &format!(
+                r#"
+- hosts: all
+  tasks:
+    - name: Fails
+      fail: {{ msg: broken }}
+      when: inventory_hostname == 'h1'
+      {keyword}
+    - name: Not any more
+      debug: {{ msg: further }}
+"#
+            ),
+        );
+        let run = case.apply();
+        assert!(run.told().contains("h1 failed Fails: broken"), "{keyword}: {}", run.told());
+        assert!(!run.told().contains("Not any more"), "{keyword}: {}", run.told());
+        assert_eq!(run.verdict(), Verdict::Failed, "{keyword}");
+    }
+}
+
+#[test]
+fn a_preview_of_what_another_host_does_or_one_does_for_all_changes_nothing() {
+    let case = Case::tasks(
+        2,
+        r#"
+- name: Once
+  copy: { dest: "{{ d }}/once", content: x }
+  run_once: true
+- name: For me
+  copy: { dest: "{{ hostvars.h2.d }}/for-{{ inventory_hostname }}", content: x }
+  delegate_to: h2
+- name: Until
+  copy: { dest: "{{ d }}/until", content: x }
+  register: done
+  until: done is changed
+"#,
+    );
+    assert_snapshot!(case.plan().told(), @r"
+    h1 would Once
+    h1->h2 would For me
+    h2->h2 would For me
+    h1 would Until
+    h2 would Until
+    ");
+    for path in ["h1/once", "h2/for-h1", "h2/for-h2", "h1/until", "h2/until"] {
+        assert!(!case.path(path).exists(), "{path}");
+    }
+}

@@ -258,7 +258,8 @@ mod tests {
 
     use super::*;
     use crate::builtin;
-    use crate::edit::Edit;
+    use crate::edit::{Edit, Reach};
+    use crate::facts::Fact;
     use crate::fake::Fake;
     use crate::interpret;
 
@@ -302,6 +303,17 @@ mod tests {
           package nginx-common Absent -> Plain("1.22")
           package nginx Plain("1.18") -> Plain("1.22")
         "#);
+    }
+
+    #[test]
+    fn what_comes_along_is_stated_too() {
+        let simulation = format!("apt-get --simulate --option=Dir::Log::Planner=/dev/null {FLAGS} install -- nginx");
+        let plan = plan(json!({"name": "nginx"}), &host("nginx", "").answer(&simulation, 0, INST)).unwrap();
+        let [Edit::Run { makes, reach, .. }] = &plan.edits[..] else { panic!("{plan:?}") };
+        let package = |name: &str| Fact::Package(Package { name: name.into(), version: Some("1.22".into()) });
+        assert_eq!(makes[..], [package("nginx-common"), package("nginx")]);
+        // Its scripts may do anything.
+        assert_eq!(*reach, Reach::Anything);
     }
 
     #[test]

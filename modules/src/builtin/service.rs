@@ -316,6 +316,20 @@ mod tests {
         }
     }
 
+    /// What starts may make anything, so that what is looked at afterwards is known only conditionally.
+    #[test]
+    fn how_far_it_reaches() {
+        for (state, active, wanted) in [
+            ("started", "inactive", Reach::Anything),
+            ("restarted", "active", Reach::Anything),
+            ("reloaded", "active", Reach::Anything),
+            ("stopped", "active", Reach::Stated),
+        ] {
+            let plan = plan(json!({"name": "web", "state": state}), &host("loaded", active, "enabled", "no")).unwrap();
+            assert!(matches!(&plan.edits[..], [Edit::Run { reach, .. }] if *reach == wanted), "{plan:?}");
+        }
+    }
+
     #[test]
     fn starting_converges() {
         let mut host = host("loaded", "inactive", "enabled", "no").effect("systemctl start -- web.service", |host| {

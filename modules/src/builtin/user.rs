@@ -333,3 +333,20 @@ fn group_name(gid: Option<u32>, host: &dyn Host) -> Result<Shown, Error> {
         _ => gid.to_string().into(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::fake::Fake;
+
+    #[test]
+    fn a_hash_goes_in_over_stdin() {
+        let host = Fake::new().answer("getent passwd -- ann", 0, "ann:x:1000:1000::/home/ann:/bin/sh");
+        let module: UserModule = serde_json::from_value(json!({"name": "ann", "password": "!"})).unwrap();
+        let plan = module.plan(&host).unwrap();
+        let [Edit::Run { command, .. }] = &plan.edits[..] else { panic!("{plan:?}") };
+        assert_eq!(command.stdin, Some(Input::Secret(Secret::new("ann:!\n"))));
+    }
+}

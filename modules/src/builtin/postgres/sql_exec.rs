@@ -241,6 +241,7 @@ impl JsonSchema for Arg {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fake::Fake;
 
     #[test]
     fn values_are_compared_as_one_means_them() {
@@ -267,6 +268,44 @@ mod tests {
             [("SELECT 1", 0), ("SELECT $2, $1", 2), ("DO $$ x $$", 0), ("SELECT $11", 11), ("$", 0)]
         {
             assert_eq!(parameters(statement), count, "{statement}");
+        }
+    }
+
+    #[test]
+    fn what_is_sent() {
+        let table = [
+            (json!({}), false, false),
+            (json!({"transaction": false}), true, false),
+            (json!({"autocommit": true}), true, false),
+            (json!({"unless": "SELECT false"}), false, true),
+        ];
+        for (params, wanted, converge) in table {
+            let mut all = json!({"query": "SELECT $1, $2, $3, $4", "args": ["a", 1, null, {"$secret": "b"}]});
+            all.as_object_mut().unwrap().extend(params.as_object().unwrap().clone());
+            let module: SqlExec = serde_json::from_value(all).unwrap();
+            assert_eq!(module.converges(), converge, "{params}");
+            let host = Fake::new().rows("SELECT false", vec![vec![json!(false)]]);
+            let plan = module.plan(&host).unwrap();
+            let [Edit::Sql { args, autocommit, .. }] = &plan.edits[..] else { panic!("{plan:?}") };
+            assert_eq!(*autocommit, wanted, "{params}");
+            let text = |text: &str| SqlArg::Text(text.into());
+            assert_eq!(args[..], [text("a"), text("1"), SqlArg::Null, SqlArg::Secret(Secret::new("b"))], "{params}");
+        }
+    }
+
+    #[test]
+    fn rows_are_as_many_and_as_long() {
+        let rows = |rows: Value| serde_json::from_value::<Vec<Vec<Value>>>(rows).unwrap();
+        let table = [
+            (json!([[1, 2]]), json!([[1, 2]]), true),
+            (json!([[1]]), json!([[1, 2]]), false),
+            (json!([[1, 2]]), json!([[1, 3]]), false),
+            (json!([[1]]), json!([[1], [1]]), false),
+            (json!([[1], [2]]), json!([[1], [3]]), false),
+            (json!([]), json!([[1]]), false),
+        ];
+        for (wanted, seen, same) in table {
+            assert_eq!(same_rows(&rows(wanted.clone()), &rows(seen.clone())), same, "{wanted} {seen}");
         }
     }
 
