@@ -11,7 +11,7 @@ use trueup_modules::wire::{Mode, Outcome, Task as WireTask};
 use super::host::Planned;
 use super::onward::{Reach, is_plain};
 use super::{Run, Shared, lower_with};
-use crate::compile::{self, Step};
+use crate::compile::Step;
 use crate::event::Event;
 use crate::execute::controller;
 use crate::execute::fleet::{Opener, Route, Slot};
@@ -61,8 +61,8 @@ impl Run {
             applying.spawn(async move {
                 let mut planned = planned;
                 let asked = onward.len();
-                let done =
-                    finish_step(&shared, &compiled, &connections, login, &errand, &host, &mut planned, onward).await;
+                let lower = lower_with(&shared, &compiled, &connections, login);
+                let done = finish_step(&shared, &lower, &errand, &host, &mut planned, onward).await;
                 (at, asked, planned, done)
             });
         }
@@ -165,20 +165,17 @@ pub(super) enum Show {
 /// of the plans.
 async fn finish_step(
     shared: &Shared,
-    compiled: &compile::Program,
-    blobs: &crate::remote::Blobs,
-    login: Option<String>,
+    lower: &Lower<'_>,
     errand: &Errand,
     host: &str,
     planned: &mut Planned,
     onward: Vec<WireTask>,
 ) -> Result<(u64, Vec<(u64, Outcome)>), Lost> {
-    let step = &compiled.steps[planned.step];
+    let step = &lower.program.steps[planned.step];
     let mode = if shared.options.preview { Mode::Preview } else { Mode::Apply };
     let solo = planned.solo.is_some();
     if is_plain(step) && step.entry.place == Place::Host && !solo && !shared.options.preview {
-        let lower = lower_with(shared, compiled, blobs, login);
-        let hidden = planned.items.iter().any(|item| shown(&lower, step, item) == Show::Nothing);
+        let hidden = planned.items.iter().any(|item| shown(lower, step, item) == Show::Nothing);
         let show = if hidden { Show::Nothing } else { Show::Lines };
         return Ok((1, apply_whole(errand, host, planned, onward, show).await?));
     }
@@ -192,7 +189,7 @@ async fn finish_step(
         let name = task.name.clone();
         let _ = errand.events.send(Event::Running { host: host.into(), task: name.clone() }).await;
         let mut left = retries(shared, step, &planned.items[at]);
-        let show = shown(&lower_with(shared, compiled, blobs, login.clone()), step, &planned.items[at]);
+        let show = shown(lower, step, &planned.items[at]);
         loop {
             let outcome = match step.entry.place {
                 Place::Controller => Some(controller::plan(task)),
@@ -202,9 +199,8 @@ async fn finish_step(
                     sent.into_iter().next_back().map(|(_, outcome)| outcome)
                 }
             };
-            let lower = lower_with(shared, compiled, blobs, login.clone());
-            let judged = judge(&lower, step, &planned.items[at], outcome.as_ref(), &name, None);
-            let again = !shared.options.preview && left.0 > 0 && again(&lower, step, &planned.items[at], &judged);
+            let judged = judge(lower, step, &planned.items[at], outcome.as_ref(), &name, None);
+            let again = !shared.options.preview && left.0 > 0 && again(lower, step, &planned.items[at], &judged);
             let failed = judged.failed();
             planned.outcomes[at] = outcome;
             if !again {
