@@ -486,3 +486,29 @@ fn what_is_not_logged_is_not_told() {
     }
     assert_eq!(case.read("h1/plain"), "canary");
 }
+
+#[test]
+fn all_that_listen_to_a_topic_run() {
+    let case = Case::new(
+        1,
+        r#"
+- hosts: all
+  handlers:
+    - name: First
+      copy: { dest: "{{ d }}/first", content: x }
+      listen: topic
+    - name: Second
+      copy: { dest: "{{ d }}/second", content: x }
+      listen: topic
+  tasks:
+    - name: Write
+      copy: { dest: "{{ d }}/x", content: x }
+      notify: topic
+"#,
+    );
+    assert_snapshot!(case.apply().told(), @r"
+    h1 changed Write
+    h1 changed handler First
+    h1 changed handler Second
+    ");
+}
