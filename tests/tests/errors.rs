@@ -211,3 +211,30 @@ fn nobody_there() {
     let case = Case::tasks(1, "- command: 'true'").file("hosts.ini", "h1 ansible_connection=carrier_pigeon\n");
     assert_snapshot!(case.apply().told(), @"h1 unreachable: there is no connection `carrier_pigeon` (ssh, local)");
 }
+
+#[test]
+fn what_would_be_passed_over_is_refused() {
+    let table = [
+        "check_mode: true",
+        "ignore_unreachable: true",
+        "throttle: 1",
+        "loop: [1]\n  loop_control: { pause: 3 }",
+        "loop: [1]\n  loop_control: { extended: true }",
+        "loop: [1]\n  loop_control: { break_when: false }",
+    ];
+    for keyword in table {
+        let name = keyword.rsplit(['{', '\n']).next().and_then(|last| last.trim().split(':').next()).unwrap();
+        let case = Case::tasks(1, &format!("- debug: {{ msg: x }}\n  {keyword}"));
+        let wanted = format!("error: keyword `{name}` is not supported yet\n --> DIR/site.yml:");
+        assert!(case.diagnostics().starts_with(&wanted), "{keyword}: {}", case.diagnostics());
+    }
+    let play = Case::new(1, "- hosts: all\n  max_fail_percentage: 10\n  tasks: []\n");
+    assert!(play.diagnostics().starts_with("error: keyword `max_fail_percentage` is not supported yet"));
+}
+
+#[test]
+fn diff_false_shows_none() {
+    let task = "- copy: { dest: \"{{ d }}/f\", content: text }\n";
+    let shown = |more: &str| Case::tasks(1, &format!("{task}{more}")).plan().json().contains("\"aspect\":\"content\"");
+    assert!(shown("") && !shown("  diff: false\n"));
+}

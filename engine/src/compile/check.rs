@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::flatten::written;
 use super::{Program, Step};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::playbook::{Condition, Field, LoopOver};
+use crate::playbook::{Common, Condition, Field, LoopControl, LoopOver};
+use crate::source::Span;
 use crate::template::{Templar, TemplateError};
 use crate::value::Value;
 use crate::yaml::{Data, Node};
@@ -17,7 +18,8 @@ const NOT_YET: [&str; 7] = ["async", "poll", "throttle", "timeout", "module_defa
 pub(super) fn check(program: &Program, templar: &Templar, diagnostics: &mut Diagnostics) {
     let mut seen = BTreeSet::new();
     for plan in &program.plays {
-        not_yet(plan.play.common.carried.iter(), diagnostics);
+        not_yet(&plan.play.common, diagnostics);
+        refuse("max_fail_percentage", plan.play.max_fail_percentage.as_ref().map(|one| &one.span), diagnostics);
         if let Some(strategy) = &plan.play.strategy
             && let Field::Known(name) = &strategy.value
             && name != "linear"
@@ -38,18 +40,32 @@ pub(super) fn steps(program: &Program, steps: &[Arc<Step>], templar: &Templar, d
     for step in steps {
         params(step, diagnostics);
         notified(program, step, diagnostics);
-        not_yet(step.task.common.carried.iter(), diagnostics);
+        not_yet(&step.task.common, diagnostics);
         for (block, _) in step.blocks() {
-            not_yet(block.common.carried.iter(), diagnostics);
+            not_yet(&block.common, diagnostics);
         }
+        step.task.looping.iter().for_each(|looping| loop_control(&looping.control, diagnostics));
         templates(step, templar, diagnostics);
     }
 }
 
-fn not_yet<'a>(carried: impl Iterator<Item = (&'a String, &'a crate::yaml::Entry)>, diagnostics: &mut Diagnostics) {
-    for (name, entry) in carried.filter(|(name, _)| NOT_YET.contains(&name.as_str())) {
-        diagnostics.push(Diagnostic::error(format!("keyword `{name}` is not supported yet")).at(&entry.key));
+fn not_yet(common: &Common, diagnostics: &mut Diagnostics) {
+    for (name, entry) in common.carried.iter().filter(|(name, _)| NOT_YET.contains(&name.as_str())) {
+        refuse(name, Some(&entry.key), diagnostics);
     }
+    refuse("check_mode", common.check_mode.as_ref().map(|one| &one.span), diagnostics);
+    refuse("ignore_unreachable", common.ignore_unreachable.as_ref().map(|one| &one.span), diagnostics);
+}
+
+fn loop_control(control: &LoopControl, diagnostics: &mut Diagnostics) {
+    refuse("pause", control.pause.as_ref().map(|one| &one.span), diagnostics);
+    refuse("extended", control.extended.as_ref().map(|one| &one.span), diagnostics);
+    refuse("break_when", control.break_when.first().map(|one| &one.span), diagnostics);
+}
+
+fn refuse(name: &str, place: Option<&Span>, diagnostics: &mut Diagnostics) {
+    let Some(place) = place else { return };
+    diagnostics.push(Diagnostic::error(format!("keyword `{name}` is not supported yet")).at(place));
 }
 
 fn params(step: &Step, diagnostics: &mut Diagnostics) {

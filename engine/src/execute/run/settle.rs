@@ -261,13 +261,15 @@ impl Run {
             Status::Changed if self.preview() => Status::Would,
             status => status,
         };
+        let step = &self.compiled.steps[planned.step];
+        let untold = matches!(step.inherited(&self.compiled, |common| &common.diff), Some(Field::Known(false)));
         let result = TaskResult {
             host: self.hosts[at].name.clone(),
             delegated_to: planned.solo.as_ref().and_then(|solo| solo.acts.clone()),
             task: info.clone(),
             item: item.map(|item| if no_log { "(withheld)".into() } else { item }),
             status,
-            diffs: if no_log { Vec::new() } else { one.diffs },
+            diffs: if no_log || untold { Vec::new() } else { one.diffs },
             data: if no_log { serde_json::Map::new() } else { one.data },
             warnings: if no_log { Vec::new() } else { one.warnings },
             conditional: one.conditional,
