@@ -479,9 +479,13 @@ fn what_is_not_logged_is_not_told() {
   failed_when: "'canary' != ''"
   ignore_errors: true
   no_log: true
+- name: In a warning
+  file: { path: "{{ d }}/link", src: plain, state: link, force: true, mode: "0600" }
+  no_log: true
 "#,
     );
     for run in [case.plan(), case.apply()] {
+        assert!(run.results().all(|result| result.warnings.is_empty()), "{}", run.json());
         assert!(!run.json().contains("canary"), "{}", run.json());
     }
     assert_eq!(case.read("h1/plain"), "canary");

@@ -245,3 +245,24 @@ fn a_preview_of_what_another_host_does_or_one_does_for_all_changes_nothing() {
         assert!(!case.path(path).exists(), "{path}");
     }
 }
+
+#[test]
+fn what_no_other_host_can_mend_fails_also_in_a_preview() {
+    let case = Case::tasks(
+        2,
+        r#"
+- name: Pending
+  command: "true"
+  when: inventory_hostname == 'h1'
+- name: Wrong
+  sql_exec: { query: SELECT 1, unless: SELECT true, read_only: true }
+  when: inventory_hostname == 'h2'
+"#,
+    );
+    assert_snapshot!(case.plan().told(), @r"
+    h1 would Pending
+    h2 skipped Pending: inventory_hostname == 'h1'
+    h1 skipped Wrong: inventory_hostname == 'h2'
+    h2 failed Wrong: parameter `unless`: has no meaning for a query that only asks
+    ");
+}

@@ -81,6 +81,8 @@ fn a_secret_never_shows() {
       file_line: { path: "{{ d }}/secret", line: "again {{ password }}" }
     - name: Say it
       debug: { msg: "it is {{ password }}" }
+    - name: Keep it
+      set_fact: { kept: "{{ password }}" }
     - name: Read it
       command: cat
       args: { stdin: "{{ password }}" }
