@@ -56,9 +56,9 @@ disks() {
 same_disks() { disks >"$out/disks.after"; [[ -s $out/disks ]] && diff "$out/disks" "$out/disks.after"; }
 streaming()  { [[ $(psql h1 <<<"SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'") == 2 ]]; }
 row()        { [[ $(psql "$1" <<<'SELECT v FROM t') == 42 ]]; }
-# One round trip a host; with pg_tde two, since the standbys' key file is what the primary's task has registered.
+# One round trip a host; with pg_tde up to two, since the standbys' key file is what the primary's task has registered.
 batches=3; [[ $tde == false ]] || batches=6
-unchanged()  { trueup apply --json && not grep -q '"status":"Changed"' "$out/now" && said "\"batches\":$batches}"; }
+unchanged()  { trueup apply --json && not grep -q '"status":"Changed"' "$out/now" && (( $(sed -n 's/.*"batches":\([0-9]*\).*/\1/p' "$out/now") <= batches )); }
 
 # previewed: a plan's events are kept. agrees CERTAIN: an apply that came next did what they say, and that much was certain.
 previewed() { trueup plan --json "$@" >/dev/null && cp "$out/now" "$out/planned"; }
@@ -82,7 +82,7 @@ ok 'an apply succeeds'                        trueup apply --json
 ok '  and does what the plan said'            agrees 10
 ok '  and both standbys stream'               eventually streaming
 kill "$watcher"
-ok "a second apply: no change, $batches batches"     unchanged
+ok "a second apply: no change, $batches batches at most" unchanged
 ok 'a plan then shows nothing, and exits 0'   exits 0 trueup plan --exit-code
 psql h1 <<<'CREATE TABLE t AS SELECT 42 AS v' >/dev/null
 for host in h2 h3; do ok "a row of the primary is on $host" eventually row "$host"; done
