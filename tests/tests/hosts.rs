@@ -266,3 +266,15 @@ fn what_no_other_host_can_mend_fails_also_in_a_preview() {
     h2 failed Wrong: parameter `unless`: has no meaning for a query that only asks
     ");
 }
+
+#[test]
+fn what_a_lost_host_was_to_do_once_another_does() {
+    let case = Case::new(
+        2,
+        "- hosts: all\n  gather_facts: false\n  tasks:\n    - command: \"true\"\n      changed_when: false\n    - name: Once\n      command: \"true\"\n      run_once: true\n",
+    )
+    .file("hosts.ini", "h1 ansible_host=127.0.0.1 ansible_port=1\nh2 ansible_connection=local\n");
+    let run = case.apply();
+    let told = run.told();
+    assert!(told.contains("h2 changed Once") && told.contains("h1 unreachable"), "{told}");
+}

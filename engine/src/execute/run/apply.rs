@@ -89,6 +89,12 @@ impl Run {
     }
 
     pub(super) async fn lost(&mut self, at: usize, lost: &Lost) {
+        // What was its to do once for all is now another's, who may have passed it over.
+        let once =
+            self.hosts[at].planned.iter().map(|planned| planned.step).find(|step| self.compiled.steps[*step].once);
+        if let Some(once) = once {
+            self.hosts.iter_mut().for_each(|host| host.forget_from(once));
+        }
         let host = &mut self.hosts[at];
         host.gone = true;
         host.recap.unreachable += 1;

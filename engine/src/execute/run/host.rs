@@ -95,6 +95,11 @@ impl HostRun {
     pub(super) fn front(&self) -> usize {
         self.planned.front().map_or(self.built, |planned| planned.step)
     }
+    /// Forgets what was planned from a step on.
+    pub(super) fn forget_from(&mut self, step: usize) {
+        self.planned.retain(|planned| planned.step < step);
+        self.built = self.built.min(step);
+    }
     /// Forgets what was planned beyond a step, also which steps were passed over: they may have to run now.
     pub(super) fn forget_after(&mut self, step: usize) {
         self.planned.retain(|planned| planned.step <= step);
