@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::common::{self, Attributes, Wanted};
+use super::state::State;
 use crate::edit::{Diff, Shown, Text};
 use crate::host::{Error, Host};
 use crate::module::Module;
@@ -60,16 +61,6 @@ pub(super) struct FileBlock {
     owner: Option<String>,
     /// The group, by name or number.
     group: Option<String>,
-}
-
-#[derive(Clone, Copy, Default, Deserialize, JsonSchema, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-enum State {
-    /// It is there.
-    #[default]
-    Present,
-    /// It is not there.
-    Absent,
 }
 
 fn marker() -> String {

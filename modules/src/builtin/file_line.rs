@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::common::{self, Attributes, Wanted, regex};
+use super::state::State;
 use crate::edit::{Diff, Shown, Text};
 use crate::host::{Error, Host, Stat};
 use crate::module::Module;
@@ -62,16 +63,6 @@ pub(super) struct FileLine {
     owner: Option<String>,
     /// The group, by name or number.
     group: Option<String>,
-}
-
-#[derive(Clone, Copy, Default, Deserialize, JsonSchema, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-enum State {
-    /// It is there.
-    #[default]
-    Present,
-    /// It is not there.
-    Absent,
 }
 
 impl Module for FileLine {

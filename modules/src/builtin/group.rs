@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::state::State;
 use crate::edit::{Diff, Edit, Reach, Shown};
 use crate::facts::{Fact, Group};
 use crate::host::{Command, Error, Host, Known, known};
@@ -24,17 +25,6 @@ pub(super) struct GroupModule {
     /// Whether it exists.
     #[serde(default)]
     state: State,
-}
-
-/// Whether an account or a group exists.
-#[derive(Clone, Copy, Default, Deserialize, JsonSchema, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum State {
-    /// It exists.
-    #[default]
-    Present,
-    /// It does not.
-    Absent,
 }
 
 impl Module for GroupModule {

@@ -34,6 +34,7 @@ mod setup;
 mod shell;
 mod slurp;
 mod stat;
+mod state;
 mod tempfile;
 mod template;
 mod user;

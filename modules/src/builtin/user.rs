@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::group::State;
+use super::state::State;
 use crate::edit::{Diff, Edit, Reach, Shown};
 use crate::facts::{Fact, Group, User};
 use crate::host::{Command, Error, Host, Input, Known, known};

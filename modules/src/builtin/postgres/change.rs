@@ -58,14 +58,3 @@ pub(super) fn agrees(wanted: Option<&String>, seen: Option<&str>) -> bool {
 pub(super) fn text(row: &[serde_json::Value], at: usize) -> Option<&str> {
     row.get(at).and_then(serde_json::Value::as_str)
 }
-
-/// The object is there, or is not; the `state` of several modules.
-#[derive(Clone, Copy, Debug, Default, serde::Deserialize, schemars::JsonSchema, PartialEq)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum State {
-    /// There is one like this.
-    #[default]
-    Present,
-    /// There is none of that name.
-    Absent,
-}

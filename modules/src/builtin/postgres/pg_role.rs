@@ -6,9 +6,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::change::{Changes, State};
+use super::change::Changes;
 use super::pg_setting::Scalar;
 use super::{quote, scram};
+use crate::builtin::state::State;
 use crate::edit::{Diff, Shown};
 use crate::host::{Command, Error, Host};
 use crate::module::Module;

@@ -7,8 +7,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::basebackup::conninfo;
-use super::change::{Changes, State, text};
+use super::change::{Changes, text};
 use super::quote::{identifier, literal};
+use crate::builtin::state::State;
 use crate::edit::{Diff, Shown};
 use crate::host::{Error, Host};
 use crate::module::Module;

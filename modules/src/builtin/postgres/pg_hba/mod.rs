@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::reload::{Reached, Server, reach, unreached};
 use crate::builtin::common::{self, Attributes, Wanted as File};
+use crate::builtin::state::State;
 use crate::edit::{Diff, Shown, Text};
 use crate::host::{Error, Host, Stat};
 use crate::module::Module;
@@ -94,16 +95,6 @@ pub(in crate::builtin) struct PgHba {
     #[serde(default)]
     backup: bool,
 }
-}
-
-#[derive(Clone, Copy, Default, Deserialize, JsonSchema, PartialEq)]
-#[serde(rename_all = "lowercase")]
-enum State {
-    /// They are there.
-    #[default]
-    Present,
-    /// They are not.
-    Absent,
 }
 
 impl Module for PgHba {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::change::{Changes, text};
 use super::quote::identifier;
+use crate::builtin::state::State;
 use crate::edit::{Diff, Shown};
 use crate::host::{Error, Host};
 use crate::module::Module;
@@ -52,16 +53,6 @@ pub(in crate::builtin) struct PgPrivileges {
     #[serde(default)]
     state: State,
 }
-}
-
-#[derive(Clone, Copy, Default, Deserialize, JsonSchema, PartialEq)]
-#[serde(rename_all = "lowercase")]
-enum State {
-    /// They have them.
-    #[default]
-    Present,
-    /// They do not.
-    Absent,
 }
 
 /// An object and what is granted on it.

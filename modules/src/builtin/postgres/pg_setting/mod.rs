@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use super::quote;
 use super::reload::{Reached, reach, unreached};
 use crate::builtin::common::{self, Attributes, Wanted as File};
+use crate::builtin::state::State;
 use crate::edit::{Diff, Edit, Reach, Shown, Text};
 use crate::host::{Error, Host, Stat};
 use crate::module::Module;
@@ -69,16 +70,6 @@ pub(in crate::builtin) struct PgSetting {
     #[serde(default)]
     backup: bool,
 }
-}
-
-#[derive(Clone, Copy, Default, Deserialize, JsonSchema, PartialEq)]
-#[serde(rename_all = "lowercase")]
-enum State {
-    /// It is set.
-    #[default]
-    Present,
-    /// It is not.
-    Absent,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq)]

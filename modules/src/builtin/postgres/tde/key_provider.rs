@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{Provider, ProviderScope, Tde, meaning, options, pg_tde};
+use crate::builtin::state::State;
 use crate::edit::{Diff, Edit, Reach, Shown};
 use crate::host::{Error, Host};
 use crate::module::Module;
@@ -73,16 +74,6 @@ enum Kind {
     VaultV2,
     /// A server that speaks KMIP.
     Kmip,
-}
-
-#[derive(Clone, Copy, Default, Deserialize, JsonSchema, PartialEq)]
-#[serde(rename_all = "lowercase")]
-enum State {
-    /// There is one like this.
-    #[default]
-    Present,
-    /// There is none of that name.
-    Absent,
 }
 
 impl Module for TdeKeyProvider {
