@@ -2,37 +2,19 @@
 #
 # postgres.sh - the modules for PostgreSQL on a real server, from a host that has none.
 # Run: TRUEUP=... lab.sh run 1:base tests/lab/postgres.sh
-set -uo pipefail
-cd "$(dirname "$(readlink -f "$0")")/../.." || exit 1
-out=$(mktemp -d)
-trap 'rm -rf "$out"' EXIT
-
-# The inventory as a user has it, for the lab that this runs in.
-cp -r inventory "$out/inventory"
-sed -i "s|/var/tmp/lab|$LAB_DIR|; s|10\.77\.0\.|$LAB_NET.|" "$out/inventory/lab.yml"
-vault=$out/inventory/lab.vault-password
+. "$(dirname "$(readlink -f "$0")")/checks.sh"
 cp tests/lab/postgres.yml "$out/playbook.yml"
 
-passed=0 failed=0
-ok() {
-    if "${@:2}" >"$out/check" 2>&1; then passed=$((passed + 1)); echo "ok    $1"
-    else failed=$((failed + 1)); echo "FAIL  $1"; sed 's/^/      /' "$out/check" | tail -n 40; fi
-}
-not()    { ! "$@"; }
-exits()  { local want=$1 rc=0; shift; "$@" || rc=$?; (( rc == want )) || { echo "exit status $rc, not $want"; return 1; }; }
-on()     { "$LAB" ssh "$@"; }
 psql()   { on h1 "cd / && su postgres -c 'psql -XAt ${1:-postgres}'"; }
-eventually() { local until=$((SECONDS + 60)); while (( SECONDS < until )); do "$@" && return; done; return 1; }
 asks()   { [[ $(psql "${2:-postgres}" <<<"$1") == "${3-t}" ]] || { psql "${2:-postgres}" <<<"$1"; return 1; }; }
 # trueup VERB ARGS: what it says is in $out/now.
 trueup() {
     local rc=0
-    "$TRUEUP" "$1" -i "$out/inventory/lab.yml" --vault-password-file "$vault" -l h1 -e phase="$phase" "${@:2}" \
+    "$TRUEUP" "$1" -i "$inventory" --vault-password-file "$vault" -l h1 -e phase="$phase" "${@:2}" \
         "$out/playbook.yml" >"$out/now" 2>&1 || rc=$?
     tee -a "$out/said" <"$out/now"
     return "$rc"
 }
-said()   { local text; for text; do grep -qF -e "$text" "$out/now" || { echo "not said: $text"; cat "$out/now"; return 1; }; done; }
 # task MODULE PARAMS: a playbook of one task.
 task() {
     printf -- '- hosts: primary\n  become: true\n  become_user: postgres\n  tasks:\n    - %s:\n' "$1" >"$out/playbook.yml"
@@ -151,5 +133,4 @@ on h1 'su postgres -c "mkdir -p /var/lib/postgresql/15/third && touch /var/lib/p
 task pg_cluster <<<$'version: 15\nname: third'
 ok 'a directory that is not empty is left alone'   exits 2 trueup apply
 ok '  and why is said'                             said 'what is in it is no database cluster'
-echo; echo "$passed passed, $failed failed"
-(( failed == 0 ))
+finish

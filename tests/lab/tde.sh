@@ -4,46 +4,21 @@
 # Run: TRUEUP=... lab.sh run 3:base tests/lab/tde.sh
 #
 # With the stand-in for pg_tde; with TRUEUP_PG_BIN, the directory of a real server's programs, with that one. TRUEUP_PG_TDE names its
-# extension where that is not pg_tde. With a part of a check's name as argument, all until that check.
-set -uo pipefail
-cd "$(dirname "$(readlink -f "$0")")/../.." || exit 1
-last=${1:-}
-out=$(mktemp -d)
-trap 'rm -rf "$out"' EXIT
-
-cp -r inventory "$out/inventory"
-inventory=$out/inventory/lab.yml
-sed -i "s|/var/tmp/lab|$LAB_DIR|; s|10\.77\.0\.|$LAB_NET.|" "$inventory"
-version=15 extension=${TRUEUP_PG_TDE:-pg_tde} server=()
-if [[ -n ${TRUEUP_PG_BIN:-} ]]; then
-    version=$("$TRUEUP_PG_BIN/postgres" --version | sed 's/^[^0-9]*\([0-9]*\).*/\1/')
-    server=(-e "{postgresql_version: $version, tde_packages: [postgresql-$version], tde_extension: $extension, tde_verify_on_disk: true}")
-fi
+# extension where that is not pg_tde.
+. "$(dirname "$(readlink -f "$0")")/checks.sh"
+[[ -z ${TRUEUP_PG_BIN:-} ]] || server+=(-e '{tde_verify_on_disk: true}')
 data=/var/lib/postgresql/$version/main
 unit=postgresql@$version-main
 
-passed=0 failed=0
-finish() { echo; echo "$passed passed, $failed failed"; (( failed == 0 )); exit; }
-ok() {
-    if "${@:2}" >"$out/check" 2>&1; then passed=$((passed + 1)); echo "ok    $1"
-    else failed=$((failed + 1)); echo "FAIL  $1"; sed 's/^/      /' "$out/check" | tail -n 40; fi
-    [[ -z $last || $1 != *"$last"* ]] || finish
-}
-# Like ok, but nothing that follows would make sense without it.
-need() { ok "$@"; (( failed == 0 )) || finish; }
-exits()      { local want=$1 rc=0; shift; "$@" || rc=$?; (( rc == want )) || { echo "exit status $rc, not $want"; return 1; }; }
-eventually() { local until=$((SECONDS + 60)); while (( SECONDS < until )); do "$@" && return; done; return 1; }
-on()         { "$LAB" ssh "$@"; }
-psql()       { on "$1" "cd / && su postgres -c 'psql -qXAt'"; }
+psql() { on "$1" "cd / && su postgres -c 'psql -qXAt'"; }
 # play NAME ARGS: what it says is in $out/now.
 play() {
     local rc=0
-    "$TRUEUP" apply -i "$inventory" --vault-password-file inventory/lab.vault-password -e tde=true "${server[@]}" "${@:2}" \
+    "$TRUEUP" apply -i "$inventory" --vault-password-file "$vault" -e tde=true "${server[@]}" "${@:2}" \
         "playbooks/$1.yml" >"$out/now" 2>&1 || rc=$?
     cat "$out/now"
     return "$rc"
 }
-said()      { local text; for text; do grep -qF -e "$text" "$out/now" || { echo "not said: $text"; cat "$out/now"; return 1; }; done; }
 unchanged() { play "$@" --json && ! grep -q '"status":"Changed"' "$out/now"; }
 wrong()     { exits 2 play pg_verify && said "$@"; }
 reads()     { [[ $(psql "$1" <<<'SELECT v FROM enc') == 42 ]]; }

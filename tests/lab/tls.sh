@@ -2,12 +2,7 @@
 #
 # tls.sh - connections to a PostgreSQL that takes only encrypted ones, by each of libpq's modes, with good and bad certificates.
 # Run: TRUEUP=... lab.sh run 1:pg tests/lab/tls.sh
-set -uo pipefail
-out=$(mktemp -d)
-trap 'rm -rf "$out"' EXIT
-passed=0 failed=0
-
-on() { "$LAB" ssh "$@"; }
+. "$(dirname "$(readlink -f "$0")")/checks.sh"
 
 # ask PARAMETERS: what a session over them says of itself, as `encrypted user`; or the error.
 ask() {
@@ -93,5 +88,4 @@ TABLE
 on h1 'install -d /root/.postgresql && cp /root/pki/lab.crt /root/.postgresql/root.crt'
 answers "verify-full: libpq's own file of authorities" 'session: True tls' "$(params "$tls, ssl_mode: verify-full")"
 
-printf '\n%d passed, %d failed\n' "$passed" "$failed"
-(( failed == 0 ))
+finish
