@@ -161,6 +161,13 @@ pub enum Status {
         /// `ignore_errors`.
         ignored: bool,
     },
+    /// The host could not be reached, and goes on all the same (`ignore_unreachable`).
+    Unreachable {
+        /// Why.
+        reason: String,
+        /// What the user can do.
+        hints: Vec<String>,
+    },
 }
 
 /// A host's line at the end.
@@ -182,4 +189,7 @@ pub struct Recap {
     pub ignored: u64,
     /// In a preview: tasks of which it can't be known.
     pub unknown: u64,
+    /// In a preview: tasks that ran all the same (`check_mode: false`).
+    #[serde(default)]
+    pub ran: u64,
 }

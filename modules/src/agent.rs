@@ -162,7 +162,7 @@ impl<M: Machine, W: Write> Agent<M, W> {
             };
             cancelled |= matches!(outcome, Outcome::Failed(Error::Cancelled, _));
             failed |= matches!(outcome, Outcome::Failed(..));
-            let waits = matches!(outcome, Outcome::Would(_));
+            let waits = matches!(outcome, Outcome::Would(_)) && !task.check;
             let stop = batch.mode != Mode::Preview && (waits || failed) && at + 1 >= batch.due;
             let outcome = Box::new(scrub(outcome, &secrets));
             wire::post(&mut lock(&self.link).output, &Reply::Task { batch: batch.id, id: task.id, outcome })?;
@@ -185,7 +185,9 @@ impl<M: Machine, W: Write> Agent<M, W> {
             (Ok(system), _) => system,
             // The account, or sudo itself, may come with an earlier task.
             (Err(_), Some(why)) => {
-                self.preview.record_unknown(&task.name);
+                if !task.check {
+                    self.preview.record_unknown(&task.name);
+                }
                 return Outcome::Unknown(why, Answer { diffs: module.intent(), ..Answer::default() });
             }
             (Err(error), None) => return Outcome::Failed(error, Answer::default()),
@@ -193,10 +195,10 @@ impl<M: Machine, W: Write> Agent<M, W> {
         let fetches = mode == Mode::Preview || (mode == Mode::Apply && due);
         let mut system = Linked { system, link: &self.link, environment: &task.environment, fetches };
         match mode {
-            Mode::Preview => preview(&mut self.preview, &task.name, module, &system),
-            Mode::Apply if due => apply(task.id, module, &mut system),
+            Mode::Preview => preview(&mut self.preview, task, module, &system),
+            Mode::Apply if due && !task.check => apply(task.id, module, &mut system),
             Mode::Apply | Mode::Ask => match module.plan(&system) {
-                Ok(plan) if plan.is_empty() => Outcome::Ok(answer(&plan)),
+                Ok(plan) if plan.is_empty() || (task.check && !plan.changes()) => Outcome::Ok(answer(&plan)),
                 Ok(plan) => Outcome::Would(answer(&plan)),
                 // It asked for content: what is there is not as it shall be.
                 Err(Error::Unknown(_)) => Outcome::Would(Answer::default()),
@@ -220,7 +222,8 @@ fn answer(plan: &Plan) -> Answer {
 }
 
 /// A failure while something is pending, and "not known yet", are the same: only the earlier task's run will tell.
-fn preview(pending: &mut Preview, name: &str, module: &dyn Planner, host: &dyn Host) -> Outcome {
+/// What is never going to be done is not pending either.
+fn preview(pending: &mut Preview, task: &Task, module: &dyn Planner, host: &dyn Host) -> Outcome {
     let view = pending.over(host);
     let planned = module.plan(&view);
     let conditional = view.conditional();
@@ -238,8 +241,9 @@ fn preview(pending: &mut Preview, name: &str, module: &dyn Planner, host: &dyn H
         (Err(error), None) => (Outcome::Failed(error, Answer::default()), None),
     };
     match plan {
-        Some(plan) => pending.record(name, &plan),
-        None if matches!(outcome, Outcome::Unknown(..)) => pending.record_unknown(name),
+        _ if task.check => {}
+        Some(plan) => pending.record(&task.name, &plan),
+        None if matches!(outcome, Outcome::Unknown(..)) => pending.record_unknown(&task.name),
         None => {}
     }
     outcome

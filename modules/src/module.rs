@@ -131,6 +131,11 @@ impl Entry {
         (self.schema)()
     }
 
+    /// The own name of a parameter that may have several; `None` if there is no such parameter.
+    pub fn canonical(&self, name: &str) -> Option<String> {
+        param::canonical(&self.schema(), name)
+    }
+
     /// What is wrong with the *names* of parameters: unknown ones, with the nearest, and missing ones. Values may
     /// still be templates then.
     pub fn check_names<'a>(&self, given: impl IntoIterator<Item = &'a str>) -> Vec<Problem> {

@@ -63,6 +63,11 @@ pub(crate) fn check_names<'a>(schema: &Value, module: &str, given: impl IntoIter
     problems
 }
 
+/// A parameter's own name.
+pub(crate) fn canonical(schema: &Value, name: &str) -> Option<String> {
+    Params { schema }.canonical(name).map(str::to_owned)
+}
+
 /// Brings rendered parameters into the shape that the schema describes.
 pub(crate) fn fit(schema: &Value, module: &str, params: Value) -> Result<Value, Problem> {
     let known = Params { schema };

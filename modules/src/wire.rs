@@ -89,6 +89,9 @@ pub struct Task {
     pub become_: Option<Become>,
     /// Added to the environment of commands; values as in `params`.
     pub environment: BTreeMap<String, Value>,
+    /// It is never applied, whatever the batch's mode (`check_mode: true`): what it would do is all that is wanted.
+    #[serde(default)]
+    pub check: bool,
 }
 
 /// Another user, and how to become that user.

@@ -32,6 +32,8 @@ pub fn agreement(plan: &[Event], apply: &[Event]) -> Agreement {
     for (key, plan) in &planned {
         let because = match applied.get(key) {
             Some(apply) => differs(plan, apply),
+            // A loop that `break_when` ended before this item.
+            None if plan.conditional.is_some() && plan.item.is_some() => None,
             None if lost(&plan.host) || ended_early(plan, &applied) => None,
             None => Some("never came".to_owned()),
         };
@@ -63,7 +65,12 @@ fn results(events: &[Event]) -> BTreeMap<Key<'_>, &TaskResult> {
 
 /// The preview did not claim to know.
 fn is_open(plan: &TaskResult) -> bool {
-    plan.conditional.is_some() || matches!(plan.status, Status::Unknown(_))
+    plan.conditional.is_some() || matches!(plan.status, Status::Unknown(_)) || ran(plan)
+}
+
+/// What ran in the preview (`check_mode: false`) has changed the host: the run after it finds another.
+fn ran(plan: &TaskResult) -> bool {
+    matches!(plan.status, Status::Changed)
 }
 
 /// After a failure of a host its later tasks do not run, and the preview cannot know which command will fail.
@@ -78,7 +85,7 @@ fn hides(plan: &TaskResult, apply: &TaskResult) -> bool {
 }
 
 fn differs(plan: &TaskResult, apply: &TaskResult) -> Option<String> {
-    if plan.conditional.is_some() {
+    if plan.conditional.is_some() || ran(plan) {
         return None;
     }
     match (&plan.status, &apply.status) {
@@ -89,7 +96,8 @@ fn differs(plan: &TaskResult, apply: &TaskResult) -> Option<String> {
         (Status::Would, Status::Failed { .. }) if is_command(plan) => None,
         (Status::Ok, Status::Ok)
         | (Status::Skipped { .. }, Status::Skipped { .. })
-        | (Status::Failed { .. }, Status::Failed { .. }) => None,
+        | (Status::Failed { .. }, Status::Failed { .. })
+        | (Status::Unreachable { .. }, Status::Unreachable { .. }) => None,
         (said, came) => Some(format!("said {said:?}, and came out as {came:?}")),
     }
 }

@@ -304,6 +304,7 @@ fn line(told: &mut String, result: &TaskResult) {
         Status::Skipped { because } => ("skipped", Some(because.clone())),
         Status::Failed { error, ignored: false, .. } => ("failed", Some(error.clone())),
         Status::Failed { error, ignored: true, .. } => ("ignored", Some(error.clone())),
+        Status::Unreachable { .. } => ("unreachable", None),
     };
     let handler = if result.task.handler { "handler " } else { "" };
     let _ = write!(told, " {word} {handler}{}", result.task.name);

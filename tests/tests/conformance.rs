@@ -12,6 +12,8 @@ use trueup_tests::{Case, Run};
 struct Written {
     name: String,
     hosts: usize,
+    /// It does things in a preview, too: it is not previewed.
+    applied_only: bool,
     args: String,
     files: Vec<(String, String)>,
     expect: String,
@@ -48,6 +50,7 @@ fn option(case: &mut Written, line: &str) {
     match line.split_once(':').map(|(key, value)| (key.trim(), value.trim())) {
         Some(("hosts", number)) => case.hosts = number.parse().expect("a number of hosts"),
         Some(("args", args)) => case.args = args.into(),
+        Some(("preview", "no")) => case.applied_only = true,
         Some(("differs", _)) | None => {}
         Some((other, _)) => panic!("{}: there is no option `{other}`", case.name),
     }
@@ -140,6 +143,7 @@ fn line(result: &TaskResult) -> String {
         Status::Skipped { .. } => "skipped",
         Status::Failed { ignored: false, .. } => "failed",
         Status::Failed { ignored: true, .. } => "ignored",
+        Status::Unreachable { .. } => "unreachable",
         Status::Would => "would",
         Status::Unknown(_) => "unknown",
     };
@@ -174,6 +178,7 @@ fn check(file: &str) {
         let diagnostics = case.diagnostics();
         let found = match diagnostics.contains("error:") {
             true => format!("{diagnostics}exit 4\n"),
+            false if written.applied_only => told(&case.apply_only()),
             false => told(&case.apply()),
         };
         let expected = format!("{}\n", written.expect.trim_matches('\n'));
@@ -193,4 +198,4 @@ macro_rules! files {
     )* };
 }
 
-files!(roles, includes, handlers);
+files!(roles, includes, handlers, keywords);

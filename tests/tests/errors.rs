@@ -214,22 +214,57 @@ fn nobody_there() {
 
 #[test]
 fn what_would_be_passed_over_is_refused() {
-    let table = [
-        "check_mode: true",
-        "ignore_unreachable: true",
-        "throttle: 1",
-        "loop: [1]\n  loop_control: { pause: 3 }",
-        "loop: [1]\n  loop_control: { extended: true }",
-        "loop: [1]\n  loop_control: { break_when: false }",
-    ];
+    let table = ["throttle: 1", "timeout: 3", "async: 3", "debugger: always"];
     for keyword in table {
-        let name = keyword.rsplit(['{', '\n']).next().and_then(|last| last.trim().split(':').next()).unwrap();
+        let name = keyword.split(':').next().unwrap_or_default();
         let case = Case::tasks(1, &format!("- debug: {{ msg: x }}\n  {keyword}"));
         let wanted = format!("error: keyword `{name}` is not supported yet\n --> DIR/site.yml:");
         assert!(case.diagnostics().starts_with(&wanted), "{keyword}: {}", case.diagnostics());
     }
-    let play = Case::new(1, "- hosts: all\n  max_fail_percentage: 10\n  tasks: []\n");
-    assert!(play.diagnostics().starts_with("error: keyword `max_fail_percentage` is not supported yet"));
+}
+
+#[test]
+fn module_defaults_that_cannot_be_meant() {
+    let defaults = |text: &str| Case::tasks(1, &format!("- debug:\n  module_defaults: {text}")).diagnostics();
+    assert_snapshot!(defaults("{ debug: { mgs: x } }"), @r"
+    error: `debug` has no parameter `mgs`
+     --> DIR/site.yml:5:35
+      |
+    5 |       module_defaults: { debug: { mgs: x } }
+      |                                   ^^^
+    hint: did you mean `msg`?
+    ");
+    assert_snapshot!(defaults("{ debug: [msg] }"), @r"
+    error: the defaults of a module must be a dictionary, and this is a list
+     --> DIR/site.yml:5:33
+      |
+    5 |       module_defaults: { debug: [msg] }
+      |                                 ^^^^^
+    ");
+    assert_snapshot!(defaults("[ debug ]"), @r"
+    error: `module_defaults` must be a dictionary with modules' names as keys, and this is the string `debug`
+     --> DIR/site.yml:5:26
+      |
+    5 |       module_defaults: [ debug ]
+      |                          ^^^^^
+    hint: only what stands under a module's name may be a template
+    ");
+    assert_snapshot!(defaults("{ group/aws: { region: x } }"), @r"
+    error: `group/aws`: groups of modules are not supported in `module_defaults`
+     --> DIR/site.yml:5:26
+      |
+    5 |       module_defaults: { group/aws: { region: x } }
+      |                          ^^^^^^^^^
+    hint: name each module
+    ");
+    assert_snapshot!(defaults("{ debgu: { msg: x } }"), @r"
+    warning: there is no module `debgu`: its defaults are for nothing
+     --> DIR/site.yml:5:26
+      |
+    5 |       module_defaults: { debgu: { msg: x } }
+      |                          ^^^^^
+    hint: did you mean `debug`?
+    ");
 }
 
 #[test]

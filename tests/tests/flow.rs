@@ -78,6 +78,7 @@ fn loops() {
     h1 ok Named (bob): 1 bob
     h1 ok Under the variable's name: bob True
     h1 ok Dict ({"key":"x","value":1}): x=1
+    h1 skipped Nothing: No items in the list
     h1 ok Old style (1): 1
     h1 ok Old style (2): 2
     h1 ok Old style (3): 3

@@ -99,7 +99,7 @@ fn told(run: &Run) -> BTreeMap<(String, String, Option<String>), &'static str> {
         Status::Changed => "changed",
         Status::Skipped { .. } => "skipped",
         Status::Failed { .. } => "failed",
-        Status::Would | Status::Unknown(_) => "not done",
+        Status::Would | Status::Unknown(_) | Status::Unreachable { .. } => "not done",
     };
     run.results()
         .map(|result| ((result.task.name.clone(), result.host.clone(), result.item.clone()), word(&result.status)))

@@ -4,22 +4,21 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::flatten::written;
-use super::{Program, Step};
+use super::{Program, Step, defaults};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::playbook::{Common, Condition, Field, LoopControl, LoopOver};
+use crate::playbook::{Common, Condition, Field, LoopOver};
 use crate::source::Span;
 use crate::template::{Templar, TemplateError};
 use crate::value::Value;
 use crate::yaml::{Data, Node};
 
 /// Keywords of Ansible that change what a playbook does and that are not built yet: to pass over one would be a lie.
-const NOT_YET: [&str; 7] = ["async", "poll", "throttle", "timeout", "module_defaults", "debugger", "vars_prompt"];
+const NOT_YET: [&str; 6] = ["async", "poll", "throttle", "timeout", "debugger", "vars_prompt"];
 
 pub(super) fn check(program: &Program, templar: &Templar, diagnostics: &mut Diagnostics) {
     let mut seen = BTreeSet::new();
     for plan in &program.plays {
         not_yet(&plan.play.common, diagnostics);
-        refuse("max_fail_percentage", plan.play.max_fail_percentage.as_ref().map(|one| &one.span), diagnostics);
         if let Some(strategy) = &plan.play.strategy
             && let Field::Known(name) = &strategy.value
             && name != "linear"
@@ -44,7 +43,6 @@ pub(super) fn steps(program: &Program, steps: &[Arc<Step>], templar: &Templar, d
         for (block, _) in step.blocks() {
             not_yet(&block.common, diagnostics);
         }
-        step.task.looping.iter().for_each(|looping| loop_control(&looping.control, diagnostics));
         templates(step, templar, diagnostics);
     }
 }
@@ -53,14 +51,7 @@ fn not_yet(common: &Common, diagnostics: &mut Diagnostics) {
     for (name, entry) in common.carried.iter().filter(|(name, _)| NOT_YET.contains(&name.as_str())) {
         refuse(name, Some(&entry.key), diagnostics);
     }
-    refuse("check_mode", common.check_mode.as_ref().map(|one| &one.span), diagnostics);
-    refuse("ignore_unreachable", common.ignore_unreachable.as_ref().map(|one| &one.span), diagnostics);
-}
-
-fn loop_control(control: &LoopControl, diagnostics: &mut Diagnostics) {
-    refuse("pause", control.pause.as_ref().map(|one| &one.span), diagnostics);
-    refuse("extended", control.extended.as_ref().map(|one| &one.span), diagnostics);
-    refuse("break_when", control.break_when.first().map(|one| &one.span), diagnostics);
+    defaults::check(common, diagnostics);
 }
 
 fn refuse(name: &str, place: Option<&Span>, diagnostics: &mut Diagnostics) {
@@ -87,14 +78,20 @@ fn params(step: &Step, diagnostics: &mut Diagnostics) {
     let ours =
         |name: &str| matches!((step.entry.name, name), ("template" | "copy", "src" | "lstrip_blocks" | "trim_blocks"));
     let lowered = matches!(step.entry.name, "template" | "copy").then_some("content");
-    let names = args.params.keys().map(String::as_str).filter(|name| !ours(name)).chain(free);
-    let has_src = args.params.contains_key("src");
+    // What a template gives is known only when it is rendered.
+    if args.rendered_defaults.is_some() {
+        return;
+    }
+    let names = args.given().map(|(name, _)| name.as_str()).filter(|name| !ours(name)).chain(free);
+    let has_src = args.given().any(|(name, _)| name == "src");
     for problem in step.entry.check_names(names.chain(lowered.filter(|_| has_src))) {
-        let span = args.params.get(&problem.param).map_or(&step.task.module.span, |entry| &entry.key);
+        let written = args.given().find(|(name, _)| **name == problem.param);
+        let span = written.map_or(&step.task.module.span, |(_, entry)| &entry.key);
         let error = Diagnostic::error(problem.reason).at(span);
         diagnostics.push(problem.hint.into_iter().fold(error, Diagnostic::hint));
     }
-    if let Some(mode) = args.params.get("mode").filter(|entry| !entry.value.is_template())
+    let mode = args.given().find(|(name, entry)| *name == "mode" && !entry.value.is_template());
+    if let Some((_, mode)) = mode
         && let Err(error) = mode.value.file_mode()
     {
         diagnostics.push(error);
@@ -129,12 +126,13 @@ fn templates(step: &Step, templar: &Templar, diagnostics: &mut Diagnostics) {
         .chain(&task.changed_when)
         .chain(&task.failed_when)
         .chain(&task.retry.until)
+        .chain(task.looping.iter().flat_map(|looping| &looping.control.break_when))
         .collect();
     found.extend(
         conditions.iter().filter_map(|condition| templar.check_expression(&condition.text, &condition.span).err()),
     );
     let mut nodes: Vec<&Node> =
-        task.args.params.values().chain(task.common.vars.values()).map(|entry| &entry.value).collect();
+        task.args.given().map(|(_, entry)| entry).chain(task.common.vars.values()).map(|entry| &entry.value).collect();
     if let Some(looping) = &task.looping {
         let (LoopOver::List(node) | LoopOver::Lookup(_, node)) = &looping.over;
         nodes.push(node);

@@ -153,12 +153,14 @@ fn words(program: &Program, step: &Step) -> BTreeSet<String> {
     texts_.extend(texts(&task.notify));
     texts_
         .extend([&task.common.name, &task.delegate_to, &task.common.escalation.user].into_iter().filter_map(template));
-    task.args.params.values().for_each(|entry| node(&entry.value, &mut texts_));
+    task.args.params.values().chain(task.args.defaults.values()).for_each(|entry| node(&entry.value, &mut texts_));
     task.args.free_form.iter().for_each(|free| node(free, &mut texts_));
-    texts_.extend(task.args.rendered.iter().map(|template| template.text.clone()));
+    let rendered = task.args.rendered.iter().chain(&task.args.rendered_defaults);
+    texts_.extend(rendered.map(|template| template.text.clone()));
     if let Some(looping) = &task.looping {
         let (LoopOver::List(over) | LoopOver::Lookup(_, over)) = &looping.over;
         node(over, &mut texts_);
+        texts_.extend(looping.control.break_when.iter().map(|condition| condition.text.clone()));
         looping.control.label.iter().for_each(|label| node(label, &mut texts_));
     }
     for common in step.scopes(program) {

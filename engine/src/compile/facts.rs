@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use trueup_modules::builtin;
 
-use super::{Program, Selection, Step};
+use super::{Program, Selection, Step, defaults};
 use crate::diagnostic::Diagnostics;
 use crate::playbook::{self, Field, Task};
 use crate::source::Source;
@@ -59,7 +59,7 @@ pub(super) fn is_fact(word: &str) -> bool {
 
 /// Puts a `setup` at the head of each play whose tasks read facts, unless the play says `gather_facts: false` or gathers
 /// them itself. One that says `true` gathers them in any case.
-pub(super) fn gather(program: &mut Program, selection: &Selection) {
+pub(super) fn gather(program: &mut Program, selection: &Selection, diagnostics: &mut Diagnostics) {
     let Some((task, entry)) = made("- name: Gather facts\n  setup: {}\n", "setup") else { return };
     let mut gathered = BTreeSet::new();
     let mut steps: Vec<Arc<Step>> = Vec::new();
@@ -74,7 +74,10 @@ pub(super) fn gather(program: &mut Program, selection: &Selection) {
             _ => selection.gather_always || reading.contains(&step.play),
         };
         if gathered.insert(step.play) && wanted && step.entry.name != "setup" {
-            steps.push(Arc::new(Step::new(step.play, Arc::clone(&task), entry, Default::default())));
+            let mut task = Task::clone(&task);
+            let play = &program.plays[step.play].play.common;
+            defaults::give(&mut task, entry, std::iter::once(play), diagnostics);
+            steps.push(Arc::new(Step::new(step.play, Arc::new(task), entry, Default::default())));
         }
         steps.push(step);
     }

@@ -10,7 +10,7 @@ use trueup_modules::module::Entry;
 
 use super::project::{Kind, Project};
 use super::role::{FromFiles, Own, Role, Wanted, map};
-use super::{BlockInfo, Handler, PlayPlan, Section, Selection, Step, tags};
+use super::{BlockInfo, Handler, PlayPlan, Section, Selection, Step, defaults, tags};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::playbook::{self, Block, Field, Spanned, Task};
 use crate::value::{Map, Template, Value};
@@ -114,10 +114,14 @@ impl Lister<'_> {
             return;
         }
         let Some(entry) = self.module(task) else { return };
+        let mut task = task.clone();
+        let blocks = around.blocks.iter().map(|(block, _)| &block.common);
+        let outer = std::iter::once(&self.plan.play.common).chain(blocks);
+        defaults::give(&mut task, entry, outer, self.diagnostics);
         self.steps.push(Arc::new(Step {
             id: self.project.number(),
             handler,
-            ..Step::new(self.play, Arc::new(task.clone()), entry, around.clone())
+            ..Step::new(self.play, Arc::new(task), entry, around.clone())
         }));
     }
 

@@ -8,6 +8,7 @@
 
 mod check;
 mod data;
+mod defaults;
 pub mod expand;
 mod facts;
 mod flatten;
@@ -270,7 +271,7 @@ pub fn compile(
     check::check(&program, &project.templar, diagnostics);
     program.definitions = Arc::new(data::definitions(&program, inventory));
     data::annotate(&mut program, 0, usize::MAX);
-    facts::gather(&mut program, selection);
+    facts::gather(&mut program, selection, diagnostics);
     data::annotate(&mut program, 0, usize::MAX);
     program.graph = Graph::of(&program.steps);
     program

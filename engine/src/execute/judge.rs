@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 use trueup_modules::edit::Diff;
 use trueup_modules::host::{Error, Why};
-use trueup_modules::wire::{Answer, Outcome};
+use trueup_modules::wire::{Answer, Outcome, Task};
 
 use super::json::{from_object, redact};
 use super::lower::{Item, Lower, LowerError, Work};
@@ -18,6 +18,8 @@ pub(super) struct Judged {
     pub status: Status,
     /// As it is registered.
     pub result: Value,
+    /// Whether it changed something, though it may have failed then.
+    pub did_change: bool,
     /// What changed.
     pub diffs: Vec<Diff>,
     /// What the module returned.
@@ -45,9 +47,21 @@ impl Judged {
         self.register();
     }
 
+    /// It is not run.
+    pub(super) fn skipped(because: &str) -> Self {
+        Self::new(Status::Skipped { because: because.into() }, Answer::default())
+    }
+
+    /// The host could not be reached, which is ignored.
+    pub(super) fn unreachable(reason: &str, hints: &[String]) -> Self {
+        let status = Status::Unreachable { reason: reason.into(), hints: hints.to_vec() };
+        Self::new(status, Answer::default())
+    }
+
     fn new(status: Status, answer: Answer) -> Self {
         let mut judged = Self {
             result: Value::Null,
+            did_change: matches!(status, Status::Changed | Status::Would),
             status,
             diffs: answer.diffs,
             data: answer.data,
@@ -61,13 +75,20 @@ impl Judged {
     /// What `register` gets: the module's data, and Ansible's `changed`, `failed`, `skipped` and `msg`.
     fn register(&mut self) {
         let mut map: Map = from_object(self.data.clone());
-        map.insert("changed".into(), Value::Bool(self.changed()));
+        map.insert("changed".into(), Value::Bool(self.did_change));
         map.insert("failed".into(), Value::Bool(self.failed()));
         match &self.status {
+            // Then it is the module that says so.
+            Status::Skipped { .. } if self.data.contains_key("skipped") => {}
             Status::Skipped { because } => {
                 map.insert("skipped".into(), Value::Bool(true));
                 map.insert("skip_reason".into(), Value::Str("Conditional result was False".into()));
                 map.insert("false_condition".into(), Value::Str(because.clone()));
+            }
+            Status::Unreachable { reason, .. } => {
+                map.insert("unreachable".into(), Value::Bool(true));
+                map.insert("msg".into(), Value::Str(reason.clone()));
+                map.shift_remove("failed");
             }
             Status::Failed { error, .. } => {
                 map.entry("msg".into()).or_insert_with(|| Value::Str(error.clone()));
@@ -93,9 +114,14 @@ pub(super) fn judge(
         (Work::Error(LowerError::Unknown(why)), _) => Judged::new(Status::Unknown(why.clone()), Answer::default()),
         (Work::Error(error), _) => Judged::new(failed(error.to_string(), error.hint(), None), Answer::default()),
         (Work::Task(_), None) => Judged::new(failed("no answer".into(), None, None), Answer::default()),
+        (Work::Task(task), Some(Outcome::Would(answer))) if task.check => {
+            let end = checked(step, task, answer);
+            if matches!(end.status, Status::Skipped { .. }) { end } else { conditions(lower, step, item, end) }
+        }
         (Work::Task(_), Some(outcome)) => conditions(lower, step, item, judge_outcome(outcome, pending)),
     };
     match outcome {
+        Some(Outcome::Would(_)) if matches!(&item.work, Work::Task(task) if task.check) => known_now(judged),
         // A preview has not run it, whatever `changed_when` makes of that.
         Some(Outcome::Would(_) | Outcome::Unknown(..)) => known_later(judged, task),
         _ if matches!(judged.status, Status::Would | Status::Unknown(_)) => known_later(judged, task),
@@ -119,15 +145,38 @@ fn judge_outcome(outcome: &Outcome, pending: Option<&Why>) -> Judged {
                 // They are what is wanted, and nothing has come of it.
                 answer.diffs.clear();
             }
+            let ran = matches!(error, Error::Command { .. });
             if let Error::Command { output, .. } = error {
                 answer.data.entry("rc").or_insert(json!(output.status));
                 answer.data.entry("stdout").or_insert(json!(output.stdout));
                 answer.data.entry("stderr").or_insert(json!(output.stderr));
             }
             let explanation = answer.explanation.clone();
-            Judged::new(failed(error.to_string(), error.hint(), explanation), answer)
+            let mut judged = Judged::new(failed(error.to_string(), error.hint(), explanation), answer);
+            judged.did_change = ran || !judged.diffs.is_empty();
+            judged.register();
+            judged
         }
     }
+}
+
+/// The end of what is never applied (`check_mode: true`), as it is in Ansible: a change, but a program of which nothing says
+/// when it need not run is skipped.
+fn checked(step: &Step, task: &Task, answer: &Answer) -> Judged {
+    const PROGRAMS: [&str; 4] = ["command", "raw", "script", "shell"];
+    let guarded = ["creates", "removes"].iter().any(|name| !task.params[*name].is_null());
+    if !PROGRAMS.contains(&step.entry.name) || guarded {
+        return Judged::new(Status::Changed, answer.clone());
+    }
+    let because = "Command would have run if not in check mode";
+    let mut answer = answer.clone();
+    let said = [("rc", json!(0)), ("msg", json!(because)), ("skipped", json!(true))];
+    answer.data.extend(said.map(|(name, value)| (name.to_owned(), value)));
+    for name in ["stdout", "stderr"] {
+        answer.data.insert(name.into(), json!(""));
+        answer.data.insert(format!("{name}_lines"), json!([]));
+    }
+    Judged::new(Status::Skipped { because: because.into() }, answer)
 }
 
 /// Whether another task could make the error go away.
@@ -139,19 +188,13 @@ fn failed(error: String, hint: Option<String>, explanation: Option<String>) -> S
     Status::Failed { error, hint, explanation, ignored: false }
 }
 
-/// `changed_when` and `failed_when`, which see the result under the name that it is registered by. Whether a failure that
-/// is none changed something can be told only afterwards.
+/// `changed_when` and `failed_when`, which see the result under the name that it is registered by.
 fn conditions(lower: &Lower<'_>, step: &Step, item: &Item, mut judged: Judged) -> Judged {
-    if judged.failed() {
+    // What a preview has not run can't be held to have failed, even where it never counts as changed.
+    let waits = waits(&judged);
+    changed_when(lower, step, item, &mut judged);
+    if !waits {
         failed_when(lower, step, item, &mut judged);
-        changed_when(lower, step, item, &mut judged);
-    } else {
-        // What a preview has not run can't be held to have failed, even where it never counts as changed.
-        let waits = waits(&judged);
-        changed_when(lower, step, item, &mut judged);
-        if !waits {
-            failed_when(lower, step, item, &mut judged);
-        }
     }
     judged
 }
@@ -163,14 +206,19 @@ fn waits(judged: &Judged) -> bool {
 fn changed_when(lower: &Lower<'_>, step: &Step, item: &Item, judged: &mut Judged) {
     let conditions = &step.task.changed_when;
     let constant = conditions.iter().all(|one| matches!(one.text.as_str(), "true" | "false"));
-    if conditions.is_empty() || judged.failed() || (waits(judged) && !constant) {
+    if conditions.is_empty() || (waits(judged) && !constant) {
         return;
     }
     match lower.all(conditions, &item.view.clone().with(own(step, judged)).shared()) {
-        Ok(Truth::Yes) if judged.status == Status::Ok => judged.status = Status::Changed,
-        Ok(Truth::No) if judged.changed() => judged.status = Status::Ok,
         Ok(Truth::Unknown(why)) => judged.status = Status::Unknown(why),
-        Ok(_) => {}
+        Ok(truth) => {
+            judged.did_change = truth == Truth::Yes;
+            match (&judged.status, judged.did_change) {
+                (Status::Ok, true) => judged.status = Status::Changed,
+                (Status::Changed | Status::Would, false) => judged.status = Status::Ok,
+                _ => {}
+            }
+        }
         Err(error) => judged.status = failed(error.to_string(), error.hint(), None),
     }
     judged.register();
@@ -186,7 +234,9 @@ fn failed_when(lower: &Lower<'_>, step: &Step, item: &Item, judged: &mut Judged)
             let text = conditions.iter().map(|one| one.text.as_str()).collect::<Vec<_>>().join(" and ");
             judged.status = failed(format!("failed_when holds: {text}"), None, None);
         }
-        Ok(Truth::No) if judged.failed() => judged.status = Status::Changed,
+        Ok(Truth::No) if judged.failed() => {
+            judged.status = if judged.did_change { Status::Changed } else { Status::Ok };
+        }
         Ok(Truth::Unknown(why)) => judged.status = Status::Unknown(why),
         Ok(_) => {}
         Err(error) => judged.status = failed(error.to_string(), error.hint(), None),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Map as JsonMap, Value as Json, json};
 use trueup_modules::host::Why;
@@ -19,6 +20,7 @@ use crate::value::{Map, Template, Value};
 use crate::yaml::Node;
 
 mod files;
+pub(super) mod loops;
 
 /// Why a step can't be rendered.
 #[derive(Debug, thiserror::Error)]
@@ -124,19 +126,14 @@ impl Lower<'_> {
             },
         };
         let control = &looping.control;
-        let name = control.loop_var.as_ref().map_or("item", |name| &name.value);
+        let extended = self.extended(control, &vars)?;
         let mut items = Vec::new();
-        for (at, value) in list.into_iter().enumerate() {
-            let mut magic = Map::new();
-            if let Some(index) = &control.index_var {
-                magic.insert(index.value.clone(), Value::Int(i64::try_from(at).unwrap_or(i64::MAX)));
-            }
-            magic.insert("ansible_loop_var".into(), Value::Str(name.into()));
-            magic.insert(name.into(), value.clone());
+        for (at, value) in list.iter().enumerate() {
+            let magic = loops::magic(control, &list, at, extended);
             let view = view.clone().with(magic);
             let label = match &control.label {
                 Some(label) => self.templar.resolve(&label.to_value(), &view.clone().shared())?,
-                None => value,
+                None => value.clone(),
             };
             items.push(self.item(step, view, Some(show(&label))));
         }
@@ -233,6 +230,7 @@ impl Lower<'_> {
             params: Json::Object(params),
             become_: self.escalation(step, vars)?,
             environment: self.environment(step, vars)?,
+            check: self.flag(step, vars, |common| &common.check_mode)?,
         })
     }
 
@@ -251,16 +249,7 @@ impl Lower<'_> {
         let args = &step.task.args;
         let mut params = Map::new();
         if let Some(template) = &args.rendered {
-            match self.templar.render(template, vars)? {
-                Value::Map(map) => params.extend(map),
-                Value::Unknown(why) => return Err(LowerError::Unknown(why)),
-                other => {
-                    return Err(LowerError::Value(
-                        template.span.clone(),
-                        format!("`args` must be a dictionary, and this is {}", kind(&other)),
-                    ));
-                }
-            }
+            params.extend(self.dictionary(template, "args", vars)?);
         }
         if let (Some(name), Some(node)) = (step.entry.free_form, &args.free_form) {
             params.insert(name.into(), self.templar.resolve(&node.to_value(), vars)?);
@@ -271,14 +260,12 @@ impl Lower<'_> {
         // What `apply` says is rendered where it is applied.
         let rendered = |name: &&String| !(step.turns() && *name == "apply");
         for (name, entry) in args.params.iter().filter(|(name, _)| rendered(name)) {
-            let value = match (name.as_str(), entry.value.file_mode()) {
-                ("mode" | "directory_mode", Ok(mode)) if !entry.value.is_template() => Value::Str(mode),
-                _ => self.templar.resolve(&entry.value.to_value(), vars)?,
-            };
+            let value = self.param(name, &entry.value, vars)?;
             if value != Value::Omit {
                 params.insert(name.clone(), value);
             }
         }
+        self.defaults(step, &mut params, vars)?;
         match step.entry.name {
             "template" => self.template(step, &mut params, vars)?,
             "copy" => self.copy(step, &mut params)?,
@@ -291,10 +278,52 @@ impl Lower<'_> {
         params.into_iter().map(|(name, value)| Ok((name, to_json(&value).map_err(LowerError::Unknown)?))).collect()
     }
 
+    fn param(&self, name: &str, node: &Node, vars: &Arc<dyn Lookup>) -> Result<Value, LowerError> {
+        match (name, node.file_mode()) {
+            ("mode" | "directory_mode", Ok(mode)) if !node.is_template() => Ok(Value::Str(mode)),
+            _ => Ok(self.templar.resolve(&node.to_value(), vars)?),
+        }
+    }
+
+    /// `module_defaults`, for what is not given.
+    fn defaults(&self, step: &Step, params: &mut Map, vars: &Arc<dyn Lookup>) -> Result<(), LowerError> {
+        let args = &step.task.args;
+        if args.defaults.is_empty() && args.rendered_defaults.is_none() {
+            return Ok(());
+        }
+        // What is omitted is given, too.
+        let names = params.keys().chain(args.params.keys());
+        let given: Vec<String> = names.filter_map(|name| step.entry.canonical(name)).collect();
+        let missing = |name: &str| step.entry.canonical(name).is_none_or(|name| !given.contains(&name));
+        let mut add = |name: &str, value: Value| {
+            if value != Value::Omit {
+                params.insert(name.into(), value);
+            }
+        };
+        for (name, entry) in args.defaults.iter().filter(|(name, _)| missing(name)) {
+            add(name, self.param(name, &entry.value, vars)?);
+        }
+        if let Some(template) = &args.rendered_defaults {
+            let all = self.dictionary(template, "module_defaults", vars)?;
+            all.into_iter().filter(|(name, _)| missing(name)).for_each(|(name, value)| add(&name, value));
+        }
+        Ok(())
+    }
+
+    fn dictionary(&self, template: &Template, keyword: &str, vars: &Arc<dyn Lookup>) -> Result<Map, LowerError> {
+        match self.render(template, vars)? {
+            Value::Map(map) => Ok(map),
+            other => Err(LowerError::Value(
+                template.span.clone(),
+                format!("`{keyword}` must be a dictionary, and this is {}", kind(&other)),
+            )),
+        }
+    }
+
     /// The two modules whose parameters are expressions: they are evaluated here.
     fn expressions(&self, step: &Step, vars: &Arc<dyn Lookup>) -> Result<JsonMap<String, Json>, LowerError> {
         let mut params = JsonMap::new();
-        for (name, entry) in &step.task.args.params {
+        for (name, entry) in step.task.args.given() {
             let value = match (step.entry.name, name.as_str()) {
                 ("assert", "that") => self.assertions(&entry.value, vars)?,
                 ("debug", "var") => {
@@ -468,6 +497,21 @@ impl Lower<'_> {
             Value::Unknown(why) => Err(LowerError::Unknown(why)),
             value => Ok(value),
         }
+    }
+
+    /// A number of seconds; `None` if it comes to none.
+    pub(super) fn seconds(&self, field: &Field<f64>, vars: &Arc<dyn Lookup>) -> Option<Duration> {
+        let seconds = match field {
+            Field::Known(seconds) => *seconds,
+            Field::Template(template) => match self.render(template, vars).ok()? {
+                #[expect(clippy::cast_precision_loss, reason = "seconds")]
+                Value::Int(n) => n as f64,
+                Value::Float(seconds) => seconds,
+                Value::Str(text) => text.trim().parse().ok()?,
+                _ => return None,
+            },
+        };
+        Duration::try_from_secs_f64(seconds).ok()
     }
 
     /// Whether a boolean keyword is on.

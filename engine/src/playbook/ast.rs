@@ -193,6 +193,18 @@ pub struct Args {
     pub free_form: Option<Node>,
     /// `args: "{{ … }}"`: parameters that are known once it is rendered; those above win.
     pub rendered: Option<Template>,
+    /// Of `module_defaults`: for parameters that are not given.
+    pub defaults: Mapping,
+    /// The same as a template that yields them.
+    pub rendered_defaults: Option<Template>,
+}
+
+impl Args {
+    /// The parameters by name, and those that only `module_defaults` give.
+    pub fn given(&self) -> impl Iterator<Item = (&String, &yaml::Entry)> {
+        let missing = self.defaults.iter().filter(|(name, _)| !self.params.contains_key(*name));
+        self.params.iter().chain(missing)
+    }
 }
 
 /// `loop` or `with_…`, and `loop_control`.
@@ -300,6 +312,9 @@ pub struct Common {
     pub any_errors_fatal: Opt<bool>,
     /// Only the first host acts.
     pub run_once: Opt<bool>,
+    /// What modules are given where a task does not say it, by the modules' names; of a module, the inner's replaces the
+    /// outer's.
+    pub module_defaults: Mapping,
     /// Keywords of Ansible that have no field here, as written.
     pub carried: IndexMap<String, yaml::Entry>,
 }

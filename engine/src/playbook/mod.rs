@@ -20,6 +20,7 @@ pub use ast::{
     Play, Playbook, Retry, Role, Spanned, Step, Task,
 };
 pub use keyword::Place;
+pub use task::plain_name;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::source::Source;

@@ -118,8 +118,27 @@ impl<'n, 'd> Reader<'n, 'd> {
             ignore_unreachable: self.field("ignore_unreachable"),
             any_errors_fatal: self.field("any_errors_fatal"),
             run_once: self.field("run_once"),
+            module_defaults: self.module_defaults(),
             carried: IndexMap::new(),
         }
+    }
+
+    /// A dictionary by modules, or a list of them, of which the later wins.
+    fn module_defaults(&mut self) -> Mapping {
+        let mut all = Mapping::new();
+        for item in self.items("module_defaults") {
+            let Some(map) = item.as_map() else {
+                let message = format!(
+                    "`module_defaults` must be a dictionary with modules' names as keys, and this is {}",
+                    item.describe()
+                );
+                let hint = "only what stands under a module's name may be a template";
+                self.diagnostics.push(Diagnostic::error(message).at(&item.span).hint(hint));
+                continue;
+            };
+            all.extend(map.iter().map(|(name, entry)| (name.clone(), entry.clone())));
+        }
+        all
     }
 
     /// A list, or one text with commas.

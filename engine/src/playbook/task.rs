@@ -116,8 +116,8 @@ fn task(place: Place, node: &Node, diagnostics: &mut Diagnostics) -> Option<Task
     Some(task)
 }
 
-/// The module's name without the collections that Trueup's modules stand for.
-pub(super) fn plain_name(written: &str) -> &str {
+/// A module's name without the collections that Trueup's modules stand for.
+pub fn plain_name(written: &str) -> &str {
     COLLECTIONS.iter().find_map(|collection| written.strip_prefix(collection)).unwrap_or(written)
 }
 

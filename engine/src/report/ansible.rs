@@ -108,7 +108,9 @@ impl<O: Write> Ansible<O> {
             if results.iter().all(|one| one.item.is_some() && matches!(one.status, Status::Skipped { .. })) {
                 self.line(&format!("skipping: [{}]", results[0].host))?;
             }
-            let ignored = |one: &TaskResult| matches!(one.status, Status::Failed { ignored: true, .. });
+            let ignored = |one: &TaskResult| {
+                matches!(one.status, Status::Failed { ignored: true, .. } | Status::Unreachable { .. })
+            };
             if results.iter().any(ignored) {
                 self.line("...ignoring")?;
             }
@@ -144,6 +146,10 @@ impl<O: Write> Ansible<O> {
                 }
                 let data = Value::Object(data);
                 format!("fatal: [{}]: FAILED! => {}", label(result), self.dump(&data, result))
+            }
+            (Status::Unreachable { reason, .. }, item) => {
+                let item = item.as_ref().map(|item| format!(" (item={})", python::label(item))).unwrap_or_default();
+                format!("fatal: [{}]: UNREACHABLE!{item} => {}", label(result), unreachable(reason))
             }
             // The blank at the end is Ansible's.
             (Status::Skipped { .. }, Some(item)) => {
@@ -209,8 +215,7 @@ impl<O: Write> Ansible<O> {
     }
 
     fn unreachable(&mut self, host: &str, reason: &str) -> io::Result<()> {
-        let data = json!({"changed": false, "msg": reason, "unreachable": true});
-        self.line(&format!("fatal: [{host}]: UNREACHABLE! => {}", dumps(&data)))
+        self.line(&format!("fatal: [{host}]: UNREACHABLE! => {}", unreachable(reason)))
     }
 
     fn recap(&mut self, recap: &[(String, Recap)]) -> io::Result<()> {
@@ -266,6 +271,10 @@ impl<O: Write> Reporter for Ansible<O> {
         self.release()?;
         self.out.flush()
     }
+}
+
+fn unreachable(reason: &str) -> String {
+    dumps(&json!({"changed": false, "msg": reason, "unreachable": true}))
 }
 
 /// What a failure registers, with Ansible's words where a program failed.

@@ -33,6 +33,7 @@ impl Look {
             Status::Skipped { because } => paint.wrap(DIM, &format!("skipped ({})", printable(because))),
             Status::Failed { ignored: true, .. } => paint.wrap(YELLOW, "failed (ignored)"),
             Status::Failed { ignored: false, .. } => paint.wrap("1;31", "FAILED"),
+            Status::Unreachable { .. } => paint.wrap(YELLOW, "unreachable (ignored)"),
         }
     }
 
@@ -46,6 +47,12 @@ impl Look {
                 out.push_str(&indent(&printable(explanation), &paint.wrap(DIM, "| ")));
             }
             if let Some(hint) = hint {
+                _ = writeln!(out, "{}: {}", paint.wrap(CYAN, "hint"), printable(hint));
+            }
+        }
+        if let Status::Unreachable { reason, hints } = &result.status {
+            _ = writeln!(out, "{}", printable(reason));
+            for hint in hints {
                 _ = writeln!(out, "{}: {}", paint.wrap(CYAN, "hint"), printable(hint));
             }
         }

@@ -69,7 +69,11 @@ pub fn plan(recap: &[(String, Recap)], paint: Paint) -> String {
     add(sum(|recap| recap.failed), RED, "failed");
     add(sum(|recap| recap.unreachable), RED, "unreachable");
     let hosts = count(recap.len() as u64, "host");
-    format!("Plan: {} on {hosts}. Nothing was changed.\n", parts.join(", "))
+    let end = match sum(|recap| recap.ran) {
+        0 => "Nothing was changed.".to_owned(),
+        ran => paint.wrap(RED, &format!("Ran all the same: {} (`check_mode: false`).", count(ran, "task"))),
+    };
+    format!("Plan: {} on {hosts}. {end}\n", parts.join(", "))
 }
 
 /// Ansible's table, column for column, so that whatever reads it goes on reading it.

@@ -12,7 +12,7 @@ use crate::compile::{self, PlayPlan, Step};
 use crate::diagnostic::{Diagnostics, Paint};
 use crate::event::Status;
 use crate::execute::judge::Judged;
-use crate::execute::lower::{Item, Work};
+use crate::execute::lower::{Item, Work, loops};
 use crate::template::Lookup;
 use crate::value::{Map, Value};
 
@@ -192,11 +192,7 @@ fn include(step: &Step, item: &Item, params: &Json) -> Result<Include, String> {
 /// The variables that a loop gives its item.
 fn item_vars(step: &Step, item: &Item) -> Map {
     let Some(looping) = &step.task.looping else { return Map::new() };
-    let control = &looping.control;
-    let own = control.loop_var.as_ref().map_or("item", |name| &name.value);
-    let names = [Some(own), Some("ansible_loop_var"), Some("ansible_loop"), Some("ansible_index_var")];
-    let index = control.index_var.as_ref().map(|name| name.value.as_str());
-    let names = names.into_iter().chain([index]).flatten();
+    let names = loops::names(&looping.control);
     names.filter_map(|name| Some((name.to_owned(), item.view.get(name)?.clone()))).collect()
 }
 

@@ -16,7 +16,7 @@ use crate::compile::graph::Readers;
 use crate::event::Event;
 use crate::execute::blocks::Control;
 use crate::execute::controller;
-use crate::execute::lower::{Item, LowerError, Work, show};
+use crate::execute::lower::{Item, LowerError, Work, show, truthy};
 use crate::playbook::{Field, Spanned};
 use crate::template::Truth;
 
@@ -30,7 +30,7 @@ impl Run {
         let preview = self.preview();
         let mut asking = JoinSet::new();
         for at in 0..self.hosts.len() {
-            if self.hosts[at].planned.iter().any(|planned| planned.stop(preview).is_some()) {
+            if self.hosts[at].planned.iter().any(|planned| planned.stop().is_some()) {
                 continue;
             }
             let from = self.hosts[at].planned.len();
@@ -47,7 +47,7 @@ impl Run {
         while let Some(answered) = asking.join_next().await {
             match answered {
                 Ok((at, Ok(outcomes))) => self.take(at, outcomes),
-                Ok((at, Err(lost))) => self.lost(at, &lost).await,
+                Ok((at, Err(lost))) => self.lost(at, lost, None).await,
                 Err(panic) => self.send(Event::Warning(format!("internal error: {panic}"))).await,
             }
         }
@@ -68,7 +68,6 @@ impl Run {
 
     /// Fills in outcomes in order, and forgets what is planned beyond the first step without one.
     pub(super) fn take(&mut self, at: usize, outcomes: Vec<(u64, Outcome)>) {
-        let preview = self.preview();
         let host = &mut self.hosts[at];
         let mut outcomes = outcomes.into_iter();
         'steps: for planned in host.planned.iter_mut().filter(|planned| planned.solo.is_none()) {
@@ -81,7 +80,7 @@ impl Run {
                 }
             }
         }
-        if let Some(stop) = host.planned.iter().position(|planned| planned.stop(preview).is_some()) {
+        if let Some(stop) = host.planned.iter().position(|planned| planned.stop().is_some()) {
             host.planned.truncate(stop + 1);
             host.built = host.planned[stop].step + 1;
         }
@@ -230,6 +229,7 @@ impl Run {
             built: host.built,
             ended: std::mem::take(&mut host.ended),
             failed_in: std::mem::take(&mut host.failed_in),
+            lost_in: std::mem::take(&mut host.lost_in),
             left_roles: std::mem::take(&mut host.left_roles),
             ran: std::mem::take(&mut host.ran),
             recap: host.recap,
@@ -260,8 +260,15 @@ impl Run {
         let outcomes: Vec<Option<Outcome>> = items.iter().map(compute).collect();
         let remote =
             items.iter().zip(&outcomes).any(|(item, outcome)| matches!(item.work, Work::Task(_)) && outcome.is_none());
-        let once = step.once;
-        let solo = ((acts.is_some() || once || !step.task.retry.until.is_empty()) && remote).then_some(Solo { acts });
-        Planned { step: index, items, outcomes, solo, began: Instant::now() }
+        let previews = match lower.keyword(step, &view.shared(), |common| &common.check_mode) {
+            Ok(Some(check)) => truthy(&check),
+            // An error is the items', too; meanwhile nothing is applied.
+            Err(_) => true,
+            Ok(None) => self.preview(),
+        };
+        let really = self.preview() && !previews;
+        let alone = acts.is_some() || step.once || !step.task.retry.until.is_empty() || really;
+        let solo = (alone && remote).then_some(Solo { acts });
+        Planned { step: index, items, outcomes, solo, previews, unreachable: None, began: Instant::now() }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use trueup_modules::wire::Outcome;
 
+use super::apply::Lost;
 use crate::compile::{Handler, Role, Step};
 use crate::event::Recap;
 use crate::execute::blocks::Control;
@@ -25,6 +26,8 @@ pub(super) struct HostRun {
     pub(super) ended: BTreeSet<usize>,
     /// The plays in which it has failed.
     pub(super) failed_in: BTreeSet<usize>,
+    /// The plays in which it could not be reached.
+    pub(super) lost_in: BTreeSet<usize>,
     /// Roles that it has left before their end.
     pub(super) left_roles: BTreeSet<usize>,
     /// By play and [`crate::compile::Role::key`], which use of a role it was that ran here.
@@ -45,6 +48,10 @@ pub(super) struct Planned {
     pub(super) outcomes: Vec<Option<Outcome>>,
     /// It is not planned ahead: another host acts, or it is done once for all.
     pub(super) solo: Option<Solo>,
+    /// Nothing is applied: the run is a preview, or `check_mode` makes the step one.
+    pub(super) previews: bool,
+    /// The host was not to be reached, and that is ignored.
+    pub(super) unreachable: Option<Lost>,
     pub(super) began: Instant,
 }
 
@@ -55,22 +62,50 @@ pub(super) struct Solo {
 
 impl Planned {
     /// The first item whose end is not known, or not yet reached.
-    pub(super) fn stop(&self, preview: bool) -> Option<usize> {
+    pub(super) fn stop(&self) -> Option<usize> {
+        if self.unreachable.is_some() {
+            return None;
+        }
         if self.solo.is_some() {
             return Some(0);
         }
         (0..self.items.len()).find(|at| match (&self.items[*at].work, &self.outcomes[*at]) {
             (Work::Skip(_) | Work::Unknown(_) | Work::Error(_), _) => false,
             (Work::Task(_), None) => true,
-            (Work::Task(_), Some(Outcome::Would(_) | Outcome::Failed(..))) => !preview,
+            (Work::Task(_), Some(Outcome::Would(_) | Outcome::Failed(..))) => !self.previews,
             (Work::Task(_), Some(_)) => false,
         })
     }
 }
 
+impl Planned {
+    /// Whether nothing is left to do for an item.
+    pub(super) fn is_settled(&self, at: usize) -> bool {
+        match (&self.items[at].work, &self.outcomes[at]) {
+            (Work::Task(_), None) => false,
+            (Work::Task(_), Some(outcome)) => {
+                self.previews || matches!(outcome, Outcome::Ok(_) | Outcome::Changed(_) | Outcome::Unknown(..))
+            }
+            _ => true,
+        }
+    }
+
+    /// Whether something was really run.
+    pub(super) fn ran(&self) -> bool {
+        let run = |outcome: &Outcome| matches!(outcome, Outcome::Changed(_) | Outcome::Failed(..));
+        !self.previews && self.solo.is_some() && self.outcomes.iter().flatten().any(run)
+    }
+}
+
 impl HostRun {
-    pub(super) fn position(&self, preview: bool) -> usize {
-        self.planned.iter().find(|planned| planned.stop(preview).is_some()).map_or(self.built, |planned| planned.step)
+    /// Whether it has failed for good, as far as it is concluded.
+    pub(super) fn has_failed(&self) -> bool {
+        let mut control = self.control.clone();
+        control.finish();
+        control.failed
+    }
+    pub(super) fn position(&self) -> usize {
+        self.planned.iter().find(|planned| planned.stop().is_some()).map_or(self.built, |planned| planned.step)
     }
     /// Whether one of the names was notified since the handler last ran.
     pub(super) fn is_notified(&self, handler: &Handler) -> bool {
@@ -118,6 +153,7 @@ impl HostRun {
             notifications: 0,
             ended: BTreeSet::new(),
             failed_in: BTreeSet::new(),
+            lost_in: BTreeSet::new(),
             left_roles: BTreeSet::new(),
             ran: HashMap::new(),
             gone: false,

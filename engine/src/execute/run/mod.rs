@@ -3,7 +3,10 @@
 mod act;
 mod ahead;
 mod apply;
+mod finish;
 mod host;
+mod items;
+mod limit;
 mod onward;
 mod settle;
 
@@ -72,6 +75,8 @@ struct Run {
     pending: Option<Pending>,
     batches: u64,
     ended_plays: BTreeSet<usize>,
+    /// The play of the last frontier.
+    play: usize,
 }
 
 /// A task that has something to do, and that was not run.
@@ -106,6 +111,7 @@ impl Run {
             pending: None,
             batches: 0,
             ended_plays: BTreeSet::new(),
+            play: 0,
             shared,
         }
     }
@@ -142,19 +148,21 @@ impl Run {
     /// One round; false when all is done.
     async fn round(&mut self) -> bool {
         self.plan_ahead().await;
-        let preview = self.preview();
-        let Some(frontier) = self.hosts.iter().map(|host| host.position(preview)).min() else { return false };
+        let Some(frontier) = self.hosts.iter().map(HostRun::position).min() else { return false };
         let end = self.steps().len();
         if self.events.is_closed() {
             return false;
         }
+
         if self.conclude_until(frontier).await {
             return true;
         }
         if frontier >= end {
             return self.hosts.iter().any(|host| host.built < end || !host.planned.is_empty());
         }
-        self.apply_at(frontier).await;
+        if !self.end_after_failures(frontier) {
+            self.apply_at(frontier).await;
+        }
         true
     }
 

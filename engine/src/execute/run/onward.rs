@@ -35,10 +35,14 @@ pub(super) fn is_near(step: &Step) -> bool {
     NEAR.contains(&step.entry.name)
 }
 
-/// Whether a step is applied by one message: not on another host, not tried again, not here.
+/// Whether a step is applied by one message: not on another host, not tried again, not item
+/// by item, not here.
 pub(super) fn is_plain(step: &Step) -> bool {
     let retry = &step.task.retry;
-    step.entry.place == Place::Host && !step.once && retry.until.is_empty() && retry.retries.is_none()
+    let control = step.task.looping.as_ref().map(|looping| &looping.control);
+    let at_once = control.is_none_or(|control| control.pause.is_none() && control.break_when.is_empty());
+    let tried_once = retry.until.is_empty() && retry.retries.is_none();
+    step.entry.place == Place::Host && !step.once && tried_once && at_once
 }
 
 impl Run {

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use trueup_modules::host::Why;
 
 use super::host::{HostRun, Planned};
+use super::items::{judge_items, looped};
 use super::{Pending, Run};
 use crate::compile::{Section, Step};
 use crate::event::{Event, Recap, Status, TaskInfo, TaskResult};
-use crate::execute::judge::{Judged, judge};
+use crate::execute::judge::Judged;
 use crate::execute::lower::{LowerError, show};
 use crate::execute::vars::HostVars;
 use crate::playbook::Field;
@@ -18,12 +19,14 @@ impl Run {
     /// Concludes what is known up to and at the frontier, step by step. True if a failure changed the way ahead.
     pub(super) async fn conclude_until(&mut self, frontier: usize) -> bool {
         loop {
-            let preview = self.preview();
             let ready = |host: &HostRun| {
                 let planned = host.planned.front()?;
-                (planned.step <= frontier && planned.stop(preview).is_none()).then_some(planned.step)
+                (planned.step <= frontier && planned.stop().is_none()).then_some(planned.step)
             };
             let Some(step) = self.hosts.iter().filter_map(ready).min() else { return false };
+            if self.end_after_failures(step) {
+                return true;
+            }
             let mut turned = false;
             for at in 0..self.hosts.len() {
                 if ready(&self.hosts[at]) == Some(step)
@@ -40,7 +43,7 @@ impl Run {
 
     /// A step's end on a host: judged, registered, reported. True if it failed or notified, so that what is planned ahead
     /// no longer holds.
-    pub(super) async fn conclude(&mut self, at: usize, planned: Planned) -> bool {
+    pub(super) async fn conclude(&mut self, at: usize, mut planned: Planned) -> bool {
         let shared = Arc::clone(&self.shared);
         let step = &*Arc::clone(&self.steps()[planned.step]);
         if self.hosts[at].play != Some(step.play) {
@@ -53,14 +56,8 @@ impl Run {
             self.pending.as_ref().filter(|pending| pending.step <= planned.step).map(|pending| pending.why.clone());
         let vars = self.view(at, planned.step).shared();
         let name = self.lower(&self.hosts[at]).name(step, &vars);
-        let mut judged: Vec<Judged> = {
-            let lower = self.lower(&self.hosts[at]);
-            let each = planned.items.iter().zip(&planned.outcomes);
-            each.map(|(item, outcome)| {
-                judge(&lower, step, item, outcome.as_ref(), &name, pending.as_ref().filter(|_| shared.options.preview))
-            })
-            .collect()
-        };
+        let pending = pending.as_ref().filter(|_| shared.options.preview);
+        let mut judged = judge_items(&self.lower(&self.hosts[at]), step, &mut planned, &name, pending);
         self.act(at, &planned, &mut judged).await;
         if !is_silent(step, &judged) {
             self.announce(planned.step, &name).await;
@@ -116,11 +113,7 @@ impl Run {
         }
         self.ran_role(at, step, planned.step, &judged);
         if !is_silent(step, &judged) {
-            count(&mut self.hosts[at].recap, step, &judged, rescues(step));
-            let info = self.info(planned.step, name);
-            for (item, one) in planned.items.iter().zip(judged) {
-                self.report(at, planned, &info, item.label.clone(), one, no_log).await;
-            }
+            self.tell(at, planned, name, judged, no_log).await;
         }
         if let Some(handler) = &step.handler {
             let last = self.hosts[at].notifications;
@@ -134,8 +127,27 @@ impl Run {
             self.hosts[at].control.fail(step);
             self.refresh_play(step.play);
             self.spread_failure(step, planned.step);
+            self.limit_failures(step.play, planned.step);
         }
         (notified, failed)
+    }
+
+    /// Counts and reports the items of a step.
+    async fn tell(&mut self, at: usize, planned: &Planned, name: &str, mut judged: Vec<Judged>, no_log: bool) {
+        let step = &*Arc::clone(&self.steps()[planned.step]);
+        count(&mut self.hosts[at].recap, step, &judged, rescues(step));
+        if self.preview() && planned.ran() {
+            self.hosts[at].recap.ran += 1;
+            let told = "it ran, though this is a preview (`check_mode: false`)".to_owned();
+            judged.iter_mut().take(1).for_each(|one| one.warnings.push(told.clone()));
+        }
+        let info = self.info(planned.step, name);
+        if judged.is_empty() {
+            self.report(at, planned, &info, None, Judged::skipped("No items in the list"), no_log).await;
+        }
+        for (item, one) in planned.items.iter().zip(judged) {
+            self.report(at, planned, &info, item.label.clone(), one, no_log).await;
+        }
     }
 
     /// What a `rescue` is told: `ansible_failed_task` and `ansible_failed_result`.
@@ -258,7 +270,7 @@ impl Run {
                 Status::Failed { error: crate::event::WITHHELD.into(), hint, explanation: None, ignored }
             }
             // `changed_when` on what ran here: a preview has changed nothing for all that.
-            Status::Changed if self.preview() => Status::Would,
+            Status::Changed if self.preview() && planned.previews => Status::Would,
             status => status,
         };
         let step = &self.compiled.steps[planned.step];
@@ -300,9 +312,10 @@ fn count(recap: &mut Recap, step: &Step, judged: &[Judged], rescued: bool) {
     let any = |what: fn(&Status) -> bool| judged.iter().any(|one| what(&one.status));
     if any(|status| matches!(status, Status::Failed { ignored: false, .. })) {
         *(if rescued { &mut recap.rescued } else { &mut recap.failed }) += 1;
-    } else if any(|status| matches!(status, Status::Failed { .. })) {
+    } else if any(|status| matches!(status, Status::Failed { .. } | Status::Unreachable { .. })) {
         recap.ok += 1;
         recap.ignored += 1;
+        recap.changed += u64::from(judged.iter().any(|one| one.did_change));
     } else if judged.iter().any(Judged::changed) {
         recap.ok += 1;
         recap.changed += 1;
@@ -321,35 +334,6 @@ fn count(recap: &mut Recap, step: &Step, judged: &[Judged], rescued: bool) {
 /// `meta` is not told of, unless it fails.
 fn is_silent(step: &Step, judged: &[Judged]) -> bool {
     step.entry.name == "meta" && !judged.iter().any(Judged::failed)
-}
-
-/// What a loop registers: `results`, and whether any of them changed or failed.
-fn looped(step: &Step, planned: &Planned, judged: &[Judged]) -> Value {
-    if let Some(unknown) = judged.iter().map(|one| &one.result).find(|result| matches!(result, Value::Unknown(_))) {
-        return unknown.clone();
-    }
-    let control = step.task.looping.as_ref().and_then(|looping| looping.control.loop_var.as_ref());
-    let name = control.map_or("item", |name| &name.value);
-    let results = planned.items.iter().zip(judged).map(|(item, one)| {
-        let mut map = match &one.result {
-            Value::Map(map) => map.clone(),
-            _ => Map::new(),
-        };
-        if let Some(value) = crate::template::Lookup::get(&item.view, name) {
-            map.insert(name.into(), value.clone());
-        }
-        Value::Map(map)
-    });
-    let skipped = judged.iter().all(|one| matches!(one.status, Status::Skipped { .. }));
-    let mut map = Map::from_iter([
-        ("results".to_owned(), Value::List(results.collect())),
-        ("changed".to_owned(), Value::Bool(judged.iter().any(Judged::changed))),
-        ("failed".to_owned(), Value::Bool(judged.iter().any(Judged::failed))),
-    ]);
-    if skipped {
-        map.insert("skipped".into(), Value::Bool(true));
-    }
-    Value::Map(map)
 }
 
 /// Facts that a module returned.

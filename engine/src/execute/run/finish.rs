@@ -1,0 +1,173 @@
+//! Applying what is left of a step on one host, item by item or all by one message.
+
+use std::time::Duration;
+
+use trueup_modules::module::Place;
+use trueup_modules::wire::{Mode, Outcome, Task as WireTask};
+
+use super::Shared;
+use super::apply::{Errand, Lost, Show};
+use super::host::Planned;
+use super::onward::is_plain;
+use crate::compile::Step;
+use crate::event::Event;
+use crate::execute::controller;
+use crate::execute::judge::{Judged, judge, own};
+use crate::execute::lower::{Item, Lower, Work};
+use crate::playbook::Field;
+use crate::template::Truth;
+use crate::value::Value;
+
+/// Applies what is left of a step's items, and has planned what comes next. Yields how many batches it took, and what came
+/// of the plans.
+pub(super) async fn finish_step(
+    shared: &Shared,
+    lower: &Lower<'_>,
+    errand: &Errand,
+    host: &str,
+    planned: &mut Planned,
+    onward: Vec<WireTask>,
+) -> Result<(u64, Vec<(u64, Outcome)>), Lost> {
+    let step = &lower.program.steps[planned.step];
+    if is_plain(step) && step.entry.place == Place::Host && planned.solo.is_none() && !shared.options.preview {
+        let hidden = planned.items.iter().any(|item| shown(lower, step, item) == Show::Nothing);
+        let show = if hidden { Show::Nothing } else { Show::Lines };
+        return Ok((1, apply_whole(errand, host, planned, onward, show).await?));
+    }
+    let mut batches = 0;
+    let mut pause = None;
+    for at in 0..planned.items.len() {
+        if !planned.is_settled(at) {
+            if let Some(time) = pause {
+                tokio::time::sleep(time).await;
+            }
+            pause = pause_of(lower, step, &planned.items[at]).filter(|_| !planned.previews);
+            batches += finish_item(shared, lower, errand, host, planned, at).await?;
+        }
+        if breaks(lower, step, planned, at) {
+            break;
+        }
+    }
+    Ok((batches, Vec::new()))
+}
+
+/// Applies an item, as often as `until` and `retries` say. Yields how many batches it took.
+async fn finish_item(
+    shared: &Shared,
+    lower: &Lower<'_>,
+    errand: &Errand,
+    host: &str,
+    planned: &mut Planned,
+    at: usize,
+) -> Result<u64, Lost> {
+    let step = &lower.program.steps[planned.step];
+    let Work::Task(task) = &planned.items[at].work else { return Ok(0) };
+    let mode = if shared.options.preview && planned.previews { Mode::Preview } else { Mode::Apply };
+    let name = task.name.clone();
+    let _ = errand.events.send(Event::Running { host: host.into(), task: name.clone() }).await;
+    let mut left = retries(lower, step, &planned.items[at]);
+    let show = shown(lower, step, &planned.items[at]);
+    let mut batches = 0;
+    loop {
+        let outcome = match step.entry.place {
+            Place::Controller => Some(controller::plan(task)),
+            Place::Host => {
+                batches += 1;
+                let sent = errand.batch(mode, 1, vec![WireTask::clone(task)], show).await?;
+                sent.into_iter().next_back().map(|(_, outcome)| outcome)
+            }
+        };
+        let judged = judge(lower, step, &planned.items[at], outcome.as_ref(), &name, None);
+        planned.outcomes[at] = outcome;
+        if planned.previews || left.0 == 0 || !again(lower, step, &planned.items[at], &judged) {
+            return Ok(batches);
+        }
+        left.0 -= 1;
+        let _ = errand.events.send(Event::Retrying { host: host.into(), task: name.clone(), left: left.0 }).await;
+        tokio::time::sleep(left.1).await;
+    }
+}
+
+/// Applies all that is left of a step's items by one message, and has planned what comes next.
+async fn apply_whole(
+    errand: &Errand,
+    host: &str,
+    planned: &mut Planned,
+    onward: Vec<WireTask>,
+    show: Show,
+) -> Result<Vec<(u64, Outcome)>, Lost> {
+    let settled = |outcome: &Option<Outcome>| matches!(outcome, Some(Outcome::Ok(_) | Outcome::Changed(_)));
+    let each = planned.items.iter().zip(&mut planned.outcomes).filter(|(_, outcome)| !settled(outcome));
+    let (tasks, ends): (Vec<_>, Vec<_>) = each
+        .filter_map(|(item, outcome)| match &item.work {
+            Work::Task(task) => Some((WireTask::clone(task), outcome)),
+            _ => None,
+        })
+        .unzip();
+    if let Some(task) = tasks.first() {
+        let _ = errand.events.send(Event::Running { host: host.into(), task: task.name.clone() }).await;
+    }
+    let due = tasks.len();
+    let tasks = tasks.into_iter().chain(onward).zip(0..).map(|(task, id)| WireTask { id, ..task }).collect();
+    let mut outcomes = errand.batch(Mode::Apply, due, tasks, show).await?.into_iter();
+    for (end, (_, outcome)) in ends.into_iter().zip(outcomes.by_ref()) {
+        *end = Some(outcome);
+    }
+    Ok(outcomes.collect())
+}
+
+/// What can't be told is kept secret.
+fn shown(lower: &Lower<'_>, step: &Step, item: &Item) -> Show {
+    let vars = item.view.clone().shared();
+    match lower.flag(step, &vars, |common| &common.no_log) {
+        Ok(false) => Show::Lines,
+        Ok(true) | Err(_) => Show::Nothing,
+    }
+}
+
+/// How often a step is tried again, and how long is waited before.
+fn retries(lower: &Lower<'_>, step: &Step, item: &Item) -> (u64, Duration) {
+    let vars = item.view.clone().shared();
+    let number = |field: &Field<i64>| match field {
+        Field::Known(n) => Some(*n),
+        Field::Template(template) => match lower.render(template, &vars) {
+            Ok(Value::Int(n)) => Some(n),
+            Ok(Value::Str(text)) => text.parse().ok(),
+            _ => None,
+        },
+    };
+    let retry = &step.task.retry;
+    let times = match &retry.retries {
+        Some(retries) => number(&retries.value).unwrap_or(3),
+        None if retry.until.is_empty() => 0,
+        None => 3,
+    };
+    let delay =
+        retry.delay.as_ref().and_then(|delay| lower.seconds(&delay.value, &vars)).unwrap_or(Duration::from_secs(5));
+    (u64::try_from(times).unwrap_or(0), delay)
+}
+
+/// `loop_control.pause`.
+fn pause_of(lower: &Lower<'_>, step: &Step, item: &Item) -> Option<Duration> {
+    let pause = step.task.looping.as_ref()?.control.pause.as_ref()?;
+    lower.seconds(&pause.value, &item.view.clone().shared())
+}
+
+/// Whether `break_when` ends the loop after an item whose end is known.
+fn breaks(lower: &Lower<'_>, step: &Step, planned: &Planned, at: usize) -> bool {
+    let when = step.task.looping.as_ref().map(|looping| &looping.control.break_when);
+    let Some(when) = when.filter(|when| !when.is_empty()) else { return false };
+    let item = &planned.items[at];
+    let name = step.name();
+    let judged = judge(lower, step, item, planned.outcomes[at].as_ref(), &name, None);
+    matches!(lower.all(when, &item.view.clone().with(own(step, &judged)).shared()), Ok(Truth::Yes))
+}
+
+/// Whether an attempt was not the last: `until` does not hold, or without one, it failed.
+fn again(lower: &Lower<'_>, step: &Step, item: &Item, judged: &Judged) -> bool {
+    if step.task.retry.until.is_empty() {
+        return judged.failed();
+    }
+    let vars = item.view.clone().with(own(step, judged)).shared();
+    !matches!(lower.all(&step.task.retry.until, &vars), Ok(Truth::Yes))
+}
