@@ -69,6 +69,19 @@ pub enum Event {
     },
     /// A task came to its end on a host.
     Result(Box<TaskResult>),
+    /// Tasks are not run on a host, because what they need has failed; it is not told again of each of them.
+    NotRun {
+        /// The host.
+        host: String,
+        /// The tasks' names.
+        tasks: Vec<String>,
+        /// The name of the task that failed.
+        needed: String,
+        /// On which host.
+        on: String,
+        /// That host was lost.
+        lost: bool,
+    },
     /// A host could not be reached, or was lost.
     Unreachable {
         /// The host.

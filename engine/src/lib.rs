@@ -11,6 +11,7 @@ pub mod inventory;
 pub mod playbook;
 pub mod remote;
 pub mod report;
+pub mod schedule;
 pub mod settings;
 pub mod source;
 pub mod template;

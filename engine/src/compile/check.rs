@@ -13,19 +13,12 @@ use crate::value::Value;
 use crate::yaml::{Data, Node};
 
 /// Keywords of Ansible that change what a playbook does and that are not built yet: to pass over one would be a lie.
-const NOT_YET: [&str; 6] = ["async", "poll", "throttle", "timeout", "debugger", "vars_prompt"];
+const NOT_YET: [&str; 5] = ["async", "poll", "timeout", "debugger", "vars_prompt"];
 
 pub(super) fn check(program: &Program, templar: &Templar, diagnostics: &mut Diagnostics) {
     let mut seen = BTreeSet::new();
     for plan in &program.plays {
         not_yet(&plan.play.common, diagnostics);
-        if let Some(strategy) = &plan.play.strategy
-            && let Field::Known(name) = &strategy.value
-            && name != "linear"
-        {
-            let message = format!("strategy `{name}` is not supported yet");
-            diagnostics.push(Diagnostic::error(message).at(&strategy.span).hint("supported: linear"));
-        }
     }
     let seen = |step: &&Arc<Step>| seen.insert((step.task.span.start, step.task.span.path().to_owned()));
     // A play with several batches has each of its tasks several times.

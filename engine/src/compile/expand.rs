@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::list::{Around, Lister, Way};
 use super::project::{Kind, Project};
 use super::role::{FromFiles, Wanted};
-use super::{BlockInfo, Graph, Program, Section, Selection, Step, check, data, handlers, tags};
+use super::{BlockInfo, Program, Section, Selection, Step, check, data, handlers, tags};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::playbook::{self, Common};
 use crate::value::Map;
@@ -71,15 +71,21 @@ pub fn expand(
     if program.plays[step.play].handlers.len() > before {
         insertions.extend(new_handlers(program, project, selection, (at, step.play), before, &mut diagnostics));
     }
-    Ok(insert(program, insertions))
+    let inserted = insert(program, insertions);
+    program.relate()?;
+    Ok(inserted)
 }
 
 /// Variables were read during the run: what they are made from counts for what the steps that name them read.
-pub fn learn(program: &mut Program, vars: &Map) {
-    if data::learn(program, vars) {
-        data::annotate(program, 0, usize::MAX);
-        program.graph = Graph::of(&program.steps);
+///
+/// # Errors
+/// Now steps wait for each other.
+pub fn learn(program: &mut Program, vars: &Map) -> Result<(), Diagnostics> {
+    if !data::learn(program, vars) {
+        return Ok(());
     }
+    data::annotate(program, 0, usize::MAX);
+    program.relate()
 }
 
 /// The steps of handlers that a role brought, at each flush that is still to come.
@@ -124,7 +130,6 @@ fn insert(program: &mut Program, mut insertions: Vec<(usize, Vec<Arc<Step>>)>) -
         data::annotate(program, position, position + count);
         done.push((position, count));
     }
-    program.graph = Graph::of(&program.steps);
     done
 }
 

@@ -9,7 +9,7 @@ use indexmap::IndexSet;
 use super::list::{Around, Lister};
 use super::project::Project;
 use super::role::Wanted;
-use super::{BlockInfo, Graph, PlayPlan, Program, Section, Step, tags};
+use super::{BlockInfo, PlayPlan, Program, Section, Step, Strategy, tags};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::inventory::Inventory;
 use crate::playbook::{self, Batch, Condition, Field, ImportPlaybook, Play, Playbook, Spanned};
@@ -43,7 +43,7 @@ pub(super) fn flatten(
     let mut flattener = Flattener { plays: Vec::new(), steps: Vec::new(), project, inventory, selection, diagnostics };
     playbooks.iter().for_each(|playbook| flattener.playbook(playbook, &Imported::default()));
     let Flattener { plays, steps, .. } = flattener;
-    Program { plays, steps, graph: Graph::default(), ..Program::default() }
+    Program { plays, steps, ..Program::default() }
 }
 
 struct Flattener<'a> {
@@ -129,12 +129,14 @@ impl Flattener<'_> {
         };
         let mut all_hosts: Vec<String> = hosts.into_iter().collect();
         self.order(&play, &mut all_hosts);
+        let strategy = self.strategy(&play);
         for hosts in self.batches(&play, &all_hosts) {
             let plan = PlayPlan {
                 play: Arc::clone(&play),
                 name: name.clone(),
                 all_hosts: all_hosts.clone(),
                 hosts,
+                strategy,
                 vars_files: vars_files.clone(),
                 dir: dir.into(),
                 roles: Vec::new(),
@@ -268,6 +270,20 @@ impl Flattener<'_> {
         let Some((path, span)) = first else { return Ok(None) };
         let message = format!("there is no file {}", path.display());
         Err(Diagnostic::error(message).at(span).hint("paths start beside the playbook"))
+    }
+
+    fn strategy(&mut self, play: &Play) -> Strategy {
+        let Some(strategy) = &play.strategy else { return Strategy::Linear };
+        let named = self.text(play, strategy).and_then(|name| {
+            Strategy::named(&name).ok_or_else(|| {
+                let error = Diagnostic::error(format!("there is no strategy `{name}`")).at(&strategy.span);
+                error.did_you_mean(&name, Strategy::NAMES).hint(format!("one of {}", Strategy::NAMES.join(", ")))
+            })
+        });
+        named.unwrap_or_else(|error| {
+            self.diagnostics.push(error);
+            Strategy::Linear
+        })
     }
 
     /// `order`: of the hosts among themselves.

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
 
-use super::Step;
+use super::region::{self, Key, Node, Of};
+use super::{Region, Step};
 
 /// Why a step comes after another.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +29,11 @@ pub enum Why {
     },
     /// It is a handler that the other notifies.
     Notify,
+    /// It, or its play, says that it needs the other, or the other's play.
+    Needs {
+        /// On which hosts; on the same without.
+        on: Option<Vec<String>>,
+    },
 }
 
 /// Whose variables are read.
@@ -45,6 +51,8 @@ impl fmt::Display for Why {
             Self::Order => f.write_str("order"),
             Self::Barrier => f.write_str("barrier"),
             Self::Notify => f.write_str("notify"),
+            Self::Needs { on: None } => f.write_str("needs"),
+            Self::Needs { on: Some(hosts) } => write!(f, "needs (on {})", hosts.join(", ")),
             Self::Data { names, of } => {
                 let names = names.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
                 let of = if *of == Readers::All { " (of all hosts)" } else { "" };
@@ -54,8 +62,7 @@ impl fmt::Display for Why {
     }
 }
 
-/// Steps by their position, and the edges between them. Every edge leads forwards in the listed order, so there is no
-/// cycle.
+/// Steps by their position, and the edges between them. There is no cycle: a need that would make one is an error.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
     edges: DiGraph<usize, Why>,
@@ -63,12 +70,17 @@ pub struct Graph {
 
 impl Graph {
     /// The graph of steps whose words include those of the definitions that they use.
-    pub fn of(steps: &[Arc<Step>]) -> Self {
+    pub fn of(steps: &[Arc<Step>], regions: &[Region]) -> Self {
         let mut edges = DiGraph::with_capacity(steps.len(), 2 * steps.len());
         let nodes: Vec<NodeIndex> = (0..steps.len()).map(|step| edges.add_node(step)).collect();
-        for (at, pair) in steps.windows(2).enumerate() {
+        let freed =
+            |at: usize| regions.iter().any(|region| region.steps.contains(&at) && region.steps.contains(&(at + 1)));
+        for (at, pair) in steps.windows(2).enumerate().filter(|(at, _)| !freed(*at)) {
             let why = if pair[0].play == pair[1].play { Why::Order } else { Why::Barrier };
             edges.add_edge(nodes[at], nodes[at + 1], why);
+        }
+        for (before, after, why) in regions.iter().flat_map(between) {
+            edges.add_edge(nodes[before], nodes[after], why);
         }
         let mut writers: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for (reader, step) in steps.iter().enumerate() {
@@ -109,11 +121,36 @@ impl Graph {
     }
 }
 
+/// The edges of a region between steps; those that lead to or from a play as a whole, from its last and to its first.
+fn between(region: &Region) -> impl Iterator<Item = (usize, usize, Why)> + '_ {
+    let of_play = |node: &Node| {
+        let mut steps = region.nodes.iter().filter(|other| other.play == node.play).flat_map(|node| node.steps.clone());
+        let first = steps.next()?;
+        let (first, last) = steps.fold((first, first), |(first, last), step| (first.min(step), last.max(step)));
+        Some(if matches!(node.key, Key::Begin(_)) { first } else { last })
+    };
+    let first = move |node: &Node| node.steps.first().copied().or_else(|| of_play(node));
+    let last = move |node: &Node| node.steps.last().copied().or_else(|| of_play(node));
+    region.edges.iter().filter_map(move |edge| {
+        let (from, to) = (&region.nodes[edge.from], &region.nodes[edge.to]);
+        let why = match (edge.why, &edge.of) {
+            // These are drawn from the steps themselves.
+            (region::Why::Data | region::Why::Notify, _) => return None,
+            (region::Why::Barrier, Of::Own) => return None,
+            (region::Why::Barrier, _) => Why::Barrier,
+            (region::Why::Needs, Of::Hosts(hosts)) => Why::Needs { on: Some(hosts.iter().cloned().collect()) },
+            (region::Why::Needs, _) => Why::Needs { on: None },
+            (region::Why::Order, _) if from.steps.is_empty() || to.steps.is_empty() => return None,
+            (region::Why::Order, _) => Why::Order,
+        };
+        Some((last(from)?, first(to)?, why))
+    })
+}
+
 /// The steps before that set a variable which this one may read.
 fn read(step: &Step, writers: &BTreeMap<&str, Vec<usize>>) -> BTreeMap<usize, BTreeSet<String>> {
     let mut found: BTreeMap<usize, BTreeSet<String>> = BTreeMap::new();
-    let computed = step.words.contains("vars") || step.words.contains("varnames");
-    for (name, by) in writers.iter().filter(|(name, _)| computed || step.words.contains(**name)) {
+    for (name, by) in writers.iter().filter(|(name, _)| step.may_read(name)) {
         for writer in by {
             found.entry(*writer).or_default().insert((*name).to_owned());
         }

@@ -75,6 +75,7 @@ impl Lister<'_> {
     fn block(&mut self, block: &Block, around: &Around) {
         let info = Arc::new(BlockInfo {
             has_rescue: !block.rescue.is_empty(),
+            ordered: !(block.rescue.is_empty() && block.always.is_empty()),
             when: block.when.clone(),
             notify: block.notify.clone(),
             delegate_to: block.delegate_to.clone(),

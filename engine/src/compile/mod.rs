@@ -2,7 +2,8 @@
 //!
 //! The passes, in order: [`flatten`] takes the plays, of imported playbooks too, and [`list`] makes steps of their roles,
 //! blocks, tasks and static imports; [`check`] holds modules, parameters and handler names against what exists; [`facts`]
-//! adds `setup` where facts are read; [`data`] finds which step reads what another writes; [`graph`] draws it. The list
+//! adds `setup` where facts are read; [`data`] finds which step reads what another writes; [`region`] says what comes after
+//! what in plays whose hosts do not wait for each other; [`graph`] draws it. The list
 //! does not grow with the number of hosts, only with the number of `serial` batches. What `include_tasks` and
 //! `include_role` name comes during the run, through the same passes: [`expand`].
 
@@ -16,6 +17,7 @@ pub mod graph;
 mod handlers;
 mod list;
 mod project;
+pub mod region;
 mod role;
 pub mod search;
 mod specification;
@@ -37,6 +39,7 @@ pub use flatten::Selection;
 pub use graph::Graph;
 pub use list::Around;
 pub use project::{Project, SearchPaths};
+pub use region::Region;
 pub use role::{Own, Role, RoleVars};
 
 /// Everything that a run needs to know, apart from what hosts say.
@@ -48,10 +51,61 @@ pub struct Program {
     pub steps: Vec<Arc<Step>>,
     /// Why one step has to come after another.
     pub graph: Graph,
+    /// The plays that are not run in lockstep.
+    pub regions: Vec<Region>,
+    /// The hosts that needs speak of.
+    patterns: region::Patterns,
     /// The hosts of the steps that not all hosts of the play have: those that came by an include.
     pub audiences: Vec<BTreeSet<String>>,
     /// What the variables of inventory and plays are made from.
     definitions: Arc<data::Definitions>,
+}
+
+impl Program {
+    /// Draws the graph anew, after its steps or what they read have changed.
+    fn relate(&mut self) -> Result<(), Diagnostics> {
+        self.graph = Graph::of(&self.steps, &[]);
+        self.regions = region::regions(self)?;
+        self.graph = Graph::of(&self.steps, &self.regions);
+        Ok(())
+    }
+}
+
+/// How the hosts of a play go through its tasks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Strategy {
+    /// No host begins a task before all have finished the one before.
+    #[default]
+    Linear,
+    /// Each host at its own pace.
+    Free,
+    /// As what they need allows.
+    Graph,
+}
+
+impl Strategy {
+    /// All names; the first three are ours, `host_pinned` is Ansible's for what `free` is here.
+    pub const NAMES: [&str; 4] = ["linear", "free", "graph", "host_pinned"];
+
+    /// The strategy of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        match name.strip_prefix("ansible.builtin.").unwrap_or(name) {
+            "linear" => Some(Self::Linear),
+            "free" | "host_pinned" => Some(Self::Free),
+            "graph" => Some(Self::Graph),
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Strategy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Linear => "linear",
+            Self::Free => "free",
+            Self::Graph => "graph",
+        })
+    }
 }
 
 /// A play for the hosts of one batch.
@@ -65,6 +119,8 @@ pub struct PlayPlan {
     pub all_hosts: Vec<String>,
     /// The hosts of this batch, in order.
     pub hosts: Vec<String>,
+    /// How they go through the tasks.
+    pub strategy: Strategy,
     /// `vars_files`, read; the later is stronger.
     pub vars_files: Vec<Node>,
     /// Where relative paths start.
@@ -141,6 +197,8 @@ pub struct BlockInfo {
     pub id: usize,
     /// Whether there is a `rescue`.
     pub has_rescue: bool,
+    /// Whether there is a `rescue` or `always`: a host takes its tasks as they are listed, whatever the strategy.
+    pub ordered: bool,
     /// Its conditions.
     pub when: Vec<Condition>,
     /// Its handlers to notify.
@@ -158,6 +216,7 @@ impl BlockInfo {
         Self {
             id,
             has_rescue: false,
+            ordered: false,
             when: Vec::new(),
             notify: Vec::new(),
             delegate_to: None,
@@ -212,6 +271,11 @@ impl Step {
     /// Whether what comes after it can be told only when its end is known.
     pub fn turns(&self) -> bool {
         matches!(self.entry.name, "include_tasks" | "include_role" | "include_vars" | "meta")
+    }
+
+    /// Whether it may read a variable. One whose name is computed may be any.
+    pub fn may_read(&self, name: &str) -> bool {
+        self.words.contains(name) || self.words.contains("vars") || self.words.contains("varnames")
     }
 
     /// The keyword containers from the play inwards to the task.
@@ -273,6 +337,11 @@ pub fn compile(
     data::annotate(&mut program, 0, usize::MAX);
     facts::gather(&mut program, selection, diagnostics);
     data::annotate(&mut program, 0, usize::MAX);
-    program.graph = Graph::of(&program.steps);
+    program.patterns = region::patterns(&program, inventory, diagnostics);
+    if !diagnostics.has_errors()
+        && let Err(wrong) = program.relate()
+    {
+        diagnostics.extend(wrong);
+    }
     program
 }

@@ -541,6 +541,12 @@ impl From<bool> for KeywordValue {
     }
 }
 
+impl From<i64> for KeywordValue {
+    fn from(number: i64) -> Self {
+        Self(Value::Int(number))
+    }
+}
+
 impl From<String> for KeywordValue {
     fn from(text: String) -> Self {
         Self(Value::Str(text))

@@ -10,6 +10,7 @@
 mod blocks;
 mod controller;
 mod fleet;
+mod gates;
 mod include_vars;
 pub(crate) mod json;
 mod judge;

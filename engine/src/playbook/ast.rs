@@ -279,6 +279,30 @@ pub struct Become {
     pub flags: Opt<String>,
 }
 
+/// An item of `needs`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Need {
+    /// What may have the name.
+    pub what: Needed,
+    /// The name of a task, block or play, as written there.
+    pub name: String,
+    /// On which hosts it has to be done, as a pattern; on the host itself by default.
+    pub hosts: Option<Spanned<String>>,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// What a [`Need`] names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needed {
+    /// A task or block of the play, or else whatever has that name.
+    Any,
+    /// A task or block.
+    Task,
+    /// A play.
+    Play,
+}
+
 /// The keywords that plays, blocks, tasks and roles share, and that the inner inherits from the outer.
 #[derive(Clone, Debug, Default)]
 pub struct Common {
@@ -315,6 +339,12 @@ pub struct Common {
     /// What modules are given where a task does not say it, by the modules' names; of a module, the inner's replaces the
     /// outer's.
     pub module_defaults: Mapping,
+    /// On how many hosts at most a task is applied at the same time.
+    pub throttle: Opt<i64>,
+    /// Names of locks: of all tasks that hold the same one, on whatever host, one is applied at a time.
+    pub mutex: Vec<Spanned<Field<String>>>,
+    /// With `strategy: graph`: what has to be done before, in place of all that is listed before.
+    pub needs: Option<Vec<Need>>,
     /// Keywords of Ansible that have no field here, as written.
     pub carried: IndexMap<String, yaml::Entry>,
 }

@@ -1,6 +1,6 @@
 //! What the values of keywords may be.
 
-use super::ast::{Batch, Condition, Field, Spanned};
+use super::ast::{Batch, Condition, Field, Need, Needed, Spanned};
 use crate::diagnostic::Diagnostic;
 use crate::value::{Template, Value};
 use crate::yaml::{Data, Node, Plain, Scalar};
@@ -108,6 +108,41 @@ pub(super) fn condition(node: &Node, key: &str) -> Result<Condition, Diagnostic>
         Plain::Null | Plain::Int(_) | Plain::Float(_) => return wrong(node.describe()),
     };
     Ok(Condition { text, span: node.span.clone() })
+}
+
+/// The name of what is needed, or a dictionary that says of which kind it is and on which hosts.
+pub(super) fn need(node: &Node) -> Result<Need, Diagnostic> {
+    const FORMS: &str = "write a name, `{ task: name, hosts: pattern }` or `{ play: name, hosts: pattern }`";
+    let text = |node: &Node, key: &str| match field::<String>(node, key)? {
+        Spanned { value: Field::Known(value), span } => Ok(Spanned { value, span }),
+        Spanned { span, .. } => {
+            let message = format!("`{key}` must be a name as it is written elsewhere, not a template of its own");
+            Err(Diagnostic::error(message).at(&span).hint("what comes after what is known before any host is"))
+        }
+    };
+    let Some(map) = node.as_map() else {
+        // The name of a task may have a template in it, and is meant as written.
+        let Some(scalar) = node.as_scalar() else {
+            let message = format!("`needs` must name a task or play, and this is {}", node.describe());
+            return Err(Diagnostic::error(message).at(&node.span).hint(FORMS));
+        };
+        return Ok(Need { what: Needed::Any, name: scalar.text.clone(), hosts: None, span: node.span.clone() });
+    };
+    let hosts = map.get("hosts").map(|entry| text(&entry.value, "hosts")).transpose()?;
+    let named = [("task", Needed::Task), ("play", Needed::Play)];
+    let mut found = named.into_iter().filter_map(|(key, what)| Some((what, map.get(key)?)));
+    let (Some((what, entry)), None) = (found.next(), found.next()) else {
+        return Err(Diagnostic::error("a need must have either `task` or `play`").at(&node.span).hint(FORMS));
+    };
+    if let Some((key, entry)) = map.iter().find(|(key, _)| !["task", "play", "hosts"].contains(&key.as_str())) {
+        let error = Diagnostic::error(format!("unknown key `{key}` of a need")).at(&entry.key);
+        return Err(error.did_you_mean(key, ["task", "play", "hosts"]));
+    }
+    let Some(scalar) = entry.value.as_scalar() else {
+        let message = format!("a need must name a task or play, and this is {}", entry.value.describe());
+        return Err(Diagnostic::error(message).at(&entry.value.span).hint(FORMS));
+    };
+    Ok(Need { what, name: scalar.text.clone(), hosts, span: node.span.clone() })
 }
 
 /// The name of a variable, which must not be a template.

@@ -1,4 +1,4 @@
-//! The keywords of Ansible, by what they stand in: the field attributes of ansible-core 2.19.
+//! The keywords, by what they stand in: the field attributes of ansible-core 2.19, and our own `needs` and `mutex`.
 
 /// What a keyword stands in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,7 @@ const BASE: &[&str] = &[
     "ignore_errors",
     "ignore_unreachable",
     "module_defaults",
+    "mutex",
     "name",
     "no_log",
     "port",
@@ -56,6 +57,7 @@ const PLAY: &[&str] = &[
     "handlers",
     "hosts",
     "max_fail_percentage",
+    "needs",
     "order",
     "post_tasks",
     "pre_tasks",
@@ -68,7 +70,7 @@ const PLAY: &[&str] = &[
     "vars_prompt",
 ];
 
-const BLOCK: &[&str] = &["always", "block", "delegate_facts", "delegate_to", "notify", "rescue", "when"];
+const BLOCK: &[&str] = &["always", "block", "delegate_facts", "delegate_to", "needs", "notify", "rescue", "when"];
 
 const TASK: &[&str] = &[
     "action",
@@ -82,6 +84,7 @@ const TASK: &[&str] = &[
     "local_action",
     "loop",
     "loop_control",
+    "needs",
     "notify",
     "poll",
     "register",
@@ -114,7 +117,7 @@ impl Place {
             Self::Block => (BLOCK, &[]),
             Self::Task => (TASK, &[]),
             Self::Handler => (TASK, &["listen"]),
-            Self::Role => (&["delegate_facts", "delegate_to", "role", "when"], &[]),
+            Self::Role => (&["delegate_facts", "delegate_to", "needs", "role", "when"], &[]),
             Self::Import => (&["import_playbook", "when"], &[]),
             Self::LoopControl => (LOOP_CONTROL, &[]),
         };

@@ -3,7 +3,7 @@
 
 use indexmap::IndexMap;
 
-use super::ast::{Become, Common, Condition, Field, Opt, Spanned};
+use super::ast::{Become, Common, Condition, Field, Need, Opt, Spanned};
 use super::field::{self, FromScalar};
 use super::keyword::Place;
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -119,6 +119,9 @@ impl<'n, 'd> Reader<'n, 'd> {
             any_errors_fatal: self.field("any_errors_fatal"),
             run_once: self.field("run_once"),
             module_defaults: self.module_defaults(),
+            throttle: self.field("throttle"),
+            mutex: self.fields("mutex"),
+            needs: self.needs(),
             carried: IndexMap::new(),
         }
     }
@@ -139,6 +142,19 @@ impl<'n, 'd> Reader<'n, 'd> {
             all.extend(map.iter().map(|(name, entry)| (name.clone(), entry.clone())));
         }
         all
+    }
+
+    /// One need or a list of them; an empty list is something else than nothing.
+    fn needs(&mut self) -> Option<Vec<Need>> {
+        if !self.place.has("needs") || self.node_is_null("needs") {
+            return None;
+        }
+        let items = self.has("needs").then(|| self.items("needs"))?;
+        Some(items.iter().filter_map(|item| self.keep(field::need(item))).collect())
+    }
+
+    fn node_is_null(&self, key: &str) -> bool {
+        self.rest.get(key).is_some_and(|entry| entry.value.is_null())
     }
 
     /// A list, or one text with commas.

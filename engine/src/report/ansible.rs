@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use serde_json::{Map, Value, json};
 use trueup_modules::edit::{Diff, Shown};
 
-use super::Reporter;
+use super::{Reporter, not_run};
 use crate::event::{Event, Recap, Status, TaskInfo, TaskResult};
 use python::{dumps, dumps_indented};
 
@@ -262,6 +262,10 @@ impl<O: Write> Reporter for Ansible<O> {
                 self.recap(recap)?;
             }
             Event::Warning(text) => super::print::say(&format!("[WARNING]: {text}\n")),
+            Event::NotRun { host, tasks, .. } => {
+                let text = format!("not run on {host}, since {}: {}", not_run(event), tasks.join(", "));
+                super::print::say(&format!("[WARNING]: {text}\n"));
+            }
             Event::Connected { .. } | Event::Running { .. } | Event::Line { .. } | Event::Progress { .. } => {}
         }
         self.out.flush()

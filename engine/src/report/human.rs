@@ -7,8 +7,8 @@ use indexmap::{IndexMap, IndexSet};
 use trueup_modules::host::Why;
 
 use super::result::{Look, is_message};
-use super::summary;
 use super::text::{count, duration, indent, printable};
+use super::{not_run, summary};
 use crate::diagnostic::Paint;
 use crate::event::{Event, Recap, Status, TaskInfo, TaskResult};
 
@@ -110,6 +110,12 @@ impl Human {
             Event::Unreachable { host, reason, hints } => {
                 page.out = self.release();
                 self.unreachable(&mut page.out, host, reason, hints);
+            }
+            Event::NotRun { host, tasks, .. } => {
+                page.out = self.release();
+                let title = format!("{} {host}: {}", self.view.paint.wrap("1;33", "NOT RUN"), not_run(event));
+                _ = writeln!(page.out, "\n{title}");
+                page.out.push_str(&indent(&printable(&self.some(tasks)), "    "));
             }
             Event::RunFinished { recap, cancelled, .. } => {
                 page.out = self.end();
@@ -259,11 +265,16 @@ impl Human {
     }
 
     fn hosts(&self, hosts: &[(usize, String)]) -> String {
+        self.some(&hosts.iter().map(|(_, name)| name.clone()).collect::<Vec<_>>())
+    }
+
+    /// Names; if there are many, the others are counted.
+    fn some(&self, names: &[String]) -> String {
         let named = if self.view.detail == Detail::Full { usize::MAX } else { NAMED };
-        let names = hosts.iter().take(named).map(|(_, name)| name.as_str()).collect::<Vec<_>>().join(", ");
-        match hosts.len().saturating_sub(named) {
-            0 => names,
-            more => format!("{names} and {more} more"),
+        let first = names.iter().take(named).map(String::as_str).collect::<Vec<_>>().join(", ");
+        match names.len().saturating_sub(named) {
+            0 => first,
+            more => format!("{first} and {more} more"),
         }
     }
 }

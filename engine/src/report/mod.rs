@@ -48,6 +48,16 @@ pub enum Format {
     AnsibleAdHoc,
 }
 
+/// Why tasks are not run: `it needs `Configure` on p1, which failed`.
+fn not_run(event: &Event) -> String {
+    let Event::NotRun { host, needed, on, lost, .. } = event else { return String::new() };
+    match (host == on, *lost) {
+        (true, _) => format!("`{needed}` failed"),
+        (false, false) => format!("`{needed}` on {on} is needed, and failed"),
+        (false, true) => format!("`{needed}` on {on} is needed, and {on} is unreachable"),
+    }
+}
+
 /// The reporter on this process's standard output and error.
 pub fn reporter(format: Format) -> Box<dyn Reporter> {
     match format {

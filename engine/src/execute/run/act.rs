@@ -78,7 +78,8 @@ impl Run {
         if let Some(name) = params["name"].as_str() {
             vars = Map::from_iter([(name.to_owned(), Value::Map(vars))]);
         }
-        compile::expand::learn(Arc::make_mut(&mut self.compiled), &vars);
+        compile::expand::learn(Arc::make_mut(&mut self.compiled), &vars)
+            .map_err(|diagnostics| diagnostics.render(Paint::Plain).trim_end().to_owned())?;
         let host = self.hosts[at].name.clone();
         let merge = params["hash_behaviour"] == "merge";
         if let Some(host) = Arc::make_mut(&mut self.fleet).hosts.get_mut(&host) {
@@ -95,15 +96,15 @@ impl Run {
         let step = &*Arc::clone(&self.steps()[index]);
         let everybody = || (0..self.hosts.len()).filter(|other| self.hosts[*other].play == Some(step.play));
         match params["action"].as_str().unwrap_or_default() {
-            "end_host" => self.end(step.play, [at]),
+            "end_host" => self.end_for(step.play, [at]),
             "end_play" => {
-                self.end(step.play, everybody().collect::<Vec<_>>());
+                self.end_for(step.play, everybody().collect::<Vec<_>>());
                 let play = Arc::clone(&self.compiled.plays[step.play].play);
                 let same = |plan: &PlayPlan| Arc::ptr_eq(&plan.play, &play);
                 let ended = self.compiled.plays.iter().enumerate().filter(|(_, plan)| same(plan)).map(|(at, _)| at);
                 self.ended_plays.extend(ended.collect::<Vec<_>>());
             }
-            "end_batch" => self.end(step.play, everybody().collect::<Vec<_>>()),
+            "end_batch" => self.end_for(step.play, everybody().collect::<Vec<_>>()),
             "end_role" => {
                 let role = step.around.role.as_ref().map(|role| role.id);
                 self.hosts[at].left_roles.extend(role);
@@ -133,7 +134,7 @@ impl Run {
         Ok(())
     }
 
-    fn end(&mut self, play: usize, hosts: impl IntoIterator<Item = usize>) {
+    fn end_for(&mut self, play: usize, hosts: impl IntoIterator<Item = usize>) {
         for at in hosts {
             self.hosts[at].ended.insert(play);
         }

@@ -21,7 +21,7 @@ use crate::playbook::{Field, Spanned};
 use crate::template::Truth;
 
 /// The most tasks that a batch holds; what is beyond comes in the next.
-const MAX_BATCH: usize = 1000;
+pub(super) const MAX_BATCH: usize = 1000;
 
 impl Run {
     /// Plans, on every host that has nothing planned ahead, all that can be.
@@ -91,7 +91,8 @@ impl Run {
         let compiled = Arc::clone(&self.compiled);
         let steps = &compiled.steps;
         let mut control = self.hosts[at].control.clone();
-        while self.hosts[at].built < steps.len() && self.hosts[at].planned.len() < MAX_BATCH {
+        let bound = self.bound();
+        while self.hosts[at].built < bound && self.hosts[at].planned.len() < MAX_BATCH {
             let index = self.hosts[at].built;
             let step = &steps[index];
             if !self.concerns(at, index) {
@@ -119,12 +120,10 @@ impl Run {
                 return;
             }
             let planned = self.plan_step(at, index);
-            let works = planned.items.iter().any(|item| matches!(item.work, Work::Task(_)));
-            let stops = planned.solo.is_some() || (step.turns() && works);
-            let fails = planned.items.iter().any(|item| matches!(item.work, Work::Error(_)));
+            let stops = planned.stops(step);
             self.hosts[at].planned.push_back(planned);
             self.hosts[at].built += 1;
-            if stops || fails {
+            if stops {
                 return;
             }
         }
@@ -176,14 +175,16 @@ impl Run {
             return false;
         }
         let host = &self.hosts[at];
-        let same_play = host.play == Some(step.play);
         if !host.admits(step) {
             return false;
         }
-        let of = |planned: &Planned| self.steps()[planned.step].handler.as_ref().map(|handler| handler.at);
+        let of = |planned: &Planned| {
+            let other = &self.steps()[planned.step];
+            other.handler.as_ref().filter(|_| other.play == step.play).map(|handler| handler.at)
+        };
         // Once it is planned it is not due any more; if what runs before it notifies it again, all is planned anew.
         let planned = |handler: &Handler| host.planned.iter().any(|planned| of(planned) == Some(handler.at));
-        let notified = |handler: &Handler| same_play && host.is_notified(handler) && !planned(handler);
+        let notified = |handler: &Handler| host.is_notified(step.play, handler) && !planned(handler);
         let first = || self.first_alive(step.play) == Some(host.name.as_str());
         step.handler.as_ref().is_none_or(notified) && (!step.once || first())
     }
@@ -232,6 +233,7 @@ impl Run {
             lost_in: std::mem::take(&mut host.lost_in),
             left_roles: std::mem::take(&mut host.left_roles),
             ran: std::mem::take(&mut host.ran),
+            notices: std::mem::take(&mut host.notices),
             recap: host.recap,
             login: host.login.take(),
             ..HostRun::new(&host.name)
@@ -242,7 +244,7 @@ impl Run {
         let step = &self.steps()[index];
         let view = self.view(at, index);
         let lower = self.lower(&self.hosts[at]);
-        let items = lower.items(step, &view).unwrap_or_else(|error| {
+        let mut items = lower.items(step, &view).unwrap_or_else(|error| {
             let work = match error {
                 LowerError::Unknown(why) => Work::Unknown(why),
                 error => Work::Error(error),
@@ -257,10 +259,10 @@ impl Run {
             Work::Task(task) if step.entry.place == Place::Controller => Some(controller::plan(task)),
             _ => None,
         };
-        let outcomes: Vec<Option<Outcome>> = items.iter().map(compute).collect();
+        let mut outcomes: Vec<Option<Outcome>> = items.iter().map(compute).collect();
         let remote =
             items.iter().zip(&outcomes).any(|(item, outcome)| matches!(item.work, Work::Task(_)) && outcome.is_none());
-        let previews = match lower.keyword(step, &view.shared(), |common| &common.check_mode) {
+        let previews = match lower.keyword(step, &view.clone().shared(), |common| &common.check_mode) {
             Ok(Some(check)) => truthy(&check),
             // An error is the items', too; meanwhile nothing is applied.
             Err(_) => true,
@@ -269,6 +271,14 @@ impl Run {
         let really = self.preview() && !previews;
         let alone = acts.is_some() || step.once || !step.task.retry.until.is_empty() || really;
         let solo = (alone && remote).then_some(Solo { acts });
-        Planned { step: index, items, outcomes, solo, previews, unreachable: None, began: Instant::now() }
+        let gates = match lower.gates(step, &view.clone().shared()) {
+            Ok(gates) => gates,
+            Err(error) => {
+                items = vec![Item { label: None, view, work: Work::Error(error) }];
+                outcomes = vec![None];
+                Vec::new()
+            }
+        };
+        Planned { step: index, items, outcomes, solo, previews, gates, unreachable: None, began: Instant::now() }
     }
 }

@@ -50,7 +50,9 @@ impl Run {
             let connections = self.connections.blobs.clone();
             let login = self.hosts[at].login.clone();
             let host = self.hosts[at].name.clone();
+            let queue = self.gates.queue(if planned.previews { &[] } else { &planned.gates });
             applying.spawn(async move {
+                let _held = queue.pass().await;
                 let mut planned = planned;
                 let asked = onward.len();
                 let lower = lower_with(&shared, &compiled, &connections, login);
@@ -82,18 +84,38 @@ impl Run {
 
     /// A host is lost, at a step that was to be applied or at the first that it cannot plan; but a step may ignore that.
     pub(super) async fn lost(&mut self, at: usize, lost: Lost, applied: Option<Planned>) {
+        match self.ignored(at, lost, applied) {
+            Ok(None) => {}
+            Ok(Some(planned)) => drop(self.conclude(at, planned).await),
+            Err((lost, play)) => self.give_up(at, lost, play).await,
+        }
+    }
+
+    /// Notes the loss at the step that ignores it, and yields that if it is to be concluded; or the loss again, with the play
+    /// that it happened in.
+    pub(super) fn ignored(
+        &mut self,
+        at: usize,
+        lost: Lost,
+        applied: Option<Planned>,
+    ) -> Result<Option<Planned>, (Lost, Option<usize>)> {
         let planned = &self.hosts[at].planned;
         let step = applied.as_ref().or_else(|| planned.iter().find(|planned| planned.stop().is_some()));
         let index = step.map(|planned| planned.step);
-        let play = index.map(|index| self.steps()[index].play);
-        if let Some(index) = index.filter(|index| self.ignores_unreachable(at, *index)) {
-            self.hosts[at].forget_after(index);
-            return match (applied, self.hosts[at].planned.back_mut()) {
-                (Some(planned), _) => drop(self.conclude(at, Planned { unreachable: Some(lost), ..planned }).await),
-                (None, Some(planned)) => planned.unreachable = Some(lost),
-                (None, None) => {}
-            };
+        let Some(index) = index.filter(|index| self.ignores_unreachable(at, *index)) else {
+            return Err((lost, index.map(|index| self.steps()[index].play)));
+        };
+        self.hosts[at].forget_after(index);
+        match (applied, self.hosts[at].planned.back_mut()) {
+            (Some(planned), _) => return Ok(Some(Planned { unreachable: Some(lost), ..planned })),
+            (None, Some(planned)) => planned.unreachable = Some(lost),
+            (None, None) => {}
         }
+        Ok(None)
+    }
+
+    /// A host takes no further part.
+    pub(super) async fn give_up(&mut self, at: usize, lost: Lost, play: Option<usize>) {
         // What was its to do once for all is now another's, who may have passed it over.
         let once =
             self.hosts[at].planned.iter().map(|planned| planned.step).find(|step| self.compiled.steps[*step].once);

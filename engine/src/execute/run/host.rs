@@ -9,6 +9,7 @@ use super::apply::Lost;
 use crate::compile::{Handler, Role, Step};
 use crate::event::Recap;
 use crate::execute::blocks::Control;
+use crate::execute::gates::Gate;
 use crate::execute::lower::{Item, Work};
 
 /// A host on its way through the steps.
@@ -16,12 +17,10 @@ pub(super) struct HostRun {
     pub(super) name: String,
     pub(super) play: Option<usize>,
     pub(super) control: Control,
-    /// The names that were notified, and when: the last notification's number.
-    pub(super) notified: BTreeMap<String, u64>,
-    /// The handlers that ran, and which notification was the last before.
-    pub(super) handled: BTreeMap<usize, u64>,
-    /// Notifications so far.
-    pub(super) notifications: u64,
+    /// What was notified in each play.
+    pub(super) notices: BTreeMap<usize, Notices>,
+    /// Its agent has been asked something and has not answered yet, while other hosts go on.
+    pub(super) flying: bool,
     /// The plays in which it takes no further step, though it has not failed.
     pub(super) ended: BTreeSet<usize>,
     /// The plays in which it has failed.
@@ -41,6 +40,34 @@ pub(super) struct HostRun {
     pub(super) login: Option<String>,
 }
 
+/// What was notified on a host in a play.
+#[derive(Default)]
+pub(super) struct Notices {
+    /// The names that were notified, and when: the last notification's number.
+    notified: BTreeMap<String, u64>,
+    /// The handlers that ran, and which notification was the last before.
+    handled: BTreeMap<usize, u64>,
+    /// Notifications so far.
+    notifications: u64,
+}
+
+impl Notices {
+    /// These names are notified.
+    pub(super) fn notify(&mut self, names: Vec<String>) {
+        self.notifications += 1;
+        self.notified.extend(names.into_iter().map(|name| (name, self.notifications)));
+    }
+    /// A handler has run.
+    pub(super) fn handle(&mut self, handler: &Handler) {
+        self.handled.insert(handler.at, self.notifications);
+    }
+    /// Whether one of a handler's names was notified since it last ran.
+    pub(super) fn has(&self, handler: &Handler) -> bool {
+        let last = self.handled.get(&handler.at).copied().unwrap_or(0);
+        handler.names.iter().any(|name| self.notified.get(name).is_some_and(|number| *number > last))
+    }
+}
+
 /// A step on a host, as far as its end is known.
 pub(super) struct Planned {
     pub(super) step: usize,
@@ -52,6 +79,8 @@ pub(super) struct Planned {
     pub(super) previews: bool,
     /// The host was not to be reached, and that is ignored.
     pub(super) unreachable: Option<Lost>,
+    /// What is held while it is applied.
+    pub(super) gates: Vec<Gate>,
     pub(super) began: Instant,
 }
 
@@ -79,6 +108,13 @@ impl Planned {
 }
 
 impl Planned {
+    /// Whether nothing can be planned beyond it before it is concluded.
+    pub(super) fn stops(&self, step: &Step) -> bool {
+        let works = self.items.iter().any(|item| matches!(item.work, Work::Task(_)));
+        let fails = self.items.iter().any(|item| matches!(item.work, Work::Error(_)));
+        self.solo.is_some() || (step.turns() && works) || fails
+    }
+
     /// Whether nothing is left to do for an item.
     pub(super) fn is_settled(&self, at: usize) -> bool {
         match (&self.items[at].work, &self.outcomes[at]) {
@@ -107,10 +143,9 @@ impl HostRun {
     pub(super) fn position(&self) -> usize {
         self.planned.iter().find(|planned| planned.stop().is_some()).map_or(self.built, |planned| planned.step)
     }
-    /// Whether one of the names was notified since the handler last ran.
-    pub(super) fn is_notified(&self, handler: &Handler) -> bool {
-        let last = self.handled.get(&handler.at).copied().unwrap_or(0);
-        handler.names.iter().any(|name| self.notified.get(name).is_some_and(|number| *number > last))
+    /// Whether a play's handler was notified since it last ran.
+    pub(super) fn is_notified(&self, play: usize, handler: &Handler) -> bool {
+        self.notices.get(&play).is_some_and(|notices| notices.has(handler))
     }
     /// Whether its way through roles lets it take a step.
     pub(super) fn admits(&self, step: &Step) -> bool {
@@ -132,11 +167,17 @@ impl HostRun {
     }
     /// Forgets what was planned from a step on.
     pub(super) fn forget_from(&mut self, step: usize) {
+        if self.flying {
+            return;
+        }
         self.planned.retain(|planned| planned.step < step);
         self.built = self.built.min(step);
     }
     /// Forgets what was planned beyond a step, also which steps were passed over: they may have to run now.
     pub(super) fn forget_after(&mut self, step: usize) {
+        if self.flying {
+            return;
+        }
         self.planned.retain(|planned| planned.step <= step);
         self.built = self.built.min(step + 1);
     }
@@ -148,9 +189,8 @@ impl HostRun {
             name: name.into(),
             play: None,
             control: Control::default(),
-            notified: BTreeMap::new(),
-            handled: BTreeMap::new(),
-            notifications: 0,
+            notices: BTreeMap::new(),
+            flying: false,
             ended: BTreeSet::new(),
             failed_in: BTreeSet::new(),
             lost_in: BTreeSet::new(),

@@ -22,14 +22,10 @@ impl Run {
 
     /// `max_fail_percentage`, after a failure: if more have failed, all hosts have, and nothing more is run.
     pub(super) fn limit_failures(&mut self, play: usize, index: usize) {
-        let Some(most) = self.max_fail_percentage(play) else { return };
         // A host that has failed may have looked ahead, beyond the play.
         let failed = |host: &&HostRun| host.failed_in.contains(&play) || host.play == Some(play) && host.control.failed;
         let failed = self.hosts.iter().filter(failed).count();
-        let size = self.compiled.plays[play].hosts.len();
-        #[expect(clippy::cast_precision_loss, reason = "numbers of hosts")]
-        let over = failed as f64 / size as f64 > most / 100.0;
-        if !over {
+        if !self.are_too_many(failed, play) {
             return;
         }
         self.end_plays_from(play);
@@ -39,7 +35,15 @@ impl Run {
         }
     }
 
-    fn end_plays_from(&mut self, play: usize) {
+    /// Whether more hosts of a play have failed than may.
+    pub(super) fn are_too_many(&self, failed: usize, play: usize) -> bool {
+        let size = self.compiled.plays[play].hosts.len();
+        #[expect(clippy::cast_precision_loss, reason = "numbers of hosts")]
+        let share = failed as f64 / size as f64;
+        self.max_fail_percentage(play).is_some_and(|most| share > most / 100.0)
+    }
+
+    pub(super) fn end_plays_from(&mut self, play: usize) {
         self.ended_plays.extend(play..self.compiled.plays.len());
     }
 

@@ -8,6 +8,7 @@ mod host;
 mod items;
 mod limit;
 mod onward;
+mod region;
 mod settle;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -20,6 +21,7 @@ use crate::compile::expand::Include;
 use crate::compile::{self, Project, Step, search};
 use crate::event::{Event, Recap};
 use crate::execute::fleet::Connections;
+use crate::execute::gates::Gates;
 use crate::execute::lower::Lower;
 use crate::execute::vars::{Fleet, HostVars, View};
 use crate::execute::{Options, Program};
@@ -73,6 +75,9 @@ struct Run {
     shown: (Option<usize>, Option<usize>),
     /// In a preview: what other hosts' looks may wait for.
     pending: Option<Pending>,
+    gates: Gates,
+    /// How many regions are behind.
+    passed: usize,
     batches: u64,
     ended_plays: BTreeSet<usize>,
     /// The play of the last frontier.
@@ -109,6 +114,8 @@ impl Run {
             members,
             shown: (None, None),
             pending: None,
+            gates: Gates::default(),
+            passed: 0,
             batches: 0,
             ended_plays: BTreeSet::new(),
             play: 0,
@@ -149,7 +156,6 @@ impl Run {
     async fn round(&mut self) -> bool {
         self.plan_ahead().await;
         let Some(frontier) = self.hosts.iter().map(HostRun::position).min() else { return false };
-        let end = self.steps().len();
         if self.events.is_closed() {
             return false;
         }
@@ -157,13 +163,20 @@ impl Run {
         if self.conclude_until(frontier).await {
             return true;
         }
-        if frontier >= end {
-            return self.hosts.iter().any(|host| host.built < end || !host.planned.is_empty());
+        let bound = self.bound();
+        if frontier >= bound {
+            let more = self.hosts.iter().any(|host| host.built < bound || !host.planned.is_empty());
+            return more || self.region().await;
         }
         if !self.end_after_failures(frontier) {
             self.apply_at(frontier).await;
         }
         true
+    }
+
+    /// Where the next region begins, or the end: so far, all go in lockstep.
+    fn bound(&self) -> usize {
+        self.compiled.regions.get(self.passed).map_or(self.steps().len(), |region| region.steps.start)
     }
 
     fn lower<'a>(&'a self, host: &HostRun) -> Lower<'a> {

@@ -6,6 +6,7 @@ use trueup_modules::host::Why;
 
 use super::host::{HostRun, Planned};
 use super::items::{judge_items, looped};
+use super::onward::is_near;
 use super::{Pending, Run};
 use crate::compile::{Section, Step};
 use crate::event::{Event, Recap, Status, TaskInfo, TaskResult};
@@ -14,6 +15,18 @@ use crate::execute::lower::{LowerError, show};
 use crate::execute::vars::HostVars;
 use crate::playbook::Field;
 use crate::value::{Map, Value};
+
+/// How a step ended, for what comes after it.
+pub(super) struct Ended {
+    /// The step's name.
+    pub(super) name: String,
+    /// It failed, be it that a `rescue` makes it good.
+    pub(super) failed: bool,
+    /// Handlers were notified.
+    pub(super) notified: bool,
+    /// In a preview: it has something to do that others may see, and whether that is more than files.
+    pub(super) waits: Option<bool>,
+}
 
 impl Run {
     /// Concludes what is known up to and at the frontier, step by step. True if a failure changed the way ahead.
@@ -41,19 +54,41 @@ impl Run {
         }
     }
 
-    /// A step's end on a host: judged, registered, reported. True if it failed or notified, so that what is planned ahead
-    /// no longer holds.
-    pub(super) async fn conclude(&mut self, at: usize, mut planned: Planned) -> bool {
-        let shared = Arc::clone(&self.shared);
-        let step = &*Arc::clone(&self.steps()[planned.step]);
+    /// A step's end on a host. True if it failed, so that what is planned ahead no longer holds.
+    pub(super) async fn conclude(&mut self, at: usize, planned: Planned) -> bool {
+        let (index, step) = (planned.step, Arc::clone(&self.steps()[planned.step]));
         if self.hosts[at].play != Some(step.play) {
             self.enter(at, step.play);
         }
+        let before = |pending: &&Pending| pending.step <= index;
+        let why = self.pending.as_ref().filter(before).map(|pending| pending.why.clone());
+        let ended = self.end(at, planned, why).await;
+        if let Some(far) = ended.waits
+            && self.pending.as_ref().is_none_or(|pending| far && !pending.far)
+        {
+            self.pending = Some(Pending { step: index, why: Why { after: ended.name }, far });
+        }
+        if ended.failed {
+            self.spread_failure(&step, index);
+            self.limit_failures(step.play, index);
+        }
+        let failed = self.hosts[at].control.failed || ended.failed;
+        if failed {
+            // Others, too: one of them may now be the first of those that are left.
+            self.hosts.iter_mut().for_each(|host| host.forget_after(index));
+        } else if ended.notified && !self.preview() {
+            self.hosts[at].forget_after(index);
+        }
+        failed
+    }
+
+    /// Judges, registers and reports a step. In a preview `pending` is what the others' changes may still do to it.
+    pub(super) async fn end(&mut self, at: usize, mut planned: Planned, pending: Option<Why>) -> Ended {
+        let shared = Arc::clone(&self.shared);
+        let step = &*Arc::clone(&self.steps()[planned.step]);
         let mut control = self.hosts[at].control.clone();
         control.admits(step);
         self.hosts[at].control = control;
-        let pending =
-            self.pending.as_ref().filter(|pending| pending.step <= planned.step).map(|pending| pending.why.clone());
         let vars = self.view(at, planned.step).shared();
         let name = self.lower(&self.hosts[at]).name(step, &vars);
         let pending = pending.as_ref().filter(|_| shared.options.preview);
@@ -62,25 +97,11 @@ impl Run {
         if !is_silent(step, &judged) {
             self.announce(planned.step, &name).await;
         }
-        let notified = self.settle(at, &planned, &name, judged).await;
-        let failed = self.hosts[at].control.failed || notified.1;
-        if failed {
-            // Others, too: one of them may now be the first of those that are left.
-            self.hosts.iter_mut().for_each(|host| host.forget_after(planned.step));
-        } else if notified.0 && !shared.options.preview {
-            self.hosts[at].forget_after(planned.step);
-        }
-        failed
+        self.settle(at, &planned, name, judged).await
     }
 
-    /// Registers and reports the items of a step. Yields whether handlers were notified, and whether it failed.
-    pub(super) async fn settle(
-        &mut self,
-        at: usize,
-        planned: &Planned,
-        name: &str,
-        mut judged: Vec<Judged>,
-    ) -> (bool, bool) {
+    /// Registers and reports the items of a step.
+    async fn settle(&mut self, at: usize, planned: &Planned, name: String, mut judged: Vec<Judged>) -> Ended {
         let step = &*Arc::clone(&self.steps()[planned.step]);
         let vars = self.view(at, planned.step).shared();
         let (ignore, no_log) = {
@@ -101,23 +122,17 @@ impl Run {
         }
         let changed = judged.iter().any(Judged::changed);
         let waits = judged.iter().any(|one| matches!(one.status, Status::Would | Status::Unknown(_)));
-        if self.preview() && waits {
-            let far = !matches!(step.entry.name, "file" | "copy" | "template" | "file_line");
-            if self.pending.as_ref().is_none_or(|pending| far && !pending.far) {
-                self.pending = Some(Pending { step: planned.step, why: Why { after: name.into() }, far });
-            }
-        }
+        let waits = (self.preview() && waits).then(|| !is_near(step));
         self.register(at, step, planned, &judged);
         if failed && rescues(step) {
-            self.remember_failure(at, step, name, &judged);
+            self.remember_failure(at, step, &name, &judged);
         }
         self.ran_role(at, step, planned.step, &judged);
         if !is_silent(step, &judged) {
-            self.tell(at, planned, name, judged, no_log).await;
+            self.tell(at, planned, &name, judged, no_log).await;
         }
         if let Some(handler) = &step.handler {
-            let last = self.hosts[at].notifications;
-            self.hosts[at].handled.insert(handler.at, last);
+            self.hosts[at].notices.entry(step.play).or_default().handle(handler);
         }
         let mut notified = false;
         if changed {
@@ -126,10 +141,8 @@ impl Run {
         if failed {
             self.hosts[at].control.fail(step);
             self.refresh_play(step.play);
-            self.spread_failure(step, planned.step);
-            self.limit_failures(step.play, planned.step);
         }
-        (notified, failed)
+        Ended { name, failed, notified, waits }
     }
 
     /// Counts and reports the items of a step.
@@ -195,10 +208,7 @@ impl Run {
             }
         }
         let any = !names.is_empty();
-        let host = &mut self.hosts[at];
-        host.notifications += 1;
-        let number = host.notifications;
-        host.notified.extend(names.into_iter().map(|name| (name, number)));
+        self.hosts[at].notices.entry(step.play).or_default().notify(names);
         any
     }
 
@@ -303,7 +313,7 @@ fn final_value(value: &Value) -> Value {
 }
 
 /// Whether a failure in a step leads to a `rescue`, be it of a block further out.
-fn rescues(step: &Step) -> bool {
+pub(super) fn rescues(step: &Step) -> bool {
     step.blocks().iter().any(|(block, section)| *section == Section::Block && block.has_rescue)
 }
 
