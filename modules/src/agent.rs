@@ -202,10 +202,16 @@ impl<M: Machine, W: Write> Agent<M, W> {
                 Ok(plan) => Outcome::Would(answer(&plan)),
                 // It asked for content: what is there is not as it shall be.
                 Err(Error::Unknown(_)) => Outcome::Would(Answer::default()),
-                Err(error) => Outcome::Failed(error, Answer::default()),
+                Err(error) => unplanned(module, &system, error),
             },
         }
     }
+}
+
+/// It can't be told what is to be done.
+fn unplanned(module: &dyn Planner, host: &dyn Host, error: Error) -> Outcome {
+    let explanation = module.explain(host, &error);
+    Outcome::Failed(error, Answer { explanation, ..Answer::default() })
 }
 
 fn load(task: &Task) -> Result<Box<dyn Planner>, Error> {
@@ -238,7 +244,7 @@ fn preview(pending: &mut Preview, task: &Task, module: &dyn Planner, host: &dyn 
         (Err(error @ Error::Unanswered { .. }), None) => {
             (Outcome::Failed(error, Answer { diffs: module.intent(), ..Answer::default() }), None)
         }
-        (Err(error), None) => (Outcome::Failed(error, Answer::default()), None),
+        (Err(error), None) => (unplanned(module, host, error), None),
     };
     match plan {
         _ if task.check => {}
@@ -254,7 +260,7 @@ fn apply<W: Write>(id: u64, module: &dyn Planner, system: &mut Linked<'_, W>) ->
     let plan = match module.plan(system) {
         Ok(plan) if plan.is_empty() => return Outcome::Ok(answer(&plan)),
         Ok(plan) => plan,
-        Err(error) => return Outcome::Failed(error, Answer::default()),
+        Err(error) => return unplanned(module, system, error),
     };
     let link = system.link;
     let mut tell = |happening: Happening| {
@@ -270,10 +276,14 @@ fn apply<W: Write>(id: u64, module: &dyn Planner, system: &mut Linked<'_, W>) ->
     match interpret::apply(&with_environment(plan, system.environment), system, &mut tell) {
         Ok(applied) => {
             result.data.extend(module.report(&applied));
+            result.warnings.extend(applied.rows.iter().flat_map(|rows| rows.warnings.clone()));
             match converged(module, system) {
                 Ok(()) if changes => Outcome::Changed(result),
                 Ok(()) => Outcome::Ok(result),
-                Err(error) => Outcome::Failed(error, result),
+                Err(error) => {
+                    result.explanation = module.explain(system, &error);
+                    Outcome::Failed(error, result)
+                }
             }
         }
         Err(failure) => {

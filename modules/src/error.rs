@@ -103,7 +103,8 @@ pub enum Error {
 
 /// What a PostgreSQL server or the connection to it said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[error("{message}{}{}", sqlstate.as_ref().map(|s| format!(" (SQLSTATE {s})")).unwrap_or_default(),
+#[error("{message}{}{}{}", detail.as_ref().map(|d| format!(": {}", d.replace('\n', "; "))).unwrap_or_default(),
+        sqlstate.as_ref().map(|s| format!(" (SQLSTATE {s})")).unwrap_or_default(),
         place.as_ref().map(|p| format!(" at {p}")).unwrap_or_default())]
 pub struct SqlError {
     /// The primary message.
@@ -112,7 +113,7 @@ pub struct SqlError {
     pub sqlstate: Option<SqlState>,
     /// `line:col` in the statement, both from 1.
     pub place: Option<String>,
-    /// The server's detail line.
+    /// The server's detail lines, and the warnings that it gave before.
     pub detail: Option<String>,
     /// The server's hint line.
     pub hint: Option<String>,

@@ -112,7 +112,7 @@ impl Fake {
     /// The same, for an effect.
     pub fn set_rows(&mut self, query: &str, rows: Vec<Vec<serde_json::Value>>) {
         let columns = (1..=rows.first().map_or(0, Vec::len)).map(|n| format!("c{n}")).collect();
-        self.rows.insert(query.into(), Ok(Rows { columns, rows, affected: 0 }));
+        self.rows.insert(query.into(), Ok(Rows { columns, rows, ..Rows::default() }));
     }
 
     /// Refuses a query.

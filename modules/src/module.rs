@@ -45,7 +45,7 @@ pub trait Module: DeserializeOwned + JsonSchema + Send + 'static {
         Data::new()
     }
 
-    /// Looks for the reason after an edit failed, such as a unit's log.
+    /// Looks for the reason after a look or an edit failed, such as a unit's log.
     fn explain(&self, _host: &dyn Host, _error: &Error) -> Option<String> {
         None
     }

@@ -105,4 +105,7 @@ pub struct Rows {
     pub rows: Vec<Vec<serde_json::Value>>,
     /// Rows affected, for a statement that returns none.
     pub affected: u64,
+    /// The server's warnings, while it executed the statement.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }

@@ -46,6 +46,23 @@ fn every_module_has_fixtures() {
     assert!(bare.is_empty(), "modules without a fixture: {}", bare.join(", "));
 }
 
+/// A ROLLBACK undoes no function of pg_tde, so none may be called where there could be one.
+#[test]
+fn calls_are_outside_of_transactions() {
+    let cases = fixture::all(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures")));
+    let mut calls = 0;
+    for case in cases.iter().filter(|case| ["tde_key_provider", "tde_principal_key"].contains(&&*case.module)) {
+        let loaded = builtin::find(&case.module).and_then(|entry| entry.load(case.params.clone()).ok());
+        let Some(Ok(plan)) = loaded.map(|module| module.plan(&case.host())) else { continue };
+        for edit in &plan.edits {
+            let Edit::Sql { autocommit, statement, .. } = edit else { panic!("{}: {edit:?}", case.name) };
+            assert!(autocommit, "{}: {statement}", case.name);
+            calls += 1;
+        }
+    }
+    assert!(calls > 10, "{calls} calls");
+}
+
 /// Modules whose commands make what others can ask for (accounts, packages, units), and so must state it.
 const STATE_FACTS: [&str; 4] = ["group", "package", "service", "user"];
 
@@ -83,6 +100,7 @@ fn laws(case: &Case, entry: &Entry, module: &dyn Planner, seen: &mut Seen) -> Re
     let plan = match planned {
         Ok(plan) => plan,
         Err(error) => {
+            seen.explanation = module.explain(&host, &error);
             seen.error = Some(error.to_string());
             return Ok(());
         }

@@ -2,25 +2,8 @@
 #
 # tde.sh - the life of an encrypted replication, by the playbooks a DBA would copy: each twice, the second time without a change.
 # Run: TRUEUP=... lab.sh run 3:base tests/lab/tde.sh
-#
-# With the stand-in for pg_tde; with TRUEUP_PG_BIN, the directory of a real server's programs, with that one. TRUEUP_PG_TDE names its
-# extension where that is not pg_tde.
-. "$(dirname "$(readlink -f "$0")")/checks.sh"
-[[ -z ${TRUEUP_PG_BIN:-} ]] || server+=(-e '{tde_verify_on_disk: true}')
-data=/var/lib/postgresql/$version/main
-unit=postgresql@$version-main
+. "$(dirname "$(readlink -f "$0")")/tde_checks.sh"
 
-psql() { on "$1" "cd / && su postgres -c 'psql -qXAt'"; }
-# play NAME ARGS: what it says is in $out/now.
-play() {
-    local rc=0
-    "$TRUEUP" apply -i "$inventory" --vault-password-file "$vault" -e tde=true "${server[@]}" "${@:2}" \
-        "playbooks/$1.yml" >"$out/now" 2>&1 || rc=$?
-    cat "$out/now"
-    return "$rc"
-}
-unchanged() { play "$@" --json && ! grep -q '"status":"Changed"' "$out/now"; }
-wrong()     { exits 2 play pg_verify && said "$@"; }
 reads()     { [[ $(psql "$1" <<<'SELECT v FROM enc') == 42 ]]; }
 
 need 'from bare hosts to a primary and a standby'     play pg_tde_replication -l primary:h2
@@ -29,8 +12,38 @@ psql h1 <<<'CREATE TABLE enc USING tde_heap AS SELECT 42 AS v; CHECKPOINT'
 ok '  an encrypted table can be read on the standby'  eventually reads h2
 ok '  it is healthy'                                  unchanged pg_verify -l primary:h2
 
-need 'one more standby'                               play pg_add_standby -l primary:h3
-ok '  again: no change'                               unchanged pg_add_standby -l primary:h3
+# encryption WANTED: of the table big.
+encryption() { task h1 postgres tde_table <<<"{ name: big, encrypted: $1, extension: $extension }"; }
+encrypted()  { [[ $(psql "$1" <<<"SELECT ${extension}_is_encrypted('big'), count(*) FROM big") == "$2|20000" ]]; }
+shown()      { "$TRUEUP" plan --diff -i "$inventory" "${server[@]}" "$out/task.yml" >"$out/now" 2>&1 && said "$@"; }
+psql h1 <<<"CREATE TABLE big AS SELECT i, repeat('x', 200) AS v FROM generate_series(1, 20000) i"
+tenths=$(psql h1 <<<"SELECT pg_total_relation_size('big') * 10 / 1048576")
+encryption true
+ok 'a table to be encrypted: the preview has its size' shown "encrypted (rewrites $((tenths / 10)).$((tenths % 10)) MiB, and locks the table meanwhile)"
+ok '  nothing has been done'                          encrypted h1 f
+ok '  it is encrypted'                                applied "$out/task.yml"
+for host in h1 h2; do ok "    on $host too, with all its rows" eventually encrypted "$host" t; done
+ok '    and nothing of it is in the clear on disk'    unchanged pg_verify -l primary:h2
+ok '  again: no change'                               exits 0 "$TRUEUP" plan --exit-code -i "$inventory" "${server[@]}" "$out/task.yml"
+encryption false
+ok '  and back'                                       applied "$out/task.yml"
+ok '    on both'                                      eventually encrypted h2 f
+
+# A tablespace, which lies elsewhere on the new standby.
+for host in h1 h2; do on "$host" 'install -d -o postgres -m 0700 /var/lib/postgresql/space'; done
+psql h1 <<<"CREATE TABLESPACE space LOCATION '/var/lib/postgresql/space'" 2>"$out/log"
+psql h1 <<<'CREATE TABLE spaced TABLESPACE space AS SELECT 42 AS v'
+place='replication_tablespaces: {/var/lib/postgresql/space: /var/lib/postgresql/space_of_h3}'
+on h3 'mkdir -p /var/lib/postgresql/space_of_h3 && touch /var/lib/postgresql/space_of_h3/precious'
+ok 'a tablespace whose place is taken is refused'     exits 2 play pg_add_standby -l primary:h3 -e "{$place}"
+ok '  and why is said'                                said '/var/lib/postgresql/space_of_h3, is not empty'
+on h3 'rm -r /var/lib/postgresql/space_of_h3'
+need 'one more standby, its copy verified'            play pg_add_standby -l primary:h3 -e "{$place, replication_verify: true}"
+ok '  again: no change'                               unchanged pg_add_standby -l primary:h3 -e "{$place, replication_verify: true}"
+spaced() { [[ $(psql h3 <<<"SELECT v, pg_tablespace_location((SELECT oid FROM pg_tablespace WHERE spcname = 'space')) FROM spaced") == '42|/var/lib/postgresql/space_of_h3' ]]; }
+ok '  its tablespace lies where it shall'             eventually spaced
+psql h1 <<<'DROP TABLE spaced'
+psql h1 <<<'DROP TABLESPACE space'
 ok '  all are healthy'                                unchanged pg_verify
 
 rotate='{rotate: {use: server, name: server-key-2}}'
@@ -79,7 +92,7 @@ need '  copied anew if that is asked for'             play pg_reclone_standby -l
 ok '  all are healthy'                                unchanged pg_verify
 
 # Only a real server encrypts its WAL.
-if [[ -n ${TRUEUP_PG_BIN:-} ]]; then
+if real; then
     reclone='reclone: true'
     encrypts() { psql h1 <<<"ALTER SYSTEM SET $extension.wal_encrypt = $1" && on h1 "systemctl restart $unit"; }
     need 'a primary encrypts its WAL'                 encrypts on

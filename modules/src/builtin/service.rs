@@ -102,7 +102,10 @@ impl Module for Service {
         state.into_iter().chain(enabled).chain(masked).collect()
     }
 
-    fn explain(&self, host: &dyn Host, _error: &Error) -> Option<String> {
+    fn explain(&self, host: &dyn Host, error: &Error) -> Option<String> {
+        if !matches!(error, Error::Command { .. } | Error::NotConverged { .. }) {
+            return None;
+        }
         let name = self.unit_name()?;
         let show = ["show", "--property=ActiveState,SubState,Result,ExecMainStatus", "--", &name];
         let log = ["--unit", &name, "--lines=15", "--no-pager", "--output=cat", "--quiet"];

@@ -22,8 +22,8 @@ const TICK: Duration = Duration::from_millis(50);
 /// What is kept of each stream: 16 MiB. The rest is read and dropped, so that the program does not block.
 const MAX_OUTPUT: usize = 16 << 20;
 
-/// Runs a program in a process group of its own. If cancelled, the whole group is ended: a killed `pg_basebackup` would
-/// otherwise leave its WAL receiver running.
+/// Runs a program in a process group of its own. If it is cancelled, or killed by somebody else, the whole group is ended: a killed
+/// `pg_basebackup` would otherwise leave its WAL receiver running.
 pub(super) fn run(command: &Command, cancel: &Cancel, line: &mut dyn FnMut(Stream, &str)) -> Look<Output> {
     let mut child = spawn(command)?;
     let (sender, chunks) = mpsc::channel();
@@ -45,9 +45,12 @@ pub(super) fn run(command: &Command, cancel: &Cancel, line: &mut dyn FnMut(Strea
                     end_group(&mut child);
                     return Err(Error::Cancelled);
                 }
+                let status = child.try_wait().ok().flatten();
+                if status.is_some_and(|status| status.signal().is_some()) && exited.is_none() {
+                    end_group(&mut child);
+                }
                 // A daemon that the program left behind may hold the pipes open for ever.
-                let gone = matches!(child.try_wait(), Ok(Some(_)));
-                if gone && exited.get_or_insert_with(Instant::now).elapsed() > Duration::from_secs(2) {
+                if status.is_some() && exited.get_or_insert_with(Instant::now).elapsed() > Duration::from_secs(2) {
                     break;
                 }
             }
@@ -58,6 +61,9 @@ pub(super) fn run(command: &Command, cancel: &Cancel, line: &mut dyn FnMut(Strea
         readers.into_iter().flatten().chain(writer).for_each(|thread| drop(thread.join()));
     }
     let status = child.wait().map_err(|error| failed(command, &error))?;
+    if status.signal().is_some() {
+        end_group(&mut child); // those that hold no pipe
+    }
     let status = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
     Ok(Output { status, stdout: out.finish(), stderr: err.finish() })
 }
@@ -184,6 +190,17 @@ mod tests {
         assert_eq!(result, Err(Error::Cancelled));
         let state =
             std::fs::read_to_string(format!("/proc/{}/stat", child.unwrap().as_raw_nonzero())).unwrap_or_default();
+        assert!(state.is_empty() || state.contains(") Z "), "the grandchild is still there: {state}");
+    }
+
+    #[test]
+    fn a_program_that_is_killed_takes_its_group_with_it() {
+        let mut child = None;
+        // The grandchild holds the pipes.
+        let command = sh("sleep 1000 & echo $!; kill -9 $$");
+        let output = run(&command, &Cancel::default(), &mut |_, text| child = text.parse::<i32>().ok());
+        assert_eq!(output.unwrap().status, 137);
+        let state = std::fs::read_to_string(format!("/proc/{}/stat", child.unwrap())).unwrap_or_default();
         assert!(state.is_empty() || state.contains(") Z "), "the grandchild is still there: {state}");
     }
 

@@ -4,10 +4,11 @@ mod connect;
 mod tls;
 
 use std::error::Error as _;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use postgres::error::SqlState;
+use postgres::error::{DbError, Severity, SqlState};
 use postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
-use postgres::{GenericClient, Row, Statement};
+use postgres::{Client, GenericClient, Row, Statement};
 use serde_json::Value;
 
 use self::connect::connect;
@@ -16,7 +17,12 @@ use crate::sql::{PgConn, Rows, SqlArg};
 
 /// Rows of a query, in a read-only transaction that is rolled back.
 pub(super) fn query(at: &PgConn, query: &str, args: &[SqlArg]) -> Look<Rows> {
-    let mut client = connect(at)?;
+    let warnings = Warnings::default();
+    let mut client = connect(at, &warnings)?;
+    warnings.told(query_with(&mut client, query, args))
+}
+
+fn query_with(client: &mut Client, query: &str, args: &[SqlArg]) -> Look<Rows> {
     let failed = |error| refused(query, &error);
     let mut transaction = client.build_transaction().read_only(true).start().map_err(failed)?;
     let prepared = transaction.prepare(query).map_err(failed)?;
@@ -25,7 +31,12 @@ pub(super) fn query(at: &PgConn, query: &str, args: &[SqlArg]) -> Look<Rows> {
 
 /// Executes a statement: in a transaction of its own, or outside one. Without arguments it may be several.
 pub(super) fn execute(at: &PgConn, statement: &str, args: &[SqlArg], autocommit: bool) -> Look<Rows> {
-    let mut client = connect(at)?;
+    let warnings = Warnings::default();
+    let mut client = connect(at, &warnings)?;
+    warnings.told(execute_with(&mut client, statement, args, autocommit))
+}
+
+fn execute_with(client: &mut Client, statement: &str, args: &[SqlArg], autocommit: bool) -> Look<Rows> {
     let failed = |error| refused(statement, &error);
     let prepared = match client.prepare(statement) {
         Ok(prepared) => Some(prepared),
@@ -34,7 +45,7 @@ pub(super) fn execute(at: &PgConn, statement: &str, args: &[SqlArg], autocommit:
         Err(error) => return Err(failed(error)),
     };
     match (prepared, autocommit) {
-        (Some(prepared), true) => run(&mut client, statement, &prepared, args),
+        (Some(prepared), true) => run(client, statement, &prepared, args),
         (None, true) => client.batch_execute(statement).map(|()| Rows::default()).map_err(failed),
         (prepared, false) => {
             let mut transaction = client.transaction().map_err(failed)?;
@@ -44,6 +55,37 @@ pub(super) fn execute(at: &PgConn, statement: &str, args: &[SqlArg], autocommit:
             };
             transaction.commit().map_err(failed)?;
             Ok(rows)
+        }
+    }
+}
+
+/// What the server warns of during a session. pg_tde says in a warning what its error's message leaves out: that a Vault answered
+/// 500, say.
+#[derive(Clone, Default)]
+struct Warnings(Arc<Mutex<Vec<String>>>);
+
+impl Warnings {
+    fn hear(&self, notice: &DbError) {
+        if notice.parsed_severity() == Some(Severity::Warning) {
+            self.lock().push(notice.message().to_owned());
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The answer, with what was warned of.
+    fn told(&self, answer: Look<Rows>) -> Look<Rows> {
+        let warnings = std::mem::take(&mut *self.lock());
+        match answer {
+            Ok(rows) => Ok(Rows { warnings, ..rows }),
+            Err(Error::Sql(mut error)) => {
+                let lines: Vec<String> = error.detail.take().into_iter().chain(warnings).collect();
+                error.detail = Some(lines.join("\n")).filter(|detail| !detail.is_empty());
+                Err(Error::Sql(error))
+            }
+            Err(other) => Err(other),
         }
     }
 }
@@ -72,7 +114,7 @@ fn run(client: &mut impl GenericClient, statement: &str, prepared: &Statement, a
     };
     let found = client.query(as_text.as_ref().unwrap_or(prepared), &args).map_err(failed)?;
     let rows = found.iter().map(cells).collect::<Result<Vec<_>, _>>().map_err(failed)?;
-    Ok(Rows { columns, affected: rows.len() as u64, rows })
+    Ok(Rows { columns, affected: rows.len() as u64, rows, ..Rows::default() })
 }
 
 /// The same statement, with the server's text for values of types that we can't read. Only what yields tables of such types

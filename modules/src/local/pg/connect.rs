@@ -6,7 +6,7 @@ use postgres::config::SslMode as Negotiate;
 use postgres::error::SqlState;
 use postgres::{Client, Config, NoTls};
 
-use super::{refused, root, tls};
+use super::{Warnings, refused, root, tls};
 use crate::error::SqlError;
 use crate::host::{Error, Look};
 use crate::sql::{PgConn, SslMode};
@@ -15,7 +15,7 @@ use crate::sql::{PgConn, SslMode};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Tries what the mode allows, in libpq's order: the second way only if the server has no rule for the first.
-pub(super) fn connect(at: &PgConn) -> Look<Client> {
+pub(super) fn connect(at: &PgConn, warnings: &Warnings) -> Look<Client> {
     let ways: &[Negotiate] = match at.sslmode {
         _ if at.host.starts_with('/') => &[Negotiate::Disable],
         SslMode::Disable => &[Negotiate::Disable],
@@ -25,7 +25,7 @@ pub(super) fn connect(at: &PgConn) -> Look<Client> {
     };
     let mut first = None;
     for way in ways {
-        match connect_by(at, *way)? {
+        match connect_by(at, *way, warnings)? {
             Ok(client) => return Ok(client),
             Err(error) if error.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION) => {
                 first.get_or_insert(error);
@@ -36,8 +36,10 @@ pub(super) fn connect(at: &PgConn) -> Look<Client> {
     Err(first.map_or_else(|| Error::Unsupported("there is no way to connect".into()), |error| explained(at, &error)))
 }
 
-fn connect_by(at: &PgConn, way: Negotiate) -> Look<Result<Client, postgres::Error>> {
+fn connect_by(at: &PgConn, way: Negotiate, warnings: &Warnings) -> Look<Result<Client, postgres::Error>> {
     let mut config = config(at)?;
+    let warnings = warnings.clone();
+    config.notice_callback(move |notice| warnings.hear(&notice));
     config.ssl_mode(way);
     Ok(match way {
         Negotiate::Disable => config.connect(NoTls),

@@ -32,6 +32,7 @@ impl BaseBackup {
             ));
         }
         self.wal_stays_encrypted(host, source)?;
+        self.tablespaces_are_free(host)?;
         let copy = self.beside();
         let mut plan = Plan::nothing();
         plan.edits.extend(self.password_file(host)?);
@@ -104,6 +105,21 @@ impl BaseBackup {
             command = command.env("PGPASSFILE", passfile.display().to_string());
         }
         Ok(run(command, effect, Some(Meter::PgBasebackup)))
+    }
+
+    /// `pg_basebackup` would notice only when it comes to it, with a part of the copy made.
+    fn tablespaces_are_free(&self, host: &dyn Host) -> Result<(), Error> {
+        for (from, to) in &self.tablespaces {
+            let there = host.stat(to.as_ref())?.is_some();
+            if there && !host.list(to.as_ref())?.is_empty() {
+                return Err(Error::refused(
+                    self.subject(),
+                    format!("the directory for the tablespace {from}, {to}, is not empty"),
+                    "give it a new directory: what is there may be an earlier standby's",
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// A copy that streams encrypted WAL without being told to encrypt it has it in the clear, and does not start.

@@ -169,6 +169,10 @@ pub(super) fn meaning(said: &str) -> Option<&'static str> {
         ),
         ("password authentication failed", "the role has another password on the primary, or there is no such role"),
         ("must be superuser or replication role", "the role needs the attribute REPLICATION"),
+        (
+            "exists but is not empty",
+            "a tablespace would lie where there is something already: map it to a free directory with `tablespaces`",
+        ),
         ("all replication slots are in use", "raise max_replication_slots on the primary"),
         ("exceeds max_wal_senders", "raise max_wal_senders on the primary"),
         ("syntax error", "PostgreSQL 15 is the first that can be asked for a slot over a replication connection"),

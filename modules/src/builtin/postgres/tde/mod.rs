@@ -226,8 +226,18 @@ pub(super) fn meaning(error: &Error) -> Option<String> {
             "Failed to verify principal key header",
             "the provider has another key under that name; put back the right file. Nothing was changed",
         ),
+        // The one that pg_tde says while a provider's server is there but does not answer as it should.
+        (
+            "failed to retr",
+            "the provider has not answered for the key, which says nothing of whether it has it: no key was created, so none is \
+             overwritten. Mend the provider (its server, its token), and run again",
+        ),
+        (
+            "for \"vault_token\"",
+            "the token's file must be on the server, at that path, for the server's user to read; on each standby too",
+        ),
         ("Listing secrets", "the token may not list the mount; it must be able to read and list it"),
-        ("HTTP(S) request to keyring provider", "the provider's server was not reached: check its URL and CA"),
+        ("HTTP(S) request to keyring provider", "the provider's server was not reached: check its URL and CA. Nothing was changed"),
         ("currently in use", "set other keys first: a key of this provider is in use"),
         (
             "not found in modified key provider",
