@@ -2,6 +2,8 @@
 #
 # postgres.sh - the modules for PostgreSQL on a real server, from a host that has none.
 # Run: TRUEUP=... lab.sh run 1:base tests/lab/postgres.sh
+#
+# With TRUEUP_PG_BIN, the directory of a real server's programs, of that version; else of the distribution's.
 . "$(dirname "$(readlink -f "$0")")/checks.sh"
 cp tests/lab/postgres.yml "$out/playbook.yml"
 
@@ -10,7 +12,7 @@ asks()   { [[ $(psql "${2:-postgres}" <<<"$1") == "${3-t}" ]] || { psql "${2:-po
 # trueup VERB ARGS: what it says is in $out/now.
 trueup() {
     local rc=0
-    "$TRUEUP" "$1" -i "$inventory" --vault-password-file "$vault" -l h1 -e phase="$phase" "${@:2}" \
+    "$TRUEUP" "$1" -i "$inventory" --vault-password-file "$vault" -l h1 -e phase="$phase" "${server[@]}" "${@:2}" \
         "$out/playbook.yml" >"$out/now" 2>&1 || rc=$?
     tee -a "$out/said" <"$out/now"
     return "$rc"
@@ -39,7 +41,8 @@ unchanged() { trueup apply --json && not grep -q '"status":"Changed"' "$out/now"
 "$TRUEUP" vault view --vault-password-file "$vault" inventory/group_vars/all/vault.yml |
     sed -n 's/^vault_replication_password: //p' >"$out/canary"
 comes_in() { on h1 'cd / && read -r PGPASSWORD && export PGPASSWORD && psql -XAt -h 127.0.0.1 -U app -d shop -c "SELECT 1"' <"$out/canary"; }
-hba=/etc/postgresql/15/main/pg_hba.conf
+config=/etc/postgresql/$version/main home=/var/lib/postgresql/$version
+hba=$config/pg_hba.conf
 
 phase=1
 ok 'there is a secret to look for'                 grep -q ........ "$out/canary"
@@ -55,8 +58,8 @@ ok '  the password is in no log of the server'     not on h1 'cat >/run/canary; 
 ok '  the password is in no output'                not grep -Ff "$out/canary" "$out/said"
 psql shop <<<'INSERT INTO sales.items VALUES (2, 20)' >/dev/null
 ok '  what is published is subscribed to'          eventually asks 'SELECT count(*) FROM sales.items' copy 2
-ok '  the second cluster has checksums'            on h1 '/usr/lib/postgresql/15/bin/pg_controldata /var/lib/postgresql/15/second | grep "checksum version: *1"'
-ok '  and starts beside the first'                 on h1 'systemctl start postgresql@15-second && pg_lsclusters -h | grep "15 *second *5433 *online"'
+ok '  the second cluster has checksums'            on h1 "/usr/lib/postgresql/$version/bin/pg_controldata $home/second | grep 'checksum version: *1'"
+ok '  and starts beside the first'                 on h1 "systemctl start postgresql@$version-second && pg_lsclusters -h | grep '$version *second *5433 *online'"
 ok 'a second apply changes nothing'                unchanged
 ok 'a plan then shows nothing, and exits 0'        exits 0 trueup plan --exit-code
 phase=2
@@ -98,10 +101,10 @@ on h1 "touch $hba; sleep 1"
 
 task pg_setting <<<$'settings: {work_mem: 32768kB, shared_preload_libraries: auto_explain}'
 ok 'units do not matter, and lists are added to'   exits 0 trueup plan --exit-code
-task pg_setting <<<$'name: log_min_duration_statement\nvalue: 5s\npath: /etc/postgresql/15/main/postgresql.conf'
+task pg_setting <<<$'name: log_min_duration_statement\nvalue: 5s\npath: '$config/postgresql.conf
 ok 'a line that is overruled is refused'           exits 2 trueup apply
 ok '  and by which file'                           said '50-lab.conf line 1 sets it too'
-ok '  the file is as it was'                       not on h1 "grep '^log_min_duration_statement' /etc/postgresql/15/main/postgresql.conf"
+ok '  the file is as it was'                       not on h1 "grep '^log_min_duration_statement' $config/postgresql.conf"
 task pg_setting <<<$'name: work_mem\nvalue: 5lightyears'
 ok 'a value that cannot be is refused'             exits 2 trueup plan
 ok '  and what can be is said'                     said 'must be a size such as `64MB`'
@@ -127,10 +130,10 @@ in_use() { asks "SELECT active FROM pg_replication_slots WHERE slot_name = 'pric
 eventually in_use >/dev/null
 ok 'a slot in use is not dropped'                  exits 2 trueup apply
 ok '  and by whom is said'                         said 'is in use by the process'
-task pg_cluster <<<$'version: 15\ndata_directory: /var/lib/postgresql/15/other\nname: second'
+task pg_cluster <<<"{version: $version, data_directory: $home/other, name: second}"
 ok 'a cluster that is configured elsewhere is refused' exits 2 trueup apply
-on h1 'su postgres -c "mkdir -p /var/lib/postgresql/15/third && touch /var/lib/postgresql/15/third/precious"'
-task pg_cluster <<<$'version: 15\nname: third'
+on h1 "su postgres -c 'mkdir -p $home/third && touch $home/third/precious'"
+task pg_cluster <<<"{version: $version, name: third}"
 ok 'a directory that is not empty is left alone'   exits 2 trueup apply
 ok '  and why is said'                             said 'what is in it is no database cluster'
 finish

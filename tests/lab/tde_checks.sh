@@ -23,11 +23,12 @@ applied() {
 play()      { applied "playbooks/$1.yml" "${@:2}"; }
 unchanged() { play "$@" --json && ! grep -q '"status":"Changed"' "$out/now"; }
 wrong()     { exits 2 play pg_verify && said "$@"; }
-# task HOST USER MODULE <<<PARAMS: one task, that must fail, and say TEXTS.
+# task HOST USER MODULE <<<PARAMS: a playbook of one task. planned: a preview of it. refused TEXTS: it fails, and says so.
 task() {
     printf -- '- hosts: %s\n  become: true\n  become_user: %s\n  tasks:\n    - %s:\n' "$1" "$2" "$3" >"$out/task.yml"
     sed 's/^/        /' >>"$out/task.yml"
 }
+planned()   { "$TRUEUP" plan -i "$inventory" --vault-password-file "$vault" "${server[@]}" "$@" "$out/task.yml" >"$out/now" 2>&1; }
 refused()   { exits 2 applied "$out/task.yml" && said "$@"; }
 # What is in a host's data directory.
 contents()  { on "$1" "cd $data && find . -type f -exec md5sum {} + | sort"; }

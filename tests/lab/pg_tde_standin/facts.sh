@@ -37,7 +37,7 @@ not_found='key "k" not found in key provider "p"'
 if [[ -n ${TRUEUP_PG_BIN:-} ]]; then
     on h2 "$restart" >/dev/null 2>&1 && { echo 'it started' >&2; exit 1; }
     holds 'without the key file, the standby does not start' \
-        "$(on h2 "grep -o 'FATAL: .*' /var/log/postgresql/postgresql-$version-main.log | head -n 1")" "FATAL:  $not_found"
+        "$(on h2 "grep -o 'FATAL: .*' /var/log/postgresql/postgresql-$version-main.log | tail -n 1")" "FATAL:  $not_found"
 else
     on h2 "$restart"
     holds 'the standby knows the server key' "$(sql h2 facts <<<'SELECT key_name FROM pg_tde_server_key_info()')" k

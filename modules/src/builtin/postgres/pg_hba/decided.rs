@@ -1,15 +1,15 @@
 //! What becomes of connections, before and after.
 
-use std::collections::BTreeSet;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
 use super::file::Line;
-use super::rule::Rule;
+use super::outside::{Outside, entries};
 use super::simulate::{Connection, Decision, decide};
 use crate::edit::Diff;
 use crate::host::{Error, Host};
-use crate::sql::{PgConn, SqlArg};
+use crate::sql::PgConn;
 
 /// What becomes of a connection, before and after.
 pub(super) struct Decided<'a> {
@@ -40,22 +40,23 @@ pub(super) fn report(decisions: &[Decided]) -> Value {
     decisions.iter().map(one).collect()
 }
 
-/// The decisions about connections. `at`: the server that is asked for members of roles.
+/// The decisions about connections. `at`: the server that is asked for members of roles; `path`: the file of the rules.
 pub(super) fn all<'a>(
     host: &dyn Host,
     at: Option<&PgConn>,
+    path: &Path,
     connections: &'a [Connection],
-    before: &[Line],
-    after: &[Line],
+    [before, after]: [&[Line]; 2],
 ) -> Result<Vec<Decided<'a>>, Error> {
+    if connections.is_empty() {
+        return Ok(Vec::new());
+    }
+    let [before, after] = [before, after].map(|lines| entries(host, path, lines));
     let mut decisions = Vec::new();
     for connection in connections {
-        let roles = match at.filter(|_| uses_members(before, after)) {
-            Some(at) => Some(roles(host, at, &connection.user)?),
-            None => None,
-        };
-        let decided = |lines| decide(lines, connection, roles.as_ref());
-        let one = Decided { connection, before: decided(before), after: decided(after) };
+        let outside = Outside::look(host, at, &[&before, &after], &connection.user)?;
+        let decided = |entries: &[_]| decide(entries, connection, &outside);
+        let one = Decided { connection, before: decided(&before), after: decided(&after) };
         match &connection.expect {
             Some(expect) if one.after.method() != Some(expect) => {
                 return Err(Error::refused(
@@ -68,21 +69,4 @@ pub(super) fn all<'a>(
         }
     }
     Ok(decisions)
-}
-
-fn uses_members(before: &[Line], after: &[Line]) -> bool {
-    let of_rule = |rule: &Rule| {
-        rule.users.iter().any(|name| name.marked('+').is_some())
-            || rule.databases.iter().any(|name| name.is_keyword("samerole") || name.is_keyword("samegroup"))
-    };
-    before.iter().chain(after).filter_map(Line::rule).any(of_rule)
-}
-
-/// The roles that a role is a member of, directly or not, and itself. Being a superuser makes nobody a member here.
-fn roles(host: &dyn Host, at: &PgConn, user: &str) -> Result<BTreeSet<String>, Error> {
-    const MEMBERSHIPS: &str = "WITH RECURSIVE up AS (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = $1 \
-        UNION SELECT m.roleid FROM pg_catalog.pg_auth_members m JOIN up ON m.member = up.oid) \
-        SELECT rolname FROM pg_catalog.pg_roles JOIN up USING (oid) ORDER BY 1";
-    let rows = host.sql(at, MEMBERSHIPS, &[SqlArg::Text(user.into())])?.rows;
-    Ok(rows.iter().filter_map(|row| row.first()?.as_str().map(Into::into)).collect())
 }

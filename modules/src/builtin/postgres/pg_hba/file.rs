@@ -1,6 +1,6 @@
 //! The lines of pg_hba.conf, of which those stay as they are that need not change.
 
-use super::rule::Rule;
+use super::rule::{Rule, fields};
 
 /// A line, or several that end in a backslash but for the last.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,11 +15,28 @@ pub(super) enum Meaning {
     /// Blank, or a comment.
     Comment,
     Rule(Rule),
-    /// `include`, `include_if_exists` or `include_dir`: rules that are elsewhere.
-    Include,
+    /// Rules that are elsewhere, since PostgreSQL 16.
+    Include(Inclusion, String),
     /// What cannot be read, and why.
     Broken(String),
 }
+
+/// What is included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Inclusion {
+    /// `include FILE`.
+    File,
+    /// `include_if_exists FILE`.
+    IfExists,
+    /// `include_dir DIRECTORY`: its files `*.conf`, by name.
+    Directory,
+}
+
+const INCLUSIONS: [(&str, Inclusion); 3] = [
+    ("include", Inclusion::File),
+    ("include_if_exists", Inclusion::IfExists),
+    ("include_dir", Inclusion::Directory),
+];
 
 impl Line {
     pub(super) fn rule(&self) -> Option<&Rule> {
@@ -57,10 +74,18 @@ fn meaning(line: &str) -> Meaning {
     if word.is_empty() || word.starts_with('#') {
         return Meaning::Comment;
     }
-    if word.starts_with("include") {
-        return Meaning::Include;
+    let first = word.split_whitespace().next().unwrap_or_default();
+    match INCLUSIONS.iter().find(|(name, _)| *name == first) {
+        Some((name, kind)) => inclusion(line, name, *kind).unwrap_or_else(Meaning::Broken),
+        None => Rule::parse(line).map_or_else(Meaning::Broken, Meaning::Rule),
     }
-    Rule::parse(line).map_or_else(Meaning::Broken, Meaning::Rule)
+}
+
+fn inclusion(line: &str, name: &str, kind: Inclusion) -> Result<Meaning, String> {
+    match &fields(line)?[..] {
+        [_, path] if path.len() == 1 => Ok(Meaning::Include(kind, path[0].text.clone())),
+        _ => Err(format!("`{name}` takes one path, and nothing behind it")),
+    }
 }
 
 pub(super) fn render(lines: &[Line]) -> String {
@@ -77,6 +102,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn inclusions() {
+        let table = [
+            ("include more.conf", Meaning::Include(Inclusion::File, "more.conf".into())),
+            ("include_dir \"a b\" # why", Meaning::Include(Inclusion::Directory, "a b".into())),
+            ("include_if_exists x", Meaning::Include(Inclusion::IfExists, "x".into())),
+            ("include", Meaning::Broken("`include` takes one path, and nothing behind it".into())),
+            ("include a b", Meaning::Broken("`include` takes one path, and nothing behind it".into())),
+        ];
+        for (line, wanted) in table {
+            assert_eq!(meaning(line), wanted, "{line}");
+        }
+        assert!(matches!(meaning("includes a"), Meaning::Broken(_)));
+    }
+
+    #[test]
     fn lines_are_kept_and_counted() {
         let text = "# head\n\nlocal all all \\\n  peer\ninclude x\nnonsense\nhost all all all md5\n";
         let lines = parse(text);
@@ -87,7 +127,7 @@ mod tests {
                 Meaning::Comment,
                 Meaning::Comment,
                 Meaning::Rule(_),
-                Meaning::Include,
+                Meaning::Include(Inclusion::File, _),
                 Meaning::Broken(_),
                 Meaning::Rule(_)
             ]

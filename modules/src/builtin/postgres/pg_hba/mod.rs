@@ -24,6 +24,7 @@ mod cover;
 mod decided;
 mod file;
 mod given;
+mod outside;
 mod place;
 mod rule;
 mod simulate;
@@ -85,7 +86,9 @@ pub(in crate::builtin) struct PgHba {
     /// that one.
     #[serde(default)]
     state: State,
-    /// Connections of which the preview says which rule decides for them, before and after.
+    /// Connections of which the preview says which rule decides for them, before and after. Included files, `@file`,
+    /// `+role`, patterns, `samehost` and `samenet` are looked up; rules for host names are not, as that is for the server's
+    /// resolver to say.
     #[serde(default)]
     connections: Vec<Connection>,
     /// Whether to make the file if there is none.
@@ -126,8 +129,8 @@ impl Module for PgHba {
             Reached::Up(server) => Some(server).filter(|server| reads(host, server, &path)),
             Reached::Away(_) | Reached::Later => None,
         };
-        sound(host, server.map(|_| &at), &subject, &before, &after)?;
-        let decisions = decided::all(host, server.map(|_| &at), &self.connections, &before, &after)?;
+        sound(host, server.map(|server| (&at, server.hba_file.as_path())), &subject, &before, &after)?;
+        let decisions = decided::all(host, server.map(|_| &at), &path, &self.connections, [&before, &after])?;
 
         let stale = now.as_ref().zip(server).is_some_and(|(now, server)| now.mtime > server.loaded());
         let mut plan = self.write(host, path, now, &before, &after)?;

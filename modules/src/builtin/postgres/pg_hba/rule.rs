@@ -277,7 +277,7 @@ fn bits(ip: &IpAddr) -> u32 {
     if ip.is_ipv4() { 32 } else { 128 }
 }
 
-fn mask_of(ip: &IpAddr, length: u32) -> u128 {
+pub(super) fn mask_of(ip: &IpAddr, length: u32) -> u128 {
     let ones = if length == 0 { 0 } else { u128::MAX << (128 - length) };
     if ip.is_ipv4() { ones >> 96 } else { ones }
 }

@@ -71,9 +71,10 @@ pub(super) struct Slot {
     pub(super) state: Option<String>,
 }
 
-const STANDBY: &str = "SELECT (SELECT system_identifier::text FROM pg_control_system()), coalesce(r.received_tli, (SELECT timeline_id FROM pg_control_checkpoint())), pg_is_in_recovery(), r.status, r.slot_name, pg_last_wal_receive_lsn()::text, pg_last_wal_replay_lsn()::text, CASE WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0 ELSE extract(epoch FROM now() - pg_last_xact_replay_timestamp())::float8 END FROM (SELECT) one LEFT JOIN pg_stat_wal_receiver r ON true";
+/// Of a server that is promoted, the name of its WAL file says the timeline: the last checkpoint may be of the time before.
+const STANDBY: &str = "SELECT (SELECT system_identifier::text FROM pg_control_system()), coalesce(r.received_tli, CASE WHEN pg_is_in_recovery() THEN (SELECT timeline_id FROM pg_control_checkpoint()) ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int END), pg_is_in_recovery(), r.status, r.slot_name, pg_last_wal_receive_lsn()::text, pg_last_wal_replay_lsn()::text, CASE WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0 ELSE extract(epoch FROM now() - pg_last_xact_replay_timestamp())::float8 END FROM (SELECT) one LEFT JOIN pg_stat_wal_receiver r ON true";
 
-const PRIMARY: &str = "SELECT (SELECT system_identifier::text FROM pg_control_system()), (SELECT timeline_id FROM pg_control_checkpoint()), pg_is_in_recovery(), CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END::text";
+const PRIMARY: &str = "SELECT (SELECT system_identifier::text FROM pg_control_system()), CASE WHEN pg_is_in_recovery() THEN (SELECT timeline_id FROM pg_control_checkpoint()) ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int END, pg_is_in_recovery(), CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END::text";
 
 const SLOT: &str = "SELECT s.slot_type, s.wal_status, s.active_pid, r.application_name, host(r.client_addr), r.state FROM pg_replication_slots s LEFT JOIN pg_stat_replication r ON r.pid = s.active_pid WHERE s.slot_name = $1";
 
