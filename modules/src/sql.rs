@@ -16,6 +16,8 @@ pub struct PgConn {
     pub user: Option<String>,
     /// For SCRAM or md5.
     pub password: Option<Secret>,
+    /// A role to act as, once logged in (`SET ROLE`).
+    pub role: Option<String>,
     /// Database.
     pub database: String,
     /// Whether the connection is encrypted, and the server's certificate checked.
@@ -69,6 +71,7 @@ impl Default for PgConn {
             port: 5432,
             user: None,
             password: None,
+            role: None,
             database: "postgres".into(),
             sslmode: SslMode::default(),
             root_cert: None,

@@ -56,7 +56,12 @@ ok '  nothing waits for a restart'                 asks 'SELECT count(*) = 0 FRO
 ok '  the rules decide as the preview said'        comes_in
 ok '  the password is in no log of the server'     not on h1 'cat >/run/canary; grep -rlFf /run/canary /var/log /etc/postgresql' <"$out/canary"
 ok '  the password is in no output'                not grep -Ff "$out/canary" "$out/said"
-psql shop <<<'INSERT INTO sales.items VALUES (2, 20)' >/dev/null
+ok '  what a role makes in a session is its own'    asks "SELECT nspowner::regrole = 'app'::regrole FROM pg_namespace WHERE nspname = 'of_app_1'" shop
+ok '  a column may be changed, and no other'        asks "SELECT has_column_privilege('readers', 'sales.items', 'price', 'UPDATE'),
+    has_column_privilege('readers', 'sales.items', 'id', 'UPDATE')" shop 't|f'
+ok '  a setting may be set, and no more'            asks "SELECT has_parameter_privilege('readers', 'log_min_duration_statement', 'SET'),
+    has_parameter_privilege('readers', 'log_min_duration_statement', 'ALTER SYSTEM')" shop 't|f'
+psql shop <<<'INSERT INTO sales.items VALUES (2, 20), (-3, 30)' >/dev/null
 ok '  what is published is subscribed to'          eventually asks 'SELECT count(*) FROM sales.items' copy 2
 ok '  the second cluster has checksums'            on h1 "/usr/lib/postgresql/$version/bin/pg_controldata $home/second | grep 'checksum version: *1'"
 ok '  and starts beside the first'                 on h1 "systemctl start postgresql@$version-second && pg_lsclusters -h | grep '$version *second *5433 *online'"
@@ -78,6 +83,30 @@ ok 'a broken line is refused, with its number'     exits 2 trueup apply
 ok '  and why'                                     said 'invalid authentication method "mdfive"' "$hba line"
 ok '  nothing was written'                         not on h1 "grep 10.1.2.3 $hba"
 on h1 "cp /root/hba $hba"
+# What else the server reads than the file's lines: it decides as the simulator says.
+address=$("$LAB" addr h1)
+lets_in() { on h1 "cd / && psql -XAtw -h $address -U $1 -d postgres -c 'SELECT 1'"; }
+decided() {
+    task pg_hba <<<"connections: [{database: postgres, user: $1, address: $address, expect: $2}]"
+    trueup apply
+}
+on h1 "printf 'app # a friend\n' >$config/friends && sed -i '1i host postgres @friends samenet trust' $hba && chown postgres $config/friends"
+psql <<<'SELECT pg_reload_conf()' >"$out/log"
+ok 'a file of names and the networks are looked at' decided app trust
+ok '  as the server does'                          lets_in app
+ok '  for others too'                              decided readers scram-sha-256
+ok '    as the server does'                        not lets_in readers
+if (( version >= 16 )); then
+    on h1 "mkdir $config/hba.d && echo 'host /^post /read.rs$ samehost trust' >$config/hba.d/1.conf && sed -i '1i include_dir hba.d' $hba"
+    psql <<<'SELECT pg_reload_conf(); ALTER ROLE readers LOGIN' >"$out/log"
+    ok 'patterns and included files are looked at' decided readers trust
+    ok '  as the server does'                      lets_in readers
+    on h1 "echo 'host all all all trusty' >>$config/hba.d/1.conf"
+    ok 'an error in an included file is refused'   exits 2 decided readers trust
+    ok '  and which file is said'                  said "$config/hba.d/1.conf line 2" 'trusty'
+fi
+on h1 "cp /root/hba $hba"
+psql <<<'SELECT pg_reload_conf()' >"$out/log"
 # What only the server knows to be wrong.
 task pg_hba <<<'rule: host shop readers 10.1.2.3/32 radius'
 ok 'what the server refuses is put back'           exits 2 trueup apply
@@ -124,6 +153,22 @@ ok 'a migration that was changed is refused'       exits 2 trueup apply
 ok '  and named'                                   said 'V1__items.sql: was executed with another content'
 task pg_database <<<$'name: copy\nencoding: LATIN1'
 ok 'another encoding is refused'                   exits 2 trueup apply
+psql copy <<<'ALTER SUBSCRIPTION prices ENABLE' >/dev/null
+psql shop <<<'CREATE TABLE sales.more AS SELECT 1 AS i; ALTER PUBLICATION prices ADD TABLE sales.more' >/dev/null
+psql copy <<<'CREATE TABLE sales.more (i int)' >/dev/null
+subscribed() { asks "SELECT count(*) FROM pg_subscription_rel" copy "$1"; }
+ok 'a new table of a publication is not seen'      subscribed 1
+task pg_subscription <<<$'db: copy\nname: prices\nstate: refresh'
+ok '  but by a refresh'                            trueup apply
+ok '  it is'                                       subscribed 2
+psql copy <<<'ALTER SUBSCRIPTION prices DISABLE' >/dev/null
+ok '  while disabled, it says why not'             exits 2 trueup apply
+ok '  and what to do'                              said 'is disabled' 'enabled: true'
+task pg_publication <<<$'db: shop\nname: prices\ntables: [sales.items, sales.more]\nrowfilters: {sales.more: "j > 1"}'
+ok 'rows by what is no condition are refused'      exits 2 trueup plan
+ok '  and why is said'                             said '`j > 1` is no condition' 'column "j" does not exist'
+task pg_publication <<<$'db: shop\nname: prices\ntables: [sales.items, sales.more]\nrowfilters: {sales.items: "( id>0 ) AND id < 1000"}'
+ok 'the same condition in other words is the same' exits 0 trueup plan --exit-code
 task pg_slot <<<$'name: prices\nstate: absent'
 psql copy <<<'ALTER SUBSCRIPTION prices ENABLE' >/dev/null
 in_use() { asks "SELECT active FROM pg_replication_slots WHERE slot_name = 'prices'"; }

@@ -28,6 +28,8 @@ macro_rules! with_connection {
             login_user: Option<String>,
             /// The role's password, where the server asks for one.
             login_password: Option<$crate::secret::Secret>,
+            /// A role to act as once logged in (`SET ROLE`): what is made belongs to it.
+            session_role: Option<String>,
             /// The database. The default is `postgres`.
             #[schemars(extend("aliases" = ["login_db", "database", "maintenance_db"]))]
             db: Option<String>,
@@ -54,6 +56,7 @@ macro_rules! with_connection {
                     socket: self.login_unix_socket.as_ref(),
                     user: self.login_user.as_ref(),
                     password: self.login_password.as_ref(),
+                    role: self.session_role.as_ref(),
                     db: self.db.as_ref(),
                     sslmode: self.ssl_mode,
                     root_cert: self.ca_cert.as_ref(),
@@ -74,6 +77,7 @@ pub(super) struct Given<'a> {
     pub(super) socket: Option<&'a PathBuf>,
     pub(super) user: Option<&'a String>,
     pub(super) password: Option<&'a Secret>,
+    pub(super) role: Option<&'a String>,
     pub(super) db: Option<&'a String>,
     pub(super) sslmode: Option<SslMode>,
     pub(super) root_cert: Option<&'a String>,
@@ -92,6 +96,7 @@ impl Given<'_> {
             port: self.port.unwrap_or(default.port),
             user: given(self.user),
             password: self.password.cloned(),
+            role: given(self.role),
             database: given(self.db).unwrap_or(default.database),
             sslmode: self.sslmode.unwrap_or(default.sslmode),
             root_cert: given(self.root_cert),

@@ -9,7 +9,6 @@ use serde_json::Value;
 use super::basebackup::conninfo;
 use super::change::{Changes, text};
 use super::quote::{identifier, literal};
-use crate::builtin::state::State;
 use crate::edit::{Diff, Shown};
 use crate::host::{Error, Host};
 use crate::module::Module;
@@ -46,13 +45,26 @@ pub(in crate::builtin) struct PgSubscription {
     owner: Option<String>,
     /// A comment; the empty text removes it.
     comment: Option<String>,
-    /// Whether there shall be such a subscription.
+    /// Whether there shall be such a subscription; `refresh`: and it shall look, each time, for tables that its publications have got
+    /// or lost meanwhile. With the parameter `copy_data: false`, what new ones hold already is not copied.
     #[serde(default)]
     state: State,
     /// With `absent`: drop what depends on it, too.
     #[serde(default)]
     cascade: bool,
 }
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    /// It is there.
+    #[default]
+    Present,
+    /// It is there, and looks for tables.
+    Refresh,
+    /// It is not.
+    Absent,
 }
 
 /// A role that is no superuser may not see the connection.
@@ -79,11 +91,16 @@ impl Module for PgSubscription {
                 changes.outside(format!("DROP SUBSCRIPTION {name}{cascade}"), vec![diff]);
                 return Ok(changes.plan());
             }
-            (State::Present, None) => {
+            (State::Present | State::Refresh, None) => {
                 let diffs = self.made(&Shown::Absent, connection.as_deref());
                 changes.outside(self.create(&name, connection.as_deref())?, diffs);
             }
-            (State::Present, Some(row)) => self.alter(&name, row, connection.as_deref(), &mut changes)?,
+            (State::Present | State::Refresh, Some(row)) => {
+                let refreshed = self.alter(&name, row, connection.as_deref(), &mut changes)?;
+                if self.state == State::Refresh && !refreshed {
+                    self.refresh(&name, row, &mut changes)?;
+                }
+            }
         }
         let of_row = |at: usize| rows.first().and_then(|row| text(row, at));
         if let Some(owner) = self.owner.as_ref().filter(|owner| of_row(4) != Some(owner)) {
@@ -97,15 +114,35 @@ impl Module for PgSubscription {
         Ok(changes.plan())
     }
 
+    fn converges(&self) -> bool {
+        self.state != State::Refresh
+    }
+
     fn intent(&self) -> Vec<Diff> {
         match self.state {
             State::Absent => vec![Diff::new(self.subject(), "state", Shown::Unknown, Shown::Absent)],
-            State::Present => self.made(&Shown::Unknown, self.connection().unwrap_or_default().as_deref()),
+            State::Present | State::Refresh => {
+                self.made(&Shown::Unknown, self.connection().unwrap_or_default().as_deref())
+            }
         }
     }
 }
 
 impl PgSubscription {
+    /// Has it look for tables.
+    fn refresh(&self, name: &str, row: &[Value], changes: &mut Changes) -> Result<(), Error> {
+        let on = self.wants_enabled().unwrap_or(row.first() == Some(&Value::Bool(true)));
+        if !on {
+            let hint = "say `enabled: true`; when it is enabled, it can be refreshed";
+            return Err(Error::refused(self.subject(), "is disabled, and does not look for tables", hint));
+        }
+        let copy = self.parameters.get("copy_data").and_then(Value::as_bool);
+        let with = copy.map(|copy| format!(" WITH (copy_data = {copy})")).unwrap_or_default();
+        let diff = Diff::new(self.subject(), "tables", Shown::Absent, "refreshed");
+        changes.outside(format!("ALTER SUBSCRIPTION {name} REFRESH PUBLICATION{with}"), vec![diff]);
+        Ok(())
+    }
+
     fn subject(&self) -> String {
         format!("subscription {}.{}", self.conn().database, self.name)
     }
@@ -167,7 +204,8 @@ impl PgSubscription {
         self.enabled.or_else(|| self.parameters.get("enabled").and_then(Value::as_bool))
     }
 
-    fn alter(&self, name: &str, row: &[Value], connection: Option<&str>, changes: &mut Changes) -> Result<(), Error> {
+    /// Whether it looks for tables by what is changed.
+    fn alter(&self, name: &str, row: &[Value], connection: Option<&str>, changes: &mut Changes) -> Result<bool, Error> {
         let seen_slot = text(row, 2);
         if let Some(slot) =
             self.parameters.get("slot_name").and_then(Value::as_str).filter(|slot| Some(*slot) != seen_slot)
@@ -200,7 +238,9 @@ impl PgSubscription {
         seen.sort_unstable();
         wanted.sort_unstable();
         let on = row.first() == Some(&Value::Bool(true));
+        let mut refreshed = false;
         if !wanted.is_empty() && seen != wanted {
+            refreshed = on;
             // A subscription that is disabled cannot refresh what it copies.
             let refresh = if on { "" } else { " WITH (refresh = false)" };
             let publications = self.quoted_publications()?;
@@ -211,7 +251,7 @@ impl PgSubscription {
             let verb = if wanted { "ENABLE" } else { "DISABLE" };
             changes.set("enabled", on.to_string(), wanted.to_string(), format!("ALTER SUBSCRIPTION {name} {verb}"));
         }
-        Ok(())
+        Ok(refreshed)
     }
 
     fn made(&self, before: &Shown, connection: Option<&str>) -> Vec<Diff> {

@@ -57,6 +57,10 @@ fn config(at: &PgConn) -> Look<Config> {
         Some(user) => config.user(user),
         None => config.user(&own_account().map_or_else(own, |account| account.name)),
     };
+    if let Some(role) = &at.role {
+        // In options, spaces and backslashes are escaped.
+        config.options(&format!("-c role={}", role.replace('\\', "\\\\").replace(' ', "\\ ")));
+    }
     if let Some(password) = &at.password {
         config.password(password.expose());
     }

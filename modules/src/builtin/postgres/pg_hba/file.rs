@@ -32,11 +32,8 @@ pub(super) enum Inclusion {
     Directory,
 }
 
-const INCLUSIONS: [(&str, Inclusion); 3] = [
-    ("include", Inclusion::File),
-    ("include_if_exists", Inclusion::IfExists),
-    ("include_dir", Inclusion::Directory),
-];
+const INCLUSIONS: [(&str, Inclusion); 3] =
+    [("include", Inclusion::File), ("include_if_exists", Inclusion::IfExists), ("include_dir", Inclusion::Directory)];
 
 impl Line {
     pub(super) fn rule(&self) -> Option<&Rule> {

@@ -121,21 +121,15 @@ fn beside(file: &Path, path: &str) -> PathBuf {
 
 impl Outside {
     /// Asks for what these rules depend on. `at`: the server, if it is up.
-    pub(super) fn look(
-        host: &dyn Host,
-        at: Option<&PgConn>,
-        entries: &[&[Entry]],
-        user: &str,
-    ) -> Result<Self, Error> {
+    pub(super) fn look(host: &dyn Host, at: Option<&PgConn>, entries: &[&[Entry]], user: &str) -> Result<Self, Error> {
         let any = |test: &dyn Fn(&Rule, &[Vec<Name>; 2]) -> bool| {
             entries.iter().copied().flatten().any(|entry| match entry {
                 Entry::Rule { rule, names, .. } => test(rule, names),
                 Entry::Unknown { .. } => false,
             })
         };
-        let of_roles = |name: &Name| {
-            name.marked('+').is_some() || name.is_keyword("samerole") || name.is_keyword("samegroup")
-        };
+        let of_roles =
+            |name: &Name| name.marked('+').is_some() || name.is_keyword("samerole") || name.is_keyword("samegroup");
         let members = any(&|_, names| names.iter().flatten().any(of_roles));
         let roles = match at.filter(|_| members) {
             Some(at) => Some(roles(host, at, user)?),
@@ -216,7 +210,11 @@ mod tests {
     fn own_addresses_and_networks() {
         let trie = "Main:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 10.77.0.0\n        /24 link UNICAST\n     |-- 10.77.0.11\n        /32 host LOCAL\n\
                     \x20    |-- 10.77.0.255\n        /32 link BROADCAST\n     |-- 127.0.0.0\n        /8 host LOCAL\n     |-- 127.0.0.1\n        /32 host LOCAL\n";
-        let six = ["00000000000000000000000000000001 01 80 10 80 lo", "fe80000000000000000000fffe000001 02 40 20 80 eth0", "?"];
+        let six = [
+            "00000000000000000000000000000001 01 80 10 80 lo",
+            "fe80000000000000000000fffe000001 02 40 20 80 eth0",
+            "?",
+        ];
         let networks = ipv4(trie).into_iter().chain(six.into_iter().filter_map(ipv6)).collect();
         let outside = Outside { networks: Some(networks), roles: None };
         let table = [

@@ -30,6 +30,8 @@ pub(super) enum Kind {
     ForeignDataWrapper,
     /// Foreign servers.
     ForeignServer,
+    /// Settings of the server, which roles may `SET`, or change by `ALTER SYSTEM` (PostgreSQL 15).
+    Parameter,
     /// What `target_roles` will make in future: `TABLES`, `SEQUENCES`, `FUNCTIONS`, `TYPES`, `SCHEMAS`.
     #[serde(rename = "default_privs")]
     Default,
@@ -63,6 +65,7 @@ impl Kind {
             Self::Tablespace => "TABLESPACE",
             Self::ForeignDataWrapper => "FOREIGN DATA WRAPPER",
             Self::ForeignServer => "FOREIGN SERVER",
+            Self::Parameter => "PARAMETER",
             Self::Default => "DEFAULT",
         }
     }
@@ -84,8 +87,21 @@ impl Kind {
             (Self::Tablespace, _) => 't',
             (Self::ForeignDataWrapper, _) => 'F',
             (Self::ForeignServer, _) => 'S',
+            (Self::Parameter, _) => 'p',
             (Self::Table | Self::Default, _) => 'r',
         }
+    }
+
+    /// The same for columns: of the tables that `$1` lists, in the schema `$2`, those that `$3` lists. Their names as SQL are those of
+    /// their tables.
+    pub(super) fn columns_query() -> String {
+        format!(
+            "SELECT c.relname || '.' || a.attname, {CLASS_SQL}, ARRAY(SELECT x.privilege_type || ':' || x.is_grantable || ':' || \
+             CASE x.grantee WHEN 0 THEN 'public' ELSE 'role:' || pg_get_userbyid(x.grantee) END FROM aclexplode(a.attacl) x ORDER BY 1), \
+             a.attname FROM {CLASS} JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid WHERE n.nspname = $2 \
+             AND c.relkind IN ('r', 'v', 'm', 'f', 'p') AND c.relname IN (SELECT json_array_elements_text($1::json)) \
+             AND a.attname IN (SELECT json_array_elements_text($3::json)) AND NOT a.attisdropped ORDER BY 1, 2"
+        )
     }
 
     /// The query for the names, the names as SQL, and the privileges (`SELECT:false:role:bob`) of the objects that `$1` lists
@@ -118,7 +134,7 @@ const PROC_ACL: &str = "coalesce(p.proacl, acldefault('f', p.proowner))";
 const CLASS: &str = "pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace";
 const CLASS_SQL: &str = "format('%I.%I', n.nspname, c.relname)";
 
-static CATALOGS: [(Kind, Catalog); 12] = [
+static CATALOGS: [(Kind, Catalog); 13] = [
     (
         Kind::Table,
         catalog(
@@ -230,6 +246,17 @@ static CATALOGS: [(Kind, Catalog); 12] = [
             "coalesce(s.srvacl, acldefault('S', s.srvowner))",
             "pg_catalog.pg_foreign_server s",
             "s.srvname IN (SELECT json_array_elements_text($1::json))",
+        ),
+    ),
+    // A setting of which nobody was granted anything is in no catalog.
+    (
+        Kind::Parameter,
+        catalog(
+            "g.name",
+            "(SELECT string_agg(quote_ident(part), '.') FROM unnest(string_to_array(g.name, '.')) part)",
+            "p.paracl",
+            "(SELECT lower(json_array_elements_text($1::json)) AS name) g LEFT JOIN pg_catalog.pg_parameter_acl p ON p.parname = g.name",
+            "true",
         ),
     ),
     // One row for each creator and kind; `$3` lists the creators.

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Value, json};
 
 use super::change::{Changes, text};
 use super::quote::identifier;
@@ -16,8 +15,10 @@ use crate::param::nearest;
 use crate::plan::Plan;
 use crate::sql::SqlArg;
 use kind::Kind;
+use seen::Object;
 
 mod kind;
+mod seen;
 
 with_connection! {
 /// Privileges of roles on objects: granted, or taken away. Those that the task does not name stay.
@@ -34,6 +35,10 @@ pub(in crate::builtin) struct PgPrivileges {
     #[serde(default)]
     #[schemars(extend("aliases" = ["objs", "obj"]))]
     objects: Vec<String>,
+    /// Of tables: the columns that the privileges are on (`SELECT`, `INSERT`, `UPDATE`, `REFERENCES`), instead of the whole tables.
+    /// What is granted on a table is not looked at then, though it holds for all of its columns.
+    #[serde(default)]
+    columns: Vec<String>,
     /// The schema that they are in. The default is `public`; of future objects, any schema.
     schema: Option<String>,
     /// The privileges: `SELECT`, `USAGE`, … or `ALL`.
@@ -55,14 +60,8 @@ pub(in crate::builtin) struct PgPrivileges {
 }
 }
 
-/// An object and what is granted on it.
-struct Object {
-    name: String,
-    /// As a part of SQL; of future objects, the role that makes them.
-    quoted: String,
-    /// By role: privilege, and whether it may be handed on.
-    granted: BTreeMap<String, BTreeMap<String, bool>>,
-}
+/// Those that can be granted on a column.
+const COLUMN_PRIVILEGES: [&str; 4] = ["INSERT", "REFERENCES", "SELECT", "UPDATE"];
 
 /// What one statement does; it is made once for all objects that need the same.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -87,18 +86,19 @@ impl Module for PgPrivileges {
                 let seen = object.granted.get(&canonical(role)).unwrap_or(&none);
                 for step in self.steps(role, &wanted, seen) {
                     let diff = self.diff(object, &step, seen);
-                    let creator = if self.kind == Kind::Default { object.quoted.clone() } else { String::new() };
-                    steps.entry((step, creator)).or_default().push((object, diff));
+                    let apart = self.kind == Kind::Default || object.column.is_some();
+                    let of = if apart { object.quoted.clone() } else { String::new() };
+                    steps.entry((step, of)).or_default().push((object, diff));
                 }
             }
         }
         let mut changes = Changes::new(self.conn(), "");
-        for ((step, creator), objects) in steps {
+        for ((step, of), objects) in steps {
             let (objects, diffs): (Vec<&Object>, Vec<Diff>) = objects.into_iter().unzip();
             match self.kind {
                 Kind::Default => {
                     for (object, diff) in objects.into_iter().zip(diffs) {
-                        changes.make(self.future(&step, &creator, object)?, vec![diff]);
+                        changes.make(self.future(&step, &of, object)?, vec![diff]);
                     }
                 }
                 _ => changes.make(self.statement(&step, &objects)?, diffs),
@@ -126,9 +126,14 @@ impl PgPrivileges {
     fn privileges(&self, host: &dyn Host) -> Result<BTreeSet<String>, Error> {
         const ALL: &str =
             "SELECT privilege_type FROM aclexplode(acldefault($1::text::\"char\", 10)) WHERE grantee = 10 ORDER BY 1";
+        if !self.columns.is_empty() && self.kind != Kind::Table {
+            return Err(Error::param("columns", format!("a {} has none", self.noun())));
+        }
         let code = self.kind.code(&self.objects.first().map(|object| object.to_uppercase()).unwrap_or_default());
         let rows = host.sql(&self.conn(), ALL, &[SqlArg::Text(code.to_string())])?.rows;
-        let all: BTreeSet<String> = rows.iter().filter_map(|row| text(row, 0).map(Into::into)).collect();
+        let there = rows.iter().filter_map(|row| text(row, 0).map(Into::into));
+        let of_columns = |name: &String| self.columns.is_empty() || COLUMN_PRIVILEGES.contains(&name.as_str());
+        let all: BTreeSet<String> = there.filter(of_columns).collect();
         let mut wanted = BTreeSet::new();
         for given in &self.privileges {
             match given.to_uppercase().as_str() {
@@ -139,7 +144,8 @@ impl PgPrivileges {
                     let near =
                         nearest(name, all.iter().map(String::as_str)).map(|near| format!("; did you mean `{near}`?"));
                     let known = || format!("; there are {}", all.iter().cloned().collect::<Vec<_>>().join(", "));
-                    let reason = format!("a {} has no privilege `{given}`{}", self.noun(), near.unwrap_or_else(known));
+                    let noun = if self.columns.is_empty() { self.noun() } else { "column".into() };
+                    let reason = format!("a {noun} has no privilege `{given}`{}", near.unwrap_or_else(known));
                     return Err(Error::param("privileges", reason));
                 }
             }
@@ -170,46 +176,6 @@ impl PgPrivileges {
             }
         }
         Ok(())
-    }
-
-    fn look(&self, host: &dyn Host) -> Result<Vec<Object>, Error> {
-        let at = self.conn();
-        let (mut names, all) = (self.objects.clone(), self.objects.iter().any(|name| name == "ALL_IN_SCHEMA"));
-        match self.kind {
-            Kind::Default => names.iter_mut().for_each(|name| *name = name.to_uppercase()),
-            Kind::Database if names.is_empty() => names.push(at.database.clone()),
-            // Ansible has colons there, since commas are between objects.
-            Kind::Function | Kind::Procedure => names.iter_mut().for_each(|name| *name = name.replace(':', ",")),
-            _ => {}
-        }
-        if names.is_empty() || all && !self.kind.in_schema() {
-            return Err(Error::param("objects", format!("is missing: which {}?", self.noun())));
-        }
-        let schema = self.schema.clone().unwrap_or_else(|| "public".into());
-        let list = if all { SqlArg::Null } else { SqlArg::Text(json!(names).to_string()) };
-        let mut args = vec![list];
-        match self.kind {
-            Kind::Default => {
-                args.push(self.schema.clone().map_or(SqlArg::Null, SqlArg::Text));
-                let creators = (!self.target_roles.is_empty()).then(|| json!(self.target_roles).to_string());
-                args.push(creators.map_or(SqlArg::Null, SqlArg::Text));
-            }
-            kind if kind.in_schema() => args.push(SqlArg::Text(schema.clone())),
-            _ => {}
-        }
-        let rows = host.sql(&at, &self.kind.query(), &args)?.rows;
-        let mut objects: Vec<Object> = rows.iter().map(|row| object(row)).collect();
-        if all {
-            return Ok(objects);
-        }
-        for name in &names {
-            if !objects.iter().any(|object| is_named(object, name)) {
-                let place = if self.kind.in_schema() { format!(" in the schema {schema}") } else { String::new() };
-                return Err(Error::param("objects", format!("there is no {} `{name}`{place}", self.noun())));
-            }
-        }
-        objects.retain(|object| names.iter().any(|name| is_named(object, name)));
-        Ok(objects)
     }
 
     fn steps(&self, role: &str, wanted: &BTreeSet<String>, seen: &BTreeMap<String, bool>) -> Vec<Step> {
@@ -250,21 +216,30 @@ impl PgPrivileges {
             (Kind::Default, Some(schema)) => {
                 format!("future {} of {} in {schema}", object.name.to_lowercase(), object.quoted)
             }
-            _ => format!("{} {}", self.noun(), object.quoted),
+            _ => match &object.column {
+                Some(column) => format!("column {}.{column}", object.quoted),
+                None => format!("{} {}", self.noun(), object.quoted),
+            },
         };
         Diff::new(subject, &format!("privileges of {}", step.role), show(seen), show(&after))
     }
 
     /// For all objects in one.
     fn statement(&self, step: &Step, objects: &[&Object]) -> Result<String, Error> {
-        let (head, tail) = step.clauses()?;
-        let objects = objects.iter().map(|object| object.quoted.as_str()).collect::<Vec<_>>().join(", ");
+        let columns = objects.iter().filter_map(|object| object.column.as_ref());
+        let columns = columns.map(|column| identifier("columns", column)).collect::<Result<Vec<_>, _>>()?;
+        let (head, tail) = step.clauses(&columns)?;
+        // Columns of one table come together.
+        let objects = match (columns.is_empty(), objects) {
+            (false, [table, ..]) => table.quoted.clone(),
+            _ => objects.iter().map(|object| object.quoted.as_str()).collect::<Vec<_>>().join(", "),
+        };
         Ok(format!("{head} ON {} {objects} {tail}", self.kind.keyword()))
     }
 
     /// For objects that `creator` will make.
     fn future(&self, step: &Step, creator: &str, object: &Object) -> Result<String, Error> {
-        let (head, tail) = step.clauses()?;
+        let (head, tail) = step.clauses(&[])?;
         let schema = self.schema.as_ref().map(|schema| identifier("schema", schema)).transpose()?;
         let schema = schema.map(|schema| format!(" IN SCHEMA {schema}")).unwrap_or_default();
         Ok(format!("ALTER DEFAULT PRIVILEGES FOR ROLE {creator}{schema} {head} ON {} {tail}", object.name))
@@ -272,10 +247,12 @@ impl PgPrivileges {
 }
 
 impl Step {
-    /// What is before `ON`, and what is behind the objects.
-    fn clauses(&self) -> Result<(String, String), Error> {
+    /// What is before `ON`, and what is behind the objects. `columns`: those that it is about, quoted.
+    fn clauses(&self, columns: &[String]) -> Result<(String, String), Error> {
         let role = if is_public(&self.role) { "PUBLIC".to_owned() } else { identifier("roles", &self.role)? };
-        let privileges = self.privileges.join(", ");
+        let of = if columns.is_empty() { String::new() } else { format!(" ({})", columns.join(", ")) };
+        let privileges =
+            self.privileges.iter().map(|privilege| format!("{privilege}{of}")).collect::<Vec<_>>().join(", ");
         Ok(match self.verb {
             "GRANT" => (format!("GRANT {privileges}"), format!("TO {role}")),
             "GRANT OPTION" => (format!("GRANT {privileges}"), format!("TO {role} WITH GRANT OPTION")),
@@ -283,25 +260,6 @@ impl Step {
             _ => (format!("REVOKE {privileges}"), format!("FROM {role}")),
         })
     }
-}
-
-fn object(row: &[Value]) -> Object {
-    let mut granted: BTreeMap<String, BTreeMap<String, bool>> = BTreeMap::new();
-    for entry in row.get(2).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
-        let mut parts = entry.splitn(3, ':');
-        let (Some(privilege), Some(on), Some(grantee)) = (parts.next(), parts.next(), parts.next()) else { continue };
-        granted.entry(grantee.into()).or_default().insert(privilege.into(), on == "true");
-    }
-    let of_row = |at: usize| text(row, at).unwrap_or_default().to_owned();
-    Object { name: of_row(0), quoted: of_row(1), granted }
-}
-
-/// A function may be named without its types.
-fn is_named(object: &Object, name: &str) -> bool {
-    let plain = |text: &str| text.replace(' ', "");
-    object.name == *name
-        || plain(&object.name) == plain(name)
-        || !name.contains('(') && object.name.split('(').next() == Some(name)
 }
 
 fn is_public(role: &str) -> bool {

@@ -237,7 +237,10 @@ pub(super) fn meaning(error: &Error) -> Option<String> {
             "the token's file must be on the server, at that path, for the server's user to read; on each standby too",
         ),
         ("Listing secrets", "the token may not list the mount; it must be able to read and list it"),
-        ("HTTP(S) request to keyring provider", "the provider's server was not reached: check its URL and CA. Nothing was changed"),
+        (
+            "HTTP(S) request to keyring provider",
+            "the provider's server was not reached: check its URL and CA. Nothing was changed",
+        ),
         ("currently in use", "set other keys first: a key of this provider is in use"),
         (
             "not found in modified key provider",

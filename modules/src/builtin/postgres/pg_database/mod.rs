@@ -1,17 +1,22 @@
 //! `pg_database`: a database of a PostgreSQL server.
+//!
+//! [`locale`]: who knows its locale, and which it is.
+
+mod locale;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::change::{Changes, agrees, text};
-use super::quote::{identifier, literal};
+use crate::builtin::postgres::change::{Changes, agrees, text};
+use crate::builtin::postgres::quote::{identifier, literal};
 use crate::builtin::state::State;
 use crate::edit::{Diff, Shown};
 use crate::host::{Error, Host};
 use crate::module::Module;
 use crate::plan::Plan;
 use crate::sql::SqlArg;
+use locale::Provider;
 
 with_connection! {
 /// A database. Its encoding and locale are decided when it is made: another one is refused, never made anew.
@@ -30,6 +35,14 @@ pub(in crate::builtin) struct PgDatabase {
     lc_collate: Option<String>,
     /// The locale for kinds of characters.
     lc_ctype: Option<String>,
+    /// Who knows locales: `libc`, `icu` (PostgreSQL 15) or `builtin` (PostgreSQL 17).
+    locale_provider: Option<Provider>,
+    /// The locale of ICU: `en-US`, `und-u-ks-level2`. Implies `locale_provider: icu`.
+    icu_locale: Option<String>,
+    /// Rules of collation on top of ICU's (PostgreSQL 16).
+    icu_rules: Option<String>,
+    /// The builtin locale: `C`, `C.UTF-8`, `PG_UNICODE_FAST`. Implies `locale_provider: builtin`.
+    builtin_locale: Option<String>,
     /// The database that it is a copy of. Without it, `template0` where an encoding or locale is given, else `template1`.
     template: Option<String>,
     /// The tablespace. Moving a database that is there copies it, and needs it to be unused.
@@ -63,6 +76,7 @@ impl Module for PgDatabase {
 
     fn plan(&self, host: &dyn Host) -> Result<Plan, Error> {
         let name = identifier("name", &self.name)?;
+        self.provider_is_sound()?;
         let at = self.conn();
         if at.database == self.name && self.state == State::Absent {
             return Err(Error::param("db", "names the database that shall be dropped; name another to connect to"));
@@ -75,6 +89,7 @@ impl Module for PgDatabase {
             (State::Present, None) => changes.outside(self.create(&name)?, self.intent_over(&Shown::Absent)),
             (State::Present, Some(row)) => {
                 self.fixed(row)?;
+                self.provider_is_fixed(host)?;
                 self.alter(&name, row, &mut changes)?;
             }
         }
@@ -111,6 +126,10 @@ impl PgDatabase {
             ("locale", self.locale.clone()),
             ("lc_collate", self.lc_collate.clone()),
             ("lc_ctype", self.lc_ctype.clone()),
+            ("locale provider", self.provider().map(|provider| provider.word().to_owned())),
+            ("icu locale", self.icu_locale.clone()),
+            ("icu rules", self.icu_rules.clone()),
+            ("builtin locale", self.builtin_locale.clone()),
             ("template", self.template.clone()),
             ("tablespace", self.tablespace.clone()),
             ("connection limit", self.connection_limit.map(|limit| limit.to_string())),
@@ -124,8 +143,8 @@ impl PgDatabase {
 
     fn create(&self, name: &str) -> Result<String, Error> {
         let mut statement = format!("CREATE DATABASE {name}");
-        let of_its_own =
-            [&self.encoding, &self.locale, &self.lc_collate, &self.lc_ctype].iter().any(|one| one.is_some());
+        let locales = [&self.encoding, &self.locale, &self.lc_collate, &self.lc_ctype];
+        let of_its_own = self.provider().is_some() || locales.iter().any(|one| one.is_some());
         let template = self.template.clone().or_else(|| of_its_own.then(|| "template0".to_owned()));
         for (clause, param, value) in [
             ("OWNER", "owner", &self.owner),
@@ -141,10 +160,16 @@ impl PgDatabase {
             ("LOCALE", &self.locale),
             ("LC_COLLATE", &self.lc_collate),
             ("LC_CTYPE", &self.lc_ctype),
+            ("ICU_LOCALE", &self.icu_locale),
+            ("ICU_RULES", &self.icu_rules),
+            ("BUILTIN_LOCALE", &self.builtin_locale),
         ] {
             if let Some(value) = value {
                 statement += &format!(" {clause} {}", literal(value));
             }
+        }
+        if let Some(provider) = self.provider() {
+            statement += &format!(" LOCALE_PROVIDER {}", provider.word());
         }
         for (clause, value) in self.options() {
             statement += &format!(" {clause} {value}");
@@ -162,6 +187,14 @@ impl PgDatabase {
         options.into_iter().filter_map(|(clause, value)| Some((clause, value?))).collect()
     }
 
+    fn decided(&self, what: &str, seen: &str, wanted: &str) -> Error {
+        Error::refused(
+            self.subject(),
+            format!("has the {what} {seen}, not {wanted}"),
+            "it is decided when a database is made: dump it, drop it, and make it anew",
+        )
+    }
+
     /// Refuses what cannot be changed.
     fn fixed(&self, row: &[Value]) -> Result<(), Error> {
         let (collate, ctype) =
@@ -173,11 +206,7 @@ impl PgDatabase {
         ] {
             let seen = seen.unwrap_or_default();
             if let Some(wanted) = wanted.filter(|wanted| plain(wanted) != plain(seen)) {
-                return Err(Error::refused(
-                    self.subject(),
-                    format!("has the {what} {seen}, not {wanted}"),
-                    "it is decided when a database is made: dump it, drop it, and make it anew",
-                ));
+                return Err(self.decided(what, seen, wanted));
             }
         }
         Ok(())

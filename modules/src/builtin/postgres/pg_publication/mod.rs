@@ -1,4 +1,8 @@
 //! `pg_publication`: which changes of a database can be subscribed to.
+//!
+//! [`detail`]: which rows and columns of a table.
+
+mod detail;
 
 use std::collections::BTreeMap;
 
@@ -6,8 +10,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::change::{Changes, text};
-use super::quote::{identifier, literal};
+use crate::builtin::postgres::change::{Changes, text};
+use crate::builtin::postgres::quote::{identifier, literal};
 use crate::builtin::state::State;
 use crate::edit::{Diff, Shown};
 use crate::host::{Error, Host};
@@ -15,6 +19,7 @@ use crate::module::Module;
 use crate::param::nearest;
 use crate::plan::Plan;
 use crate::sql::SqlArg;
+use detail::Detail;
 
 with_connection! {
 /// A publication of some tables, of all in some schemas, or of all in the database.
@@ -31,6 +36,13 @@ pub(in crate::builtin) struct PgPublication {
     #[serde(default)]
     #[schemars(extend("aliases" = ["tables_in_schema"]))]
     schemas: Vec<String>,
+    /// Of some of the tables: which rows are published, as a condition in SQL (PostgreSQL 15): `{sales.items: price > 10}`. The empty
+    /// text is for all rows. Of tables that are not named here, that stays as it is.
+    #[serde(default)]
+    rowfilters: BTreeMap<String, String>,
+    /// Of some of the tables: which columns are published (PostgreSQL 15). An empty list is for all of them.
+    #[serde(default)]
+    columns: BTreeMap<String, Vec<String>>,
     /// What is published: some of `insert`, `update`, `delete`, `truncate`. Without it, all of them in a new publication.
     #[serde(default)]
     publish: Vec<String>,
@@ -72,6 +84,7 @@ impl Module for PgPublication {
     fn plan(&self, host: &dyn Host) -> Result<Plan, Error> {
         let name = identifier("name", &self.name)?;
         let options = self.options()?;
+        self.details_fit()?;
         let at = self.conn();
         let args = [SqlArg::Text(self.name.clone())];
         let rows = host.sql(&at, LOOK, &args)?.rows;
@@ -86,13 +99,17 @@ impl Module for PgPublication {
             (State::Present, None) => {
                 let with: Vec<String> = options.iter().map(|(option, value)| format!("{option} = '{value}'")).collect();
                 let with = if with.is_empty() { String::new() } else { format!(" WITH ({})", with.join(", ")) };
-                let statement = format!("CREATE PUBLICATION {name} FOR {}{with}", self.objects()?);
+                self.filters_are_sound(host, &at)?;
+                let statement = format!("CREATE PUBLICATION {name} FOR {}{with}", self.objects(&BTreeMap::new())?);
                 changes.make(statement, self.made(&Shown::Absent, &options));
             }
             (State::Present, Some(row)) => {
                 let schemas = if self.schemas.is_empty() { Vec::new() } else { host.sql(&at, SCHEMAS, &args)?.rows };
                 let schemas: Vec<&str> = schemas.iter().filter_map(|row| text(row, 0)).collect();
-                self.members(&name, row, &schemas, &mut changes)?;
+                match self.has_details() && !self.all() && row.first() != Some(&Value::Bool(true)) {
+                    true => self.detailed(host, &name, row, &schemas, &mut changes)?,
+                    false => self.members(&name, row, &schemas, &mut changes)?,
+                }
                 for (option, wanted) in &options {
                     let seen = match *option {
                         "publish" => text(row, 1).unwrap_or_default().to_owned(),
@@ -136,8 +153,7 @@ impl PgPublication {
 
     /// Each as `schema.table`.
     fn tables(&self) -> Vec<String> {
-        let full = |table: &String| if table.contains('.') { table.clone() } else { format!("public.{table}") };
-        self.tables.iter().map(full).collect()
+        self.tables.iter().map(|table| full(table)).collect()
     }
 
     /// The options given, in the server's order and spelling.
@@ -168,12 +184,17 @@ impl PgPublication {
         Ok(publish.into_iter().chain(via_root.map(|on| ("publish_via_partition_root", on.to_string()))).collect())
     }
 
-    fn objects(&self) -> Result<String, Error> {
+    /// `seen`: what of each table is published now, where that is known.
+    fn objects(&self, seen: &BTreeMap<String, Detail>) -> Result<String, Error> {
         if self.all() {
             return Ok("ALL TABLES".into());
         }
-        let tables =
-            self.tables().iter().map(|table| Ok(format!("TABLE {}", quoted_table(table)?))).collect::<Vec<_>>();
+        let none = Detail::default();
+        let table = |table: &String| {
+            let detail = self.detail(table, seen.get(table).unwrap_or(&none)).clause()?;
+            Ok(format!("TABLE {}{detail}", quoted_table(table)?))
+        };
+        let tables = self.tables().iter().map(table).collect::<Vec<_>>();
         let schemas =
             self.schemas.iter().map(|schema| Ok(format!("TABLES IN SCHEMA {}", identifier("schemas", schema)?)));
         let objects: Vec<String> = tables.into_iter().chain(schemas).collect::<Result<_, Error>>()?;
@@ -185,6 +206,11 @@ impl PgPublication {
         let mut diffs = vec![diff("state", "present".into())];
         diffs.extend(self.all().then(|| diff("tables", "all".into())));
         diffs.extend(self.tables().into_iter().map(|table| diff("table", table)));
+        for table in self.tables() {
+            let Detail { columns, filter } = self.detail(&table, &Detail::default());
+            diffs.extend((!columns.is_empty()).then(|| diff(&format!("columns of {table}"), columns.join(", "))));
+            diffs.extend(filter.map(|filter| diff(&format!("rows of {table}"), filter)));
+        }
         diffs.extend(self.schemas.iter().map(|schema| diff("tables in schema", schema.clone())));
         diffs.extend(options.iter().map(|(option, value)| diff(option, value.clone())));
         diffs
@@ -224,6 +250,11 @@ impl PgPublication {
         }
         Ok(())
     }
+}
+
+/// `schema.table`; without a schema, `public` is meant.
+fn full(table: &str) -> String {
+    if table.contains('.') { table.into() } else { format!("public.{table}") }
 }
 
 fn quoted_table(table: &str) -> Result<String, Error> {
