@@ -68,6 +68,8 @@ lab: build ## tests on real hosts: the lab itself, the stand-in for pg_tde, the 
 	"$(LAB)" run 3:base tests/lab/flagship.sh true
 	$(call say,'lab: the life of an encrypted replication$(comma) by the playbooks for it')
 	"$(LAB)" run 3:base tests/lab/tde.sh
+	$(call say,'lab: what goes wrong with an encrypted replication$(comma) each fault planted')
+	"$(LAB)" run 2:base tests/lab/tde_faults.sh
 
 demo: build ## three empty hosts become a PostgreSQL primary and two standbys
 	"$(LAB)" run 3:base tests/demo.sh

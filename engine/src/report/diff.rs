@@ -20,9 +20,15 @@ const BOLD: &str = "1";
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// The diffs, what concerns one subject together. `why` says what has to be done before the unknown is known.
+///
+/// What is unknown on both sides says nothing, so it is left out if there is anything else to say.
 pub fn render(diffs: &[Diff], why: Option<&Why>, paint: Paint) -> String {
     let shower = Shower { why, paint };
-    diffs.chunk_by(|a, b| a.subject == b.subject).map(|diffs| shower.subject(diffs)).collect()
+    let mut telling: Vec<&Diff> = diffs.iter().filter(|diff| !is_unknown(diff)).collect();
+    if telling.is_empty() {
+        telling = diffs.iter().collect();
+    }
+    telling.chunk_by(|a, b| a.subject == b.subject).map(|diffs| shower.subject(diffs)).collect()
 }
 
 struct Shower<'a> {
@@ -32,8 +38,8 @@ struct Shower<'a> {
 
 impl Shower<'_> {
     /// All that changes of one thing. Lines come before content, where they could be taken for a part of it.
-    fn subject(&self, diffs: &[Diff]) -> String {
-        let (long, short): (Vec<_>, Vec<_>) = diffs.iter().partition(|diff| is_long(diff));
+    fn subject(&self, diffs: &[&Diff]) -> String {
+        let (long, short): (Vec<&Diff>, Vec<&Diff>) = diffs.iter().partition(|diff| is_long(diff));
         let name = self.paint.wrap(BOLD, &printable(&diffs[0].subject));
         let mut out = String::new();
         match short.as_slice() {
@@ -51,7 +57,14 @@ impl Shower<'_> {
     /// `mode: 0644 → 0600`.
     fn line(&self, diff: &Diff) -> String {
         let aspect = printable(&diff.aspect);
-        let (before, after) = (self.value(&diff.before), self.value(&diff.after));
+        if is_unknown(diff) {
+            return format!("{aspect}: {}", self.unknown());
+        }
+        let before = match (&diff.before, &diff.after) {
+            (Shown::Unknown, Shown::Absent) => "(if any)".to_owned(),
+            (before, _) => self.value(before),
+        };
+        let after = self.value(&diff.after);
         format!("{aspect}: {} → {}", self.paint.wrap(RED, &before), self.paint.wrap(GREEN, &after))
     }
 
@@ -118,6 +131,11 @@ impl Shower<'_> {
     }
 }
 
+/// Whether neither side is known.
+fn is_unknown(diff: &Diff) -> bool {
+    (&diff.before, &diff.after) == (&Shown::Unknown, &Shown::Unknown)
+}
+
 /// Whether this needs more than a line: content that may be shown, or a value of several lines.
 fn is_long(diff: &Diff) -> bool {
     let texts = [&diff.before, &diff.after];
@@ -170,6 +188,15 @@ mod tests {
         /empty  content: (absent) → (empty)
         /c  content: (2 lines) → (known after Install PostgreSQL)
         ");
+    }
+
+    #[test]
+    fn what_is_not_known_is_said_only_where_there_is_nothing_else() {
+        let why = Why { after: "Install".into() };
+        let size = Diff::new("cluster /data", "size", Shown::Unknown, Shown::Unknown);
+        let gone = Diff::new("setting x", "value", Shown::Unknown, Shown::Absent);
+        assert_snapshot!(render(&[size.clone(), gone], Some(&why), Paint::Plain), @"setting x  value: (if any) → (absent)");
+        assert_snapshot!(render(&[size], Some(&why), Paint::Plain), @"cluster /data  size: (known after Install)");
     }
 
     #[test]
