@@ -94,7 +94,7 @@ on h1 "printf 'app # a friend\n' >$config/friends && sed -i '1i host postgres @f
 psql <<<'SELECT pg_reload_conf()' >"$out/log"
 ok 'a file of names and the networks are looked at' decided app trust
 ok '  as the server does'                          lets_in app
-ok '  for others too'                              decided readers scram-sha-256
+ok '  for others too'                              decided readers reject
 ok '    as the server does'                        not lets_in readers
 if (( version >= 16 )); then
     on h1 "mkdir $config/hba.d && echo 'host /^post /read.rs$ samehost trust' >$config/hba.d/1.conf && sed -i '1i include_dir hba.d' $hba"
