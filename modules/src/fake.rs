@@ -32,6 +32,7 @@ pub struct Fake {
     nodes: BTreeMap<PathBuf, Node>,
     answers: BTreeMap<String, Output>,
     effects: BTreeMap<String, Effect>,
+    warnings: BTreeMap<String, Vec<String>>,
     rows: BTreeMap<String, Result<Rows, Error>>,
     blobs: BTreeMap<String, Vec<u8>>,
     ports: BTreeSet<(String, u16)>,
@@ -113,6 +114,13 @@ impl Fake {
     pub fn set_rows(&mut self, query: &str, rows: Vec<Vec<serde_json::Value>>) {
         let columns = (1..=rows.first().map_or(0, Vec::len)).map(|n| format!("c{n}")).collect();
         self.rows.insert(query.into(), Ok(Rows { columns, rows, ..Rows::default() }));
+    }
+
+    /// Warns, when a statement has had its effect.
+    #[must_use]
+    pub fn warning(mut self, statement: &str, warning: &str) -> Self {
+        self.warnings.entry(statement.into()).or_default().push(warning.into());
+        self
     }
 
     /// Refuses a query.
@@ -342,7 +350,8 @@ impl System for Fake {
         bound(statement, args)?;
         if let Some(effect) = self.effects.get(statement).cloned() {
             effect(self);
-            return Ok(Rows { affected: 1, ..Rows::default() });
+            let warnings = self.warnings.get(statement).cloned().unwrap_or_default();
+            return Ok(Rows { affected: 1, warnings, ..Rows::default() });
         }
         self.sql(&PgConn::default(), statement, args)
     }

@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use crate::edit::{Diff, Edit, Meter, Owner, Progress, Text};
+use crate::error::SqlError;
 use crate::host::{Command, Error, Kind, Look, Output, Stat};
 use crate::plan::Plan;
 use crate::sql::Rows;
+use crate::sqlstate::SqlState;
 use crate::system::{Stream, System};
 
 /// What was done.
@@ -42,7 +44,8 @@ pub enum Happening<'a> {
 pub fn apply(plan: &Plan, system: &mut dyn System, on: &mut dyn FnMut(Happening)) -> Result<Applied, Box<Failure>> {
     let mut applied = Applied::default();
     for edit in &plan.edits {
-        match unchanged(edit, system).and_then(|()| perform(edit, system, &mut applied, on)) {
+        let done = unchanged(edit, system).and_then(|()| perform(edit, system, &mut applied, on));
+        match done.and_then(|()| if plan.stops_at_warnings { unwarned(edit, &applied) } else { Ok(()) }) {
             Ok(()) => applied.diffs.extend(edit.diffs()),
             Err(error) => {
                 if plan.all_or_nothing {
@@ -53,6 +56,22 @@ pub fn apply(plan: &Plan, system: &mut dyn System, on: &mut dyn FnMut(Happening)
         }
     }
     Ok(applied)
+}
+
+/// The warnings of a statement, as its failure.
+fn unwarned(edit: &Edit, applied: &Applied) -> Look<()> {
+    let warnings =
+        applied.rows.last().filter(|_| matches!(edit, Edit::Sql { .. })).map(|rows| rows.warnings.as_slice());
+    match warnings {
+        Some([first, rest @ ..]) => Err(Error::Sql(Box::new(SqlError {
+            message: first.clone(),
+            sqlstate: Some(SqlState::Warning),
+            place: None,
+            detail: Some(rest.join("\n")).filter(|rest| !rest.is_empty()),
+            hint: None,
+        }))),
+        _ => Ok(()),
+    }
 }
 
 /// Puts the files of edits that were made back, the last first. What can't be put back remains among what was done.

@@ -18,6 +18,8 @@ pub struct Plan {
     pub warnings: Vec<String>,
     /// If an edit fails, put the files that were written before it back as they were.
     pub all_or_nothing: bool,
+    /// If a server warns while it executes a statement, what follows is not done: the warning is the failure.
+    pub stops_at_warnings: bool,
 }
 
 impl Plan {

@@ -46,6 +46,8 @@ macro_rules! states {
 }
 
 states! {
+    /// `warning`.
+    Warning = "01000",
     /// `invalid_parameter_value`.
     InvalidParameterValue = "22023",
     /// `read_only_sql_transaction`: also every write on a standby.

@@ -236,6 +236,14 @@ pub(super) fn meaning(error: &Error) -> Option<String> {
             "for \"vault_token\"",
             "the token's file must be on the server, at that path, for the server's user to read; on each standby too",
         ),
+        (
+            "SSL error",
+            "the KMIP server was not reached, or a certificate, a private key or the CA is not as it should be. No key was created",
+        ),
+        (
+            "KMIP server",
+            "the KMIP server was reached, and did not answer as it should. No key was created, so none is doubled",
+        ),
         ("Listing secrets", "the token may not list the mount; it must be able to read and list it"),
         (
             "HTTP(S) request to keyring provider",

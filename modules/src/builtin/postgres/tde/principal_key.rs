@@ -168,31 +168,16 @@ impl TdePrincipalKey {
         }
         let effect =
             vec![Diff::new(self.subject(), "in use", seen.map(|key| key.to_string()), self.wanted().to_string())];
-        let statement = self.statement(tde);
-        let (at, reach) = (tde.at(), Reach::Anything);
-        Ok(plan.with(Edit::Sql { at, statement, args: Vec::new(), autocommit: true, reach, effect }))
-    }
-
-    /// Sets the key, and creates it only if the provider says that there is no such key.
-    fn statement(&self, tde: &Tde) -> String {
-        let args = format!("{}, {}", quote::literal(&self.name), quote::literal(&self.provider));
-        let provider = format!("{}_key_provider", self.provider_scope.word());
-        let set = match self.scope {
-            KeyScope::Server => "set_server_key_using_global_key_provider".to_owned(),
-            KeyScope::Default => "set_default_key_using_global_key_provider".to_owned(),
-            KeyScope::Database => format!("set_key_using_{provider}"),
+        let sql = |statement: String, effect| {
+            let (at, reach) = (tde.at(), Reach::Anything);
+            Edit::Sql { at, statement, args: Vec::new(), autocommit: true, reach, effect }
         };
-        let set = tde.call(&set, &args);
+        let calls = Calls::new(self, tde);
         if !self.create {
-            return format!("SELECT {set}");
+            return Ok(plan.with(sql(format!("SELECT {}", calls.set), effect)));
         }
-        let create = tde.call(&format!("create_key_using_{provider}"), &args);
-        let missing = quote::literal(&format!("key \"{}\" does not exist", self.name));
-        let body = format!(
-            "BEGIN PERFORM {set}; EXCEPTION WHEN invalid_parameter_value THEN \
-             IF SQLERRM <> {missing} THEN RAISE; END IF; PERFORM {create}; PERFORM {set}; END"
-        );
-        format!("DO {}", quote::literal(&body))
+        plan.stops_at_warnings = true;
+        Ok(plan.with(sql(calls.set_if_there(), Vec::new())).with(sql(calls.create_unless_set(), effect)))
     }
 
     fn provider(&self, tde: &Tde) -> Result<Provider, Error> {
@@ -243,5 +228,55 @@ impl TdePrincipalKey {
                 "first `state: created`, then carry the file to the standbys, then `state: set`",
             )),
         }
+    }
+}
+
+/// The calls that set a key and make one. A key is created only if the provider says that there is none, and says it without a
+/// warning: a KMIP server that is not reached is "no such key" too, with a warning that only the client sees. So it is two
+/// statements, and the plan stops between them.
+struct Calls {
+    key: String,
+    set: String,
+    create: String,
+    info: String,
+    provider: String,
+}
+
+impl Calls {
+    fn new(wanted: &TdePrincipalKey, tde: &Tde) -> Self {
+        let (key, provider) = (quote::literal(&wanted.name), quote::literal(&wanted.provider));
+        let args = format!("{key}, {provider}");
+        let of_provider = format!("{}_key_provider", wanted.provider_scope.word());
+        let set = match wanted.scope {
+            KeyScope::Server => "set_server_key_using_global_key_provider".to_owned(),
+            KeyScope::Default => "set_default_key_using_global_key_provider".to_owned(),
+            KeyScope::Database => format!("set_key_using_{of_provider}"),
+        };
+        Self {
+            set: tde.call(&set, &args),
+            create: tde.call(&format!("create_key_using_{of_provider}"), &args),
+            info: tde.call(&format!("{}_info", wanted.scope.word()), ""),
+            key: wanted.name.clone(),
+            provider,
+        }
+    }
+
+    fn set_if_there(&self) -> String {
+        let missing = quote::literal(&format!("key \"{}\" does not exist", self.key));
+        let set = &self.set;
+        let body = format!(
+            "BEGIN PERFORM {set}; EXCEPTION WHEN invalid_parameter_value THEN IF SQLERRM <> {missing} THEN RAISE; END IF; END"
+        );
+        format!("DO {}", quote::literal(&body))
+    }
+
+    fn create_unless_set(&self) -> String {
+        let Self { set, create, info, provider, .. } = self;
+        let key = quote::literal(&self.key);
+        let body = format!(
+            "BEGIN IF NOT EXISTS (SELECT FROM {info} WHERE key_name = {key} AND provider_name = {provider}) THEN \
+             PERFORM {create}; PERFORM {set}; END IF; END"
+        );
+        format!("DO {}", quote::literal(&body))
     }
 }
