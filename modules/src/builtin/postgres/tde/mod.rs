@@ -214,6 +214,11 @@ impl<'a> Tde<'a> {
 pub(super) fn meaning(error: &Error) -> Option<String> {
     let Error::Sql(said) = error else { return None };
     let known = [
+        // First, as it comes as a warning beside what is said of the key.
+        (
+            "SSL error",
+            "the KMIP server was not reached, or a certificate, a private key or the CA is not as it should be. No key was created",
+        ),
         (
             "can only be loaded at server startup",
             "add the extension to shared_preload_libraries and restart the server",
@@ -237,10 +242,6 @@ pub(super) fn meaning(error: &Error) -> Option<String> {
             "the token's file must be on the server, at that path, for the server's user to read; on each standby too",
         ),
         (
-            "SSL error",
-            "the KMIP server was not reached, or a certificate, a private key or the CA is not as it should be. No key was created",
-        ),
-        (
             "KMIP server",
             "the KMIP server was reached, and did not answer as it should. No key was created, so none is doubled",
         ),
@@ -255,5 +256,6 @@ pub(super) fn meaning(error: &Error) -> Option<String> {
             "the place that it would point to lacks a key in use; carry it there first",
         ),
     ];
-    known.iter().find(|(words, _)| said.message.contains(words)).map(|(_, meaning)| (*meaning).into())
+    let said = said.to_string();
+    known.iter().find(|(words, _)| said.contains(words)).map(|(_, meaning)| (*meaning).into())
 }
