@@ -46,7 +46,7 @@ given() {
         printf 'tde_provider_files:\n'
         file ca "$pki/ca.crt"; file crt "$pki/client.crt"
         [[ -z $1 ]] || file key "$pki/$1.key"
-    } >"$out/inventory/group_vars/all/kmip_provider.yml"
+    } >"$out/inventory/group_vars/all/with_kmip.yml"
 }
 # made KEY N: so many keys of that name are there.
 made() {
