@@ -39,7 +39,7 @@ pub enum Condition {
     /// A query answers true in the first column of its first row.
     Sql {
         /// The server.
-        at: PgConn,
+        at: Box<PgConn>,
         /// The query.
         query: String,
         /// Its parameters.

@@ -44,7 +44,11 @@ else
     holds 'but has no key file' "$(sql h2 facts <<<'SELECT pg_tde_verify_server_key()' 2>&1 | grep ERROR || true)" "ERROR:  $not_found"
 fi
 "$LAB" ssh h1 tar -C /var/lib/postgresql -c rings | "$LAB" ssh h2 tar -C /var/lib/postgresql -xp
-[[ -z ${TRUEUP_PG_BIN:-} ]] || on h2 "$restart"
+answers() { sql h2 <<<'SELECT 1' >/dev/null 2>&1; }
+if [[ -n ${TRUEUP_PG_BIN:-} ]]; then
+    on h2 "$restart"
+    for (( tries = 0; tries < 100; tries++ )); do ! answers || break; done
+fi
 sql h2 facts <<<'SELECT pg_tde_verify_server_key(), pg_tde_verify_key()' >/dev/null
 echo 'ok    with the file, the standby verifies'
 sql h2 facts <<<"SELECT pg_tde_create_key_using_global_key_provider('made on a standby', 'p')" >/dev/null

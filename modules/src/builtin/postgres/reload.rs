@@ -86,7 +86,7 @@ impl Server {
         let (statement, reach) = (RELOAD.into(), Reach::Server);
         let reload = Edit::Sql { at: at.clone(), statement, args: Vec::new(), autocommit: false, reach, effect };
         let until = Condition::Sql {
-            at: at.clone(),
+            at: Box::new(at.clone()),
             query: "SELECT extract(epoch FROM pg_conf_load_time())::text <> $1".into(),
             args: vec![SqlArg::Text(self.loaded.clone())],
             meaning: "the server to read its configuration again; its log says why it does not".into(),
