@@ -1,8 +1,9 @@
 //! Builds the agent for the architectures of the targets and embeds it, compressed.
 //!
 //! - `TRUEUP_AGENT=none` embeds nothing: for checks and lints, and while working on the engine.
-//! - `TRUEUP_AGENT_DIR=dir` takes the files `trueup-agent-ARCH` from there.
-//! - Otherwise a release build carries agents for x86_64 and aarch64, any other one for this machine's architecture.
+//! - `TRUEUP_AGENT_DIR=dir` takes the files `trueup-agent-ARCH` from there, and `trueup-agent-ARCH-small` if they exist.
+//! - Otherwise a release build carries agents for x86_64 and aarch64, each with PostgreSQL and (small) without; any other
+//!   build one for this machine's architecture.
 
 use std::env;
 use std::fmt::Write as _;
@@ -14,26 +15,47 @@ use sha2::{Digest, Sha256};
 
 const ARCHITECTURES: [&str; 2] = ["x86_64", "aarch64"];
 
+/// What an agent can do: all, or all but the modules for PostgreSQL.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    Whole,
+    Small,
+}
+
+impl Extent {
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Whole => "",
+            Self::Small => "-small",
+        }
+    }
+}
+
 fn main() {
     for name in ["TRUEUP_AGENT", "TRUEUP_AGENT_DIR"] {
         println!("cargo::rerun-if-env-changed={name}");
     }
-    for path in ["build.rs", "../modules/src", "../modules/Cargo.toml", "../Cargo.toml", "../Cargo.lock"] {
+    for path in
+        ["build.rs", "../modules/src", "../modules/agent.ld", "../modules/Cargo.toml", "../Cargo.toml", "../Cargo.lock"]
+    {
         println!("cargo::rerun-if-changed={path}");
     }
     let out = PathBuf::from(variable("OUT_DIR"));
     let mut entries = String::new();
-    for (arch, binary) in agents(&out) {
+    for (arch, extent, binary) in agents(&out) {
         let bytes = fs::read(&binary).unwrap_or_else(|error| panic!("failed to read {}: {error}", binary.display()));
-        let packed = out.join(format!("trueup-agent-{arch}.zst"));
-        let compressed = zstd::encode_all(bytes.as_slice(), 12).expect("compressing in memory");
+        let packed = out.join(format!("trueup-agent-{arch}{}.zst", extent.suffix()));
+        // The best that can be had takes seconds; a build that is made often has no use for it.
+        let level = if variable("PROFILE") == "release" { 19 } else { 3 };
+        let compressed = zstd::encode_all(bytes.as_slice(), level).expect("compressing in memory");
         fs::write(&packed, compressed).unwrap_or_else(|error| panic!("failed to write {}: {error}", packed.display()));
         let sha256: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         let size = bytes.len();
-        writeln!(entries, "    ({arch:?}, {sha256:?}, {size}, include_bytes!({packed:?})),")
+        let whole = extent == Extent::Whole;
+        writeln!(entries, "    ({arch:?}, {whole}, {sha256:?}, {size}, include_bytes!({packed:?})),")
             .expect("writing to a string");
     }
-    let table = format!("static EMBEDDED: &[(&str, &str, usize, &[u8])] = &[\n{entries}];\n");
+    let table = format!("static EMBEDDED: &[(&str, bool, &str, usize, &[u8])] = &[\n{entries}];\n");
     fs::write(out.join("agents.rs"), table).expect("OUT_DIR can be written to");
 }
 
@@ -42,22 +64,27 @@ fn variable(name: &str) -> String {
 }
 
 /// Architectures, and where their agents are.
-fn agents(out: &Path) -> Vec<(&'static str, PathBuf)> {
+fn agents(out: &Path) -> Vec<(&'static str, Extent, PathBuf)> {
     if env::var("TRUEUP_AGENT").is_ok_and(|value| value == "none") {
         return Vec::new();
     }
+    let extents = |arch| [(arch, Extent::Small), (arch, Extent::Whole)];
     if let Some(dir) = env::var_os("TRUEUP_AGENT_DIR") {
         println!("cargo::rerun-if-changed={}", Path::new(&dir).display());
-        let files = ARCHITECTURES.map(|arch| (arch, Path::new(&dir).join(format!("trueup-agent-{arch}"))));
-        return files.into_iter().filter(|(_, path)| path.exists()).collect();
+        let file = |arch, extent: Extent| Path::new(&dir).join(format!("trueup-agent-{arch}{}", extent.suffix()));
+        let files =
+            ARCHITECTURES.into_iter().flat_map(extents).map(|(arch, extent)| (arch, extent, file(arch, extent)));
+        return files.filter(|(_, _, path)| path.exists()).collect();
     }
     let here = variable("CARGO_CFG_TARGET_ARCH");
-    let wanted = |arch: &&str| *arch == here || variable("PROFILE") == "release";
-    ARCHITECTURES.into_iter().filter(wanted).filter_map(|arch| Some((arch, build(arch, out, arch == here)?))).collect()
+    let release = variable("PROFILE") == "release";
+    let wanted = |(arch, extent): &(&str, Extent)| release || *arch == here && *extent == Extent::Whole;
+    let all = ARCHITECTURES.into_iter().flat_map(extents).filter(wanted);
+    all.filter_map(|(arch, extent)| Some((arch, extent, build(arch, extent, out, arch == here)?))).collect()
 }
 
 /// Builds one; `None`, with a warning, if this machine cannot and the agent can be done without.
-fn build(arch: &str, out: &Path, needed: bool) -> Option<PathBuf> {
+fn build(arch: &str, extent: Extent, out: &Path, needed: bool) -> Option<PathBuf> {
     let triple = format!("{arch}-unknown-linux-musl");
     let give_up = |why: String| {
         assert!(!needed, "no agent for {arch}: {why} (TRUEUP_AGENT=none builds without)");
@@ -72,7 +99,8 @@ fn build(arch: &str, out: &Path, needed: bool) -> Option<PathBuf> {
     let target = out.ancestors().nth(4).expect("OUT_DIR lies deep in the target directory").join("agent");
     let mut cargo = Command::new(variable("CARGO"));
     cargo
-        .args(["build", "--quiet", "--package", "trueup-modules", "--bin", "trueup-agent"])
+        .args(["build", "--quiet", "--package", "trueup-modules", "--bin", "trueup-agent", "--no-default-features"])
+        .args(if extent == Extent::Whole { ["--features", "postgres"].as_slice() } else { &[] })
         .args(["--target", &triple, "--profile", profile])
         .arg("--target-dir")
         .arg(&target);
@@ -80,12 +108,18 @@ fn build(arch: &str, out: &Path, needed: bool) -> Option<PathBuf> {
     let screaming = triple.to_uppercase().replace('-', "_");
     // Rust brings a linker and musl's start files; no cross compiler is needed.
     cargo.env(format!("CARGO_TARGET_{screaming}_LINKER"), "rust-lld");
-    cargo.env(format!("CARGO_TARGET_{screaming}_RUSTFLAGS"), "-Clink-self-contained=yes -Ctarget-feature=+crt-static");
+    cargo.env(format!("CARGO_TARGET_{screaming}_RUSTFLAGS"), rustflags());
     if let Some(compiler) = c_compiler(arch) {
         cargo.env(format!("CC_{}", triple.replace('-', "_")), compiler);
     }
     match cargo.output() {
-        Ok(output) if output.status.success() => Some(target.join(&triple).join(profile).join("trueup-agent")),
+        Ok(output) if output.status.success() => {
+            // The next one is built in the same place.
+            let built = target.join(&triple).join(profile).join("trueup-agent");
+            let kept = out.join(format!("trueup-agent-{arch}{}", extent.suffix()));
+            fs::copy(&built, &kept).unwrap_or_else(|error| panic!("failed to copy {}: {error}", built.display()));
+            Some(kept)
+        }
         Ok(output) => {
             let text = String::from_utf8_lossy(&output.stderr).into_owned();
             if needed {
@@ -95,6 +129,14 @@ fn build(arch: &str, out: &Path, needed: bool) -> Option<PathBuf> {
         }
         Err(error) => give_up(error.to_string()),
     }
+}
+
+/// Static, relocations packed (7 of 100 bytes), and no tables for unwinding (12 of 100).
+fn rustflags() -> String {
+    let script = Path::new(&variable("CARGO_MANIFEST_DIR")).join("../modules/agent.ld");
+    let linker = ["--pack-dyn-relocs=relr", "--no-eh-frame-hdr", &format!("-T{}", script.display())]
+        .map(|argument| format!("-Clink-arg={argument}"));
+    format!("-Clink-self-contained=yes -Ctarget-feature=+crt-static {}", linker.join(" "))
 }
 
 /// A compiler for the C that some dependencies have in them (ring), where the usual one, `ARCH-linux-musl-gcc`, is

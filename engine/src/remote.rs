@@ -50,6 +50,45 @@ impl Blobs {
     }
 }
 
+/// A file on its way.
+enum Content {
+    /// It is small, and was read in one go.
+    Read(Vec<u8>),
+    /// It is read piece by piece.
+    Open(tokio::fs::File),
+}
+
+impl Content {
+    async fn open(path: PathBuf) -> Result<Self, String> {
+        let shown = path.display().to_string();
+        let open = move || {
+            let file = std::fs::File::open(&path)?;
+            if file.metadata()?.len() > BLOB_CHUNK as u64 {
+                return Ok(Self::Open(file.into()));
+            }
+            let mut bytes = Vec::new();
+            // It may be growing meanwhile; then its hash is another, and the agent says so.
+            io::Read::read_to_end(&mut io::Read::take(file, BLOB_CHUNK as u64), &mut bytes)?;
+            Ok::<_, io::Error>(Self::Read(bytes))
+        };
+        let opened = tokio::task::spawn_blocking(open).await.unwrap_or_else(|error| Err(io::Error::other(error)));
+        opened.map_err(|error| format!("{shown}: {error}"))
+    }
+
+    /// The next piece; an empty one is the end.
+    async fn piece(&mut self) -> io::Result<Vec<u8>> {
+        match self {
+            Self::Read(bytes) => Ok(std::mem::take(bytes)),
+            Self::Open(file) => {
+                let mut piece = vec![0; BLOB_CHUNK];
+                let n = file.read(&mut piece).await?;
+                piece.truncate(n);
+                Ok(piece)
+            }
+        }
+    }
+}
+
 /// Why a host was lost.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoteError {
@@ -138,7 +177,7 @@ impl Remote {
                 Frame::Message(Reply::Done { batch }) if batch == id => return Ok(outcomes),
                 Frame::Message(Reply::Line { stream, text, .. }) => told(Told::Line(stream, text)),
                 Frame::Message(Reply::Progress { progress, .. }) => told(Told::Progress(progress)),
-                Frame::Message(Reply::Fetch { sha256 }) => self.give(sha256).await?,
+                Frame::Message(Reply::Fetch { sha256 }) => self.give_all(sha256).await?,
                 _ => return Err(WireError::Malformed("an answer to what was not asked".into()).into()),
             }
         }
@@ -159,21 +198,38 @@ impl Remote {
         }
     }
 
+    /// Sends contents, one after the other.
+    async fn give_all(&mut self, wanted: Vec<String>) -> Result<(), RemoteError> {
+        // Small files go together, so that each costs no write of its own.
+        let mut together = Vec::new();
+        for sha256 in wanted {
+            self.give(sha256, &mut together).await?;
+        }
+        self.send(&together).await
+    }
+
     /// Sends a file's content in pieces; an empty piece ends it.
-    async fn give(&mut self, sha256: String) -> Result<(), RemoteError> {
+    async fn give(&mut self, sha256: String, together: &mut Vec<u8>) -> Result<(), RemoteError> {
         let opened = match self.blobs.get(&sha256) {
-            Some(path) => tokio::fs::File::open(&path).await.map_err(|error| format!("{}: {error}", path.display())),
+            Some(path) => Content::open(path).await,
             None => Err("it was not announced".into()),
         };
-        let mut file = match opened {
-            Ok(file) => file,
-            Err(reason) => return self.send(&wire::encode(&Request::NoBlob { sha256, reason })).await,
+        let mut content = match opened {
+            Ok(content) => content,
+            Err(reason) => {
+                together.extend(wire::encode(&Request::NoBlob { sha256, reason }));
+                return Ok(());
+            }
         };
-        let mut piece = vec![0; BLOB_CHUNK];
         loop {
-            let n = file.read(&mut piece).await.map_err(WireError::Io)?;
-            self.send(&wire::encode_blob(&sha256, &piece[..n])).await?;
-            if n == 0 {
+            let piece = content.piece().await.map_err(WireError::Io)?;
+            let ended = piece.is_empty();
+            together.extend(wire::encode_blob(&sha256, &piece));
+            if together.len() >= BLOB_CHUNK {
+                self.send(together).await?;
+                together.clear();
+            }
+            if ended {
                 return Ok(());
             }
         }

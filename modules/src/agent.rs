@@ -3,6 +3,8 @@
 //! One agent serves a host. Tasks that run as another user reach the machine through a [`Proxy`]; plans, and the overlay of
 //! a preview, stay here.
 
+mod contents;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
@@ -13,6 +15,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+use self::contents::Contents;
 use crate::builtin;
 use crate::edit::{Blob, Edit};
 use crate::host::{Command, Error, Host, Input, Look, Output, Stat, Why};
@@ -193,7 +196,8 @@ impl<M: Machine, W: Write> Agent<M, W> {
             (Err(error), None) => return Outcome::Failed(error, Answer::default()),
         };
         let fetches = mode == Mode::Preview || (mode == Mode::Apply && due);
-        let mut system = Linked { system, link: &self.link, environment: &task.environment, fetches };
+        let contents = Contents::over(&self.link);
+        let mut system = Linked { system, link: &self.link, environment: &task.environment, fetches, contents };
         match mode {
             Mode::Preview => preview(&mut self.preview, task, module, &system),
             Mode::Apply if due && !task.check => apply(task.id, module, &mut system),
@@ -217,10 +221,8 @@ fn unplanned(module: &dyn Planner, host: &dyn Host, error: Error) -> Outcome {
 fn load(task: &Task) -> Result<Box<dyn Planner>, Error> {
     let entry = builtin::find(&task.module)
         .ok_or_else(|| Error::Unsupported(format!("the agent has no module `{}`", task.module)))?;
-    entry.load(task.params.clone()).map_err(|problem| Error::Param {
-        name: problem.param,
-        reason: problem.hint.map_or(problem.reason.clone(), |hint| format!("{} ({hint})", problem.reason)),
-    })
+    // The controller has looked at them before; what is wrong here is wrong between the two.
+    entry.take(task.params.clone()).map_err(|error| Error::param(task.module.as_str(), error.to_string()))
 }
 
 fn answer(plan: &Plan) -> Answer {
@@ -273,7 +275,12 @@ fn apply<W: Write>(id: u64, module: &dyn Planner, system: &mut Linked<'_, W>) ->
     };
     let mut result = answer(&plan);
     let changes = plan.changes();
-    match interpret::apply(&with_environment(plan, system.environment), system, &mut tell) {
+    if let Err(error) = system.contents.ask_for(&plan) {
+        return Outcome::Failed(error, Answer::default());
+    }
+    let done = interpret::apply(&with_environment(plan, system.environment), system, &mut tell);
+    system.contents.forget();
+    match done {
         Ok(applied) => {
             result.data.extend(module.report(&applied));
             result.warnings.extend(applied.rows.iter().flat_map(|rows| rows.warnings.clone()));
@@ -340,6 +347,7 @@ struct Linked<'a, W: Write> {
     environment: &'a BTreeMap<String, serde_json::Value>,
     /// Whether content is to be had. Without it, all that can be told is that it would be needed.
     fetches: bool,
+    contents: Contents<'a, W>,
 }
 
 impl<W: Write> Linked<'_, W> {
@@ -347,7 +355,7 @@ impl<W: Write> Linked<'_, W> {
         let failed = |reason: String| Error::Failed(format!("cannot fetch content {sha256}: {reason}"));
         let mut content = lock(self.link).pushed.get(sha256).cloned().unwrap_or_default();
         if content.is_empty() {
-            request(self.link, sha256, |pieces| {
+            self.contents.take(sha256, |pieces| {
                 loop {
                     let piece = pieces()?;
                     if piece.is_empty() {
@@ -365,19 +373,6 @@ impl<W: Write> Linked<'_, W> {
             false => Err(failed("what came has another hash".into())),
         }
     }
-}
-
-/// Asks the controller for content and hands its pieces on.
-fn request<W: Write>(link: &Mutex<Link<W>>, sha256: &str, take: impl FnOnce(&mut Pieces<'_>) -> Look<()>) -> Look<()> {
-    let failed = |reason: String| Error::Failed(format!("cannot fetch content {sha256}: {reason}"));
-    let mut link = lock(link);
-    wire::send(&mut link.output, &Reply::Fetch { sha256: sha256.into() }).map_err(|error| failed(error.to_string()))?;
-    let instead = |message| match message {
-        Request::NoBlob { reason, .. } => failed(reason),
-        Request::Cancel => Error::Cancelled,
-        Request::Batch(_) => failed("a batch came instead".into()),
-    };
-    wire::pieces(&link.frames, sha256, instead, take)
 }
 
 /// The largest content that is held in memory: 1 GiB.
@@ -413,6 +408,12 @@ impl<W: Write> Host for Linked<'_, W> {
         }
         self.fetch(sha256)
     }
+    fn blobs(&self, sha256: &[&str]) -> Look<Vec<Vec<u8>>> {
+        if self.fetches {
+            self.contents.ask(sha256.iter().map(|&sha256| sha256.to_owned()).collect())?;
+        }
+        sha256.iter().map(|sha256| self.blob(sha256)).collect()
+    }
 }
 
 impl<W: Write> System for Linked<'_, W> {
@@ -437,7 +438,7 @@ impl<W: Write> System for Linked<'_, W> {
     }
     fn place(&mut self, path: &Path, content: &Blob, mode: Option<u32>, owner: &crate::edit::Owner) -> Look<()> {
         let system = &mut self.system;
-        request(self.link, &content.sha256, |pieces| system.write_pieces(path, content, pieces, mode, owner))
+        self.contents.take(&content.sha256, |pieces| system.write_pieces(path, content, pieces, mode, owner))
     }
     fn set_mode(&mut self, path: &Path, mode: u32) -> Look<()> {
         self.system.set_mode(path, mode)
@@ -475,24 +476,26 @@ pub fn without_secrets(outcome: Outcome, task: &Task) -> Outcome {
 
 /// The secrets that a task was given, longest first.
 fn secrets(task: &Task) -> Vec<String> {
-    fn collect(value: &serde_json::Value, into: &mut BTreeSet<String>) {
-        match value {
-            serde_json::Value::Object(map) => match map.get(SECRET_KEY).and_then(|secret| secret.as_str()) {
-                Some(secret) => drop(into.insert(secret.to_owned())),
-                None => map.values().for_each(|value| collect(value, into)),
-            },
-            serde_json::Value::Array(values) => values.iter().for_each(|value| collect(value, into)),
-            _ => {}
-        }
-    }
-    let mut found = BTreeSet::new();
-    collect(&task.params, &mut found);
-    task.environment.values().for_each(|value| collect(value, &mut found));
+    let mut found: BTreeSet<String> = task.secrets.iter().cloned().collect();
+    collect_secrets(&task.params, &mut found);
+    task.environment.values().for_each(|value| collect_secrets(value, &mut found));
     found.extend(task.become_.iter().filter_map(|become_| become_.password.clone()));
     // What is shorter could be a part of anything.
     let mut found: Vec<String> = found.into_iter().filter(|secret| secret.len() >= 3).collect();
     found.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     found
+}
+
+/// The secrets that are marked as such in a value.
+pub fn collect_secrets(value: &serde_json::Value, into: &mut BTreeSet<String>) {
+    match value {
+        serde_json::Value::Object(map) => match map.get(SECRET_KEY).and_then(|secret| secret.as_str()) {
+            Some(secret) => drop(into.insert(secret.to_owned())),
+            None => map.values().for_each(|value| collect_secrets(value, into)),
+        },
+        serde_json::Value::Array(values) => values.iter().for_each(|value| collect_secrets(value, into)),
+        _ => {}
+    }
 }
 
 /// The last door: a module keeps secrets by type, but a program or a server may repeat one in what it says.

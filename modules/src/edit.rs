@@ -160,12 +160,15 @@ pub struct Progress {
 }
 
 /// Content that the controller has announced.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Blob {
     /// Its SHA-256 in hexadecimal.
     pub sha256: String,
     /// Its size in bytes.
     pub size: u64,
+    /// Whether it must have reached the disk before it takes its place. Not one file of many: the next run would find
+    /// what a power failure has taken.
+    pub durable: bool,
 }
 
 /// The content of a file.

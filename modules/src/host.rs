@@ -33,6 +33,10 @@ pub trait Host {
     fn connects(&self, host: &str, port: u16) -> Look<bool>;
     /// The content that the controller announced by its SHA-256, fetched when it is asked for.
     fn blob(&self, sha256: &str) -> Look<Vec<u8>>;
+    /// The same for several: all are asked for at once.
+    fn blobs(&self, sha256: &[&str]) -> Look<Vec<Vec<u8>>> {
+        sha256.iter().map(|sha256| self.blob(sha256)).collect()
+    }
 
     /// The account of that name, by `getent`.
     fn user(&self, name: &str) -> Look<Option<User>> {

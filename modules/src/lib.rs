@@ -7,6 +7,7 @@
 //! - [`module`]: what a module is, and the registry's entry for one; [`builtin`]: the modules.
 //! - [`host`]: what a module may do: look. [`facts`]: the users, packages and units it can ask for.
 //! - [`plan`] and [`edit`]: what it returns. [`param`]: types for parameters; [`secret`]: text that is never shown.
+//!   `fit`: how what a playbook says becomes parameters, which is the controller's part (the feature `manual`).
 //! - [`sql`] and [`sqlstate`]: how a PostgreSQL server is asked, and what it says when it refuses.
 //! - [`system`]: what the interpreter may do: touch. [`interpret`]: the interpreter. [`wait`]: what it can wait for.
 //! - [`preview`]: a host as it would be after edits that were not made.
@@ -22,6 +23,8 @@ pub mod edit;
 pub mod error;
 pub mod facts;
 pub mod fake;
+#[cfg(feature = "manual")]
+pub mod fit;
 pub mod host;
 pub mod interpret;
 pub mod local;

@@ -1,18 +1,20 @@
 //! What a module is, and how it is found and given its parameters.
 
 use schemars::JsonSchema;
-use serde::de::DeserializeOwned;
+use serde::de::value::MapDeserializer;
+use serde::de::{self, DeserializeOwned};
 use serde_json::Value;
 
 use crate::edit::Diff;
 use crate::error::Error;
+#[cfg(feature = "manual")]
+use crate::fit::{self, Problem};
 use crate::host::Host;
 use crate::interpret::Applied;
-use crate::param::{self, Problem};
 use crate::plan::{Data, Plan};
 
 /// A kind of state that a host can be in. The struct *is* the desired state: fields are parameters, doc comments the
-/// manual. Adding one is a file in [`crate::builtin`], a line in [`crate::builtin::REGISTRY`], and fixtures.
+/// manual. Adding one is a file in [`crate::builtin`], a line in the registry there, and fixtures.
 pub trait Module: DeserializeOwned + JsonSchema + Send + 'static {
     /// The name in a playbook.
     const NAME: &'static str;
@@ -107,6 +109,18 @@ pub struct Entry {
     pub once: bool,
     /// [`Module::PLACE`].
     pub place: Place,
+    /// The agent has no use for it: what is large about modules is their manual.
+    #[cfg(feature = "manual")]
+    manual: Manual,
+    take: Take,
+}
+
+type Take = fn(Value) -> Result<Box<dyn Planner>, serde_json::Error>;
+
+/// What the controller knows of a module beyond what the agent does.
+#[cfg(feature = "manual")]
+#[derive(Debug)]
+struct Manual {
     schema: fn() -> Value,
     read: fn(Value) -> Result<Box<dyn Planner>, Problem>,
 }
@@ -121,37 +135,63 @@ impl Entry {
             converges: M::CONVERGES,
             once: M::ONCE,
             place: M::PLACE,
-            schema: schema::<M>,
-            read: read::<M>,
+            #[cfg(feature = "manual")]
+            manual: Manual { schema: schema::<M>, read: read::<M> },
+            take: take::<M>,
         }
     }
 
+    /// Takes parameters that [`Entry::fit`] has let through: names are the module's own, values of the right types.
+    pub fn take(&self, params: Value) -> Result<Box<dyn Planner>, serde_json::Error> {
+        (self.take)(params)
+    }
+}
+
+#[cfg(feature = "manual")]
+impl Entry {
     /// The JSON Schema of its parameters; descriptions are the manual.
     pub fn schema(&self) -> Value {
-        (self.schema)()
+        (self.manual.schema)()
     }
 
     /// The own name of a parameter that may have several; `None` if there is no such parameter.
     pub fn canonical(&self, name: &str) -> Option<String> {
-        param::canonical(&self.schema(), name)
+        fit::canonical(&fit::shape_of(self), name)
     }
 
     /// What is wrong with the *names* of parameters: unknown ones, with the nearest, and missing ones. Values may
     /// still be templates then.
     pub fn check_names<'a>(&self, given: impl IntoIterator<Item = &'a str>) -> Vec<Problem> {
-        param::check_names(&self.schema(), self.name, given)
+        fit::check_names(&fit::shape_of(self), self.name, given)
     }
 
-    /// Takes rendered parameters. Secrets are `{"$secret": "text"}`; see [`param`].
+    /// Rendered parameters as the module wants them; or what is wrong with them. Secrets are `{"$secret": "text"}`; see
+    /// [`fit`](crate::fit).
+    pub fn fit(&self, params: Value) -> Result<Value, Problem> {
+        let fitted = fit::fit(&fit::shape_of(self), self.name, params)?;
+        (self.manual.read)(fitted.clone())?;
+        Ok(fitted)
+    }
+
+    /// [`Entry::fit`] and [`Entry::take`] in one.
     pub fn load(&self, params: Value) -> Result<Box<dyn Planner>, Problem> {
-        (self.read)(param::fit(&self.schema(), self.name, params)?)
+        (self.manual.read)(fit::fit(&fit::shape_of(self), self.name, params)?)
     }
 }
 
+fn take<M: Module>(params: Value) -> Result<Box<dyn Planner>, serde_json::Error> {
+    let Value::Object(params) = params else { return Err(de::Error::custom("parameters must be a dictionary")) };
+    // As a map and nothing else: a deserializer for any value has code for lists, too, once for each module.
+    let params = MapDeserializer::new(params.into_iter());
+    Ok(Box::new(M::deserialize(params)?))
+}
+
+#[cfg(feature = "manual")]
 fn schema<M: Module>() -> Value {
     schemars::schema_for!(M).to_value()
 }
 
+#[cfg(feature = "manual")]
 fn read<M: Module>(params: Value) -> Result<Box<dyn Planner>, Problem> {
     let module: M = serde_path_to_error::deserialize(params).map_err(|error| Problem {
         param: error.path().to_string(),

@@ -323,6 +323,10 @@ impl Host for View<'_> {
         self.host.blob(sha256)
     }
 
+    fn blobs(&self, sha256: &[&str]) -> Look<Vec<Vec<u8>>> {
+        self.host.blobs(sha256)
+    }
+
     fn user(&self, name: &str) -> Look<Option<User>> {
         let pending = self.fact(|fact| match fact {
             Fact::User(user) if user.name == name => Some(Some(user.clone())),

@@ -35,7 +35,7 @@ enum Call {
     Sql(PlainConn, String, Vec<PlainArg>),
     Write(PathBuf, Vec<u8>, Option<u32>, PlainOwner),
     /// Its content follows in blob frames, an empty one last.
-    WritePieces(PathBuf, String, u64, Option<u32>, PlainOwner),
+    WritePieces(PathBuf, Blob, Option<u32>, PlainOwner),
     SetMode(PathBuf, u32),
     SetOwner(PathBuf, PlainOwner),
     MakeDir(PathBuf, u32),
@@ -387,7 +387,7 @@ impl System for Proxy {
         mode: Option<u32>,
         owner: &Owner,
     ) -> Look<()> {
-        let call = Call::WritePieces(path.into(), content.sha256.clone(), content.size, mode, owner.into());
+        let call = Call::WritePieces(path.into(), content.clone(), mode, owner.into());
         let pipe = self.pipe.get_mut();
         let mut send = |frame: Vec<u8>| {
             let sent = pipe.to.write_all(&frame).and_then(|()| pipe.to.flush());
@@ -459,8 +459,7 @@ pub fn serve(input: impl Read + Send + 'static, mut output: impl Write) -> Resul
     });
     while let Ok(frame) = calls.recv() {
         let answer = match frame {
-            Frame::Message(Call::WritePieces(path, sha256, size, mode, owner)) => {
-                let content = Blob { sha256, size };
+            Frame::Message(Call::WritePieces(path, content, mode, owner)) => {
                 let written = wire::pieces(
                     &calls,
                     &content.sha256,

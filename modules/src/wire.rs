@@ -92,6 +92,10 @@ pub struct Task {
     /// It is never applied, whatever the batch's mode (`check_mode: true`): what it would do is all that is wanted.
     #[serde(default)]
     pub check: bool,
+    /// What must not be shown, though it is plain text among the parameters: a module that takes no secret as such was
+    /// given one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<String>,
 }
 
 /// Another user, and how to become that user.
@@ -143,10 +147,10 @@ pub enum Reply {
         /// How far.
         progress: Progress,
     },
-    /// Content is needed.
+    /// Contents are needed, one after the other. Each is answered by blob frames or by [`Request::NoBlob`].
     Fetch {
-        /// Its hash.
-        sha256: String,
+        /// Their hashes.
+        sha256: Vec<String>,
     },
 }
 

@@ -1,6 +1,6 @@
 //! `trueup modules`: the manual, from the modules' schemas.
 
-use trueup_modules::builtin::{REGISTRY, find, names};
+use trueup_modules::builtin::{all, find, names};
 
 use super::CommandError;
 use crate::cli::Modules;
@@ -10,7 +10,7 @@ use crate::report::{manual, print};
 /// Lists the modules, or shows one.
 pub(super) fn run(args: &Modules, paint: Paint) -> Result<u8, CommandError> {
     let text = match &args.name {
-        None => manual::list(REGISTRY, paint),
+        None => manual::list(&all(), paint),
         // A fully qualified name (`ansible.builtin.copy`) means its last word.
         Some(name) => match find(name.rsplit('.').next().unwrap_or(name)) {
             Some(entry) => manual::page(entry, paint),

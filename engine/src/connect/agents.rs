@@ -22,14 +22,34 @@ pub struct Agents {
 impl Agents {
     /// Those that the build put into this program.
     pub fn embedded() -> Self {
-        let carried = EMBEDDED.iter().map(|&(arch, sha256, size, zstd)| Agent {
+        let carried = EMBEDDED.iter().map(|&(arch, postgres, sha256, size, zstd)| Agent {
             arch: arch.to_owned(),
+            postgres,
             sha256: sha256.to_owned(),
             size,
             zstd: Cow::Borrowed(zstd),
             binary: OnceLock::new(),
         });
         Self { carried: carried.collect(), local: None }
+    }
+
+    /// Of each architecture the one that has everything.
+    #[must_use]
+    pub fn whole(self) -> Self {
+        self.prefer(|agent| agent.postgres)
+    }
+
+    /// Of each architecture the smallest: enough for a run that has nothing to do with PostgreSQL.
+    #[must_use]
+    pub fn small(self) -> Self {
+        self.prefer(|agent| !agent.postgres)
+    }
+
+    fn prefer(mut self, preferred: impl Fn(&Agent) -> bool) -> Self {
+        let there: Vec<String> =
+            self.carried.iter().filter(|agent| preferred(agent)).map(|agent| agent.arch.clone()).collect();
+        self.carried.retain(|agent| preferred(agent) || !there.contains(&agent.arch));
+        self
     }
 
     /// The agent for an architecture, as `uname -m` writes it.
@@ -42,6 +62,8 @@ impl Agents {
 pub struct Agent {
     /// As `uname -m` writes it: `x86_64`, `aarch64`.
     pub arch: String,
+    /// Whether it has the modules for PostgreSQL.
+    pub postgres: bool,
     /// The SHA-256 of the binary, in hex.
     pub sha256: String,
     /// The binary's size in bytes.
@@ -56,6 +78,7 @@ impl Agent {
     pub fn pack(arch: &str, binary: &[u8]) -> io::Result<Self> {
         Ok(Self {
             arch: arch.to_owned(),
+            postgres: true,
             sha256: Sha256::digest(binary).iter().map(|byte| format!("{byte:02x}")).collect(),
             size: binary.len(),
             zstd: Cow::Owned(zstd::encode_all(binary, 1)?),
@@ -94,6 +117,19 @@ mod tests {
         let agent = Agent::pack("x86_64", b"abc").unwrap();
         assert_eq!(agent.binary().unwrap(), b"abc");
         assert_eq!(agent.sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+
+    #[test]
+    fn small_agents_are_chosen_where_there_are_any() {
+        let agent = |arch, postgres| Agent { postgres, ..Agent::pack(arch, b"abc").unwrap() };
+        let all = || Agents {
+            carried: vec![agent("x86_64", false), agent("x86_64", true), agent("aarch64", true)],
+            local: None,
+        };
+        for (chosen, wanted) in [(all().small(), false), (all().whole(), true)] {
+            let chosen: Vec<_> = chosen.carried.iter().map(|agent| (agent.arch.as_str(), agent.postgres)).collect();
+            assert_eq!(chosen, [("x86_64", wanted), ("aarch64", true)]);
+        }
     }
 
     #[test]

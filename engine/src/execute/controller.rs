@@ -13,9 +13,8 @@ pub(super) fn plan(task: &Task) -> Outcome {
     let loaded = builtin::find(&task.module)
         .ok_or_else(|| Error::Unsupported(format!("there is no module `{}`", task.module)))
         .and_then(|entry| {
-            entry
-                .load(task.params.clone())
-                .map_err(|problem| Error::Param { name: problem.param, reason: problem.reason })
+            let params = task.params.clone();
+            entry.take(params).map_err(|error| Error::param(task.module.as_str(), error.to_string()))
         });
     let module = match loaded {
         Ok(module) => module,

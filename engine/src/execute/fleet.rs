@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Mutex, Semaphore};
+use trueup_modules::builtin;
 use trueup_modules::secret::Secret;
 
 use super::Options;
+use crate::compile;
 use crate::connect::{Agents, HostKeys, SshConfig, Surroundings, Target, Wanted, Way};
 use crate::remote::{Blobs, Remote, RemoteError};
 use crate::template::{Lookup, Templar};
@@ -39,10 +41,11 @@ pub(super) struct Route {
 
 impl Connections {
     /// None is open yet.
-    pub(super) fn new(options: &mut Options) -> Result<Self, String> {
+    pub(super) fn new(options: &mut Options, program: &compile::Program) -> Result<Self, String> {
         let around = Surroundings::of_process();
         let config = SshConfig::load(options.ssh_config.as_deref(), &around).map_err(|error| error.to_string())?;
-        let agents = Arc::new(std::mem::take(&mut options.agents));
+        let agents = std::mem::take(&mut options.agents);
+        let agents = Arc::new(if may_need_postgres(program) { agents.whole() } else { agents.small() });
         Ok(Self {
             slots: HashMap::new(),
             config,
@@ -116,6 +119,12 @@ impl Connections {
     fn home(&self, path: &str) -> PathBuf {
         path.strip_prefix("~/").map_or_else(|| path.into(), |rest| self.around.home.join(rest))
     }
+}
+
+/// Whether an agent must have the modules for PostgreSQL. What an include brings is not known before it runs.
+fn may_need_postgres(program: &compile::Program) -> bool {
+    let may = |name| builtin::is_postgres(name) || matches!(name, "include_tasks" | "include_role");
+    program.steps.iter().any(|step| may(step.entry.name))
 }
 
 /// Opens connections.

@@ -1,12 +1,16 @@
 //! From a step and a host's variables to what is to be done: rendered parameters, item by item.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map as JsonMap, Value as Json, json};
-use trueup_modules::host::Why;
+use trueup_modules::agent;
+use trueup_modules::fit::Problem;
+use trueup_modules::host::{Error, Why};
+use trueup_modules::secret::REDACTED;
 use trueup_modules::wire::{Become, Task as WireTask};
 
 use super::json::to_json;
@@ -21,6 +25,7 @@ use crate::yaml::Node;
 
 mod files;
 pub(super) mod loops;
+mod tree;
 
 /// Why a step can't be rendered.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +36,9 @@ pub(super) enum LowerError {
     /// A keyword or parameter has a value that it can't have.
     #[error("{1}\n  at {0}")]
     Value(Span, String),
+    /// A parameter is not what the module wants.
+    #[error(transparent)]
+    Param(Error),
     /// It depends on a task that a preview does not run.
     #[error("{0}")]
     Unknown(Why),
@@ -42,6 +50,15 @@ fn located(error: &TemplateError) -> String {
 }
 
 impl LowerError {
+    /// What is wrong with a parameter, without the secrets among the parameters.
+    fn param(problem: Problem, secrets: &BTreeSet<String>) -> Self {
+        let Problem { param, reason, hint } = problem;
+        let reason = hint.map_or(reason.clone(), |hint| format!("{reason} ({hint})"));
+        let hide = |text: String, secret: &String| text.replace(secret.as_str(), REDACTED);
+        let reason = secrets.iter().filter(|secret| !secret.is_empty()).fold(reason, hide);
+        Self::Param(Error::Param { name: param, reason })
+    }
+
     /// What the user can do.
     pub(super) fn hint(&self) -> Option<String> {
         match self {
@@ -222,12 +239,16 @@ impl Lower<'_> {
     }
 
     fn task(&self, step: &Step, vars: &Arc<dyn Lookup>) -> Result<WireTask, LowerError> {
-        let params = self.params(step, vars)?;
+        let given = Json::Object(self.params(step, vars)?);
+        let mut secrets = BTreeSet::new();
+        agent::collect_secrets(&given, &mut secrets);
+        let params = step.entry.fit(given).map_err(|problem| LowerError::param(problem, &secrets))?;
         Ok(WireTask {
             id: 0,
+            secrets: secrets.into_iter().collect(),
             name: self.name(step, vars),
             module: step.entry.name.into(),
-            params: Json::Object(params),
+            params,
             become_: self.escalation(step, vars)?,
             environment: self.environment(step, vars)?,
             check: self.flag(step, vars, |common| &common.check_mode)?,
@@ -384,11 +405,16 @@ impl Lower<'_> {
         if params.get("remote_src").is_some_and(truthy) {
             return Ok(());
         }
+        let name = params.get("src").map(show).unwrap_or_default();
         let Some((path, span)) = self.source_file(step, params, "files")? else { return Ok(()) };
         let failed =
             |reason: String| LowerError::Value(span.clone(), format!("cannot read {}: {reason}", path.display()));
         if path.is_dir() {
-            return Err(failed("copying a directory is not supported yet".into()));
+            return self.tree(params, &path, &name, &span);
+        }
+        if params.get("mode") == Some(&Value::Str("preserve".into())) {
+            let meta = std::fs::metadata(&path).map_err(|error| failed(error.to_string()))?;
+            params.insert("mode".into(), Value::Str(format!("{:04o}", meta.permissions().mode() & 0o7777)));
         }
         let (sha256, size) = self.blobs.announce(&path).map_err(|error| failed(error.to_string()))?;
         params.insert("size".into(), Value::Int(i64::try_from(size).unwrap_or(i64::MAX)));
@@ -572,7 +598,7 @@ pub(super) fn truthy(value: &Value) -> bool {
 pub(super) fn show(value: &Value) -> String {
     match value {
         Value::Str(text) => text.clone(),
-        Value::Secret(_) => trueup_modules::secret::REDACTED.into(),
+        Value::Secret(_) => REDACTED.into(),
         Value::Unknown(why) => format!("({why})"),
         other => {
             let mut json = to_json(other).unwrap_or_default();

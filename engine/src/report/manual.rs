@@ -16,7 +16,7 @@ const CYAN: &str = "36";
 const COLUMNS: usize = 110;
 
 /// Each module with the first sentence of its manual, on one line each.
-pub fn list(entries: &[Entry], paint: Paint) -> String {
+pub fn list(entries: &[&Entry], paint: Paint) -> String {
     let width = entries.iter().map(|entry| entry.name.len()).max().unwrap_or(0);
     let mut out = String::new();
     for entry in entries {
@@ -134,19 +134,19 @@ fn cut(text: &str, width: usize) -> String {
 #[cfg(test)]
 mod tests {
     use insta::assert_snapshot;
-    use trueup_modules::builtin::{REGISTRY, find};
+    use trueup_modules::builtin::{all, find};
 
     use super::*;
 
     #[test]
     fn the_list_has_every_module() {
-        let shown = list(REGISTRY, Paint::Plain);
-        assert_eq!(shown.lines().count(), REGISTRY.len());
+        let shown = list(&all(), Paint::Plain);
+        assert_eq!(shown.lines().count(), all().len());
     }
 
     #[test]
     fn every_page_names_its_parameters_and_their_types() {
-        for entry in REGISTRY {
+        for entry in all() {
             let page = page(entry, Paint::Plain);
             let schema = entry.schema();
             let params = schema["properties"].as_object().into_iter().flatten();

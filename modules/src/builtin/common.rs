@@ -376,6 +376,7 @@ pub(super) fn refused_content(validate: Option<&str>, error: &Error) -> Option<S
 }
 
 /// A number of bytes for people: `960 B`, `23.1 MiB`.
+#[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "only base backups say how large they are"))]
 pub(super) fn size(bytes: u64) -> String {
     let units = ["KiB", "MiB", "GiB", "TiB"];
     let mut left = bytes;

@@ -1,4 +1,6 @@
-//! `copy`: a file with given content.
+//! `copy`: a file with given content, or a directory with all that is in it.
+
+mod tree;
 
 use std::path::PathBuf;
 
@@ -7,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use self::tree::{Leaf, Tree};
 use super::common::{self, Attributes, Placed, Wanted};
 use crate::edit::{Blob, Diff, MAX_SHOWN, Shown, Text};
 use crate::host::{Error, Host};
@@ -16,6 +19,9 @@ use crate::plan::Plan;
 
 /// Puts a file in place, atomically: a file of the controller, or text from the playbook. Its directory must exist.
 /// Owner and permissions of a file that is replaced stay unless they are given.
+///
+/// A directory of the controller is copied with all that is in it; what else is in `dest` stays. With `src: dir` it becomes
+/// `dest/dir`, with `src: dir/` what is in it goes to `dest`. Only files with other content travel.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Copy {
@@ -26,7 +32,7 @@ pub(super) struct Copy {
     /// How `content` is written: what is no text, such as a file of keys, travels as base64.
     #[serde(default)]
     encoding: Encoding,
-    /// A file of the controller; with `remote_src`, of the host.
+    /// A file or directory of the controller; with `remote_src`, a file of the host.
     src: Option<PathBuf>,
     /// Whether `src` is on the host already.
     #[serde(default)]
@@ -40,7 +46,16 @@ pub(super) struct Copy {
     /// Its name, for a `dest` that is a directory; filled in from `src`.
     #[schemars(extend("internal" = true))]
     name: Option<String>,
-    /// Permission bits. Without them a new file has `"0644"`, a secret one `"0600"`.
+    /// What is in the directory that `src` names; filled in.
+    #[schemars(extend("internal" = true))]
+    tree: Option<Vec<Leaf>>,
+    /// Whether a symbolic link in a directory of the controller is copied as what it points to, not as a link.
+    #[serde(default = "common::yes")]
+    #[expect(dead_code, reason = "the controller follows links, or not, when it looks what is in the directory")]
+    local_follow: bool,
+    /// Permission bits of directories that are made on the way; `"0755"` without them.
+    directory_mode: Option<Mode>,
+    /// Permission bits; `preserve`: those of the controller's file. Without them a new file has `"0644"`, a secret one `"0600"`.
     mode: Option<Mode>,
     /// The owner, by name or number.
     owner: Option<String>,
@@ -77,6 +92,12 @@ impl Module for Copy {
     const NAME: &'static str = "copy";
 
     fn plan(&self, host: &dyn Host) -> Result<Plan, Error> {
+        if let Some(leaves) = &self.tree {
+            return self
+                .directory(leaves)?
+                .plan(host)
+                .map(|plan| plan.returning("dest", self.dest.display().to_string()));
+        }
         let source = self.source()?;
         let (mut path, mut now) = common::resolve(host, &self.dest)?;
         if now.as_ref().is_some_and(|now| now.is_dir()) || self.dest.as_os_str().as_encoded_bytes().ends_with(b"/") {
@@ -94,8 +115,8 @@ impl Module for Copy {
             }
             // What is too long to be shown need not be held.
             Source::Blob(sha256) if self.is_long() => {
-                let content = Blob { sha256: sha256.into(), size: self.size.unwrap_or_default() };
-                let size = content.size;
+                let size = self.size.unwrap_or_default();
+                let content = Blob { sha256: sha256.into(), size, durable: true };
                 let plan = Placed { path, now, content, attributes: self.attributes() }.plan(host)?;
                 return Ok(plan.returning("dest", dest).returning("size", size));
             }
@@ -135,6 +156,16 @@ impl Copy {
             (Some(_), _, _) => Err(Error::param("content", "there is a `src` too; give one of them")),
             (None, None, _) => Err(Error::param("content", "is missing; give `content` or `src`")),
         }
+    }
+
+    fn directory<'a>(&'a self, leaves: &'a [Leaf]) -> Result<Tree<'a>, Error> {
+        let of_one_file =
+            [("content", self.content.is_some()), ("backup", self.backup), ("validate", self.validate.is_some())];
+        if let Some((name, _)) = of_one_file.iter().find(|(_, given)| *given) {
+            return Err(Error::param(name, "is for one file, and `src` is a directory"));
+        }
+        let (attributes, directory_mode) = (self.attributes(), self.directory_mode.as_ref());
+        Ok(Tree { dest: &self.dest, leaves, attributes, directory_mode, force: self.force })
     }
 
     fn decoded(&self, content: &Content) -> Result<Text, Error> {

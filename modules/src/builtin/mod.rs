@@ -24,7 +24,8 @@ mod meta;
 mod package;
 mod pause;
 mod ping;
-mod postgres;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod raw;
 mod replace;
 mod script;
@@ -41,11 +42,11 @@ mod user;
 mod validate_argument_spec;
 mod wait_for;
 
-/// Every module, sorted by name.
-pub static REGISTRY: &[Entry] = &[
+/// The modules that every agent has, sorted by name. Those of [`postgres`] have a registry of their own: they bring much
+/// with them, and most hosts have no use for it.
+static REGISTRY: &[Entry] = &[
     Entry::of::<assemble::Assemble>(),
     Entry::of::<assert::Assert>(),
-    Entry::of::<postgres::basebackup::BaseBackup>(),
     Entry::of::<command::CommandModule>(),
     Entry::of::<copy::Copy>(),
     Entry::of::<debug::Debug>(),
@@ -60,38 +61,19 @@ pub static REGISTRY: &[Entry] = &[
     Entry::of::<include_role::IncludeRole>(),
     Entry::of::<include_tasks::IncludeTasks>(),
     Entry::of::<include_vars::IncludeVars>(),
-    Entry::of::<postgres::tde::consistency::KeyConsistency>(),
     Entry::of::<meta::Meta>(),
     Entry::of::<package::Packages>(),
     Entry::of::<pause::Pause>(),
-    Entry::of::<postgres::pg_cluster::PgCluster>(),
-    Entry::of::<postgres::pg_database::PgDatabase>(),
-    Entry::of::<postgres::pg_extension::PgExtension>(),
-    Entry::of::<postgres::pg_hba::PgHba>(),
-    Entry::of::<postgres::pg_privileges::PgPrivileges>(),
-    Entry::of::<postgres::pg_publication::PgPublication>(),
-    Entry::of::<postgres::pg_role::PgRole>(),
-    Entry::of::<postgres::pg_schema::PgSchema>(),
-    Entry::of::<postgres::pg_setting::PgSetting>(),
-    Entry::of::<postgres::pg_slot::PgSlot>(),
-    Entry::of::<postgres::pg_subscription::PgSubscription>(),
     Entry::of::<ping::Ping>(),
     Entry::of::<raw::Raw>(),
     Entry::of::<replace::Replace>(),
-    Entry::of::<postgres::replication_check::ReplicationCheck>(),
     Entry::of::<script::Script>(),
     Entry::of::<service::Service>(),
     Entry::of::<set_fact::SetFact>(),
     Entry::of::<setup::Setup>(),
     Entry::of::<shell::Shell>(),
     Entry::of::<slurp::Slurp>(),
-    Entry::of::<postgres::sql_exec::SqlExec>(),
-    Entry::of::<postgres::sql_file::SqlFile>(),
     Entry::of::<stat::StatModule>(),
-    Entry::of::<postgres::tde::key_provider::TdeKeyProvider>(),
-    Entry::of::<postgres::tde::principal_key::TdePrincipalKey>(),
-    Entry::of::<postgres::tde::table::TdeTable>(),
-    Entry::of::<postgres::tde::verify::TdeVerify>(),
     Entry::of::<tempfile::Tempfile>(),
     Entry::of::<template::Template>(),
     Entry::of::<user::UserModule>(),
@@ -99,14 +81,35 @@ pub static REGISTRY: &[Entry] = &[
     Entry::of::<wait_for::WaitFor>(),
 ];
 
+/// Every module, sorted by name.
+pub fn all() -> Vec<&'static Entry> {
+    let mut all: Vec<_> = entries().collect();
+    all.sort_by_key(|entry| entry.name);
+    all
+}
+
 /// The module of that name or alias. FQCNs are the caller's to shorten.
 pub fn find(name: &str) -> Option<&'static Entry> {
-    REGISTRY.iter().find(|entry| entry.name == name || entry.aliases.contains(&name))
+    entries().find(|entry| entry.name == name || entry.aliases.contains(&name))
+}
+
+/// Whether an agent without PostgreSQL's protocol does not have that module.
+#[cfg(feature = "postgres")]
+pub fn is_postgres(name: &str) -> bool {
+    postgres::REGISTRY.iter().any(|entry| entry.name == name)
 }
 
 /// Every name and alias, for "did you mean".
 pub fn names() -> impl Iterator<Item = &'static str> {
-    REGISTRY.iter().flat_map(|entry| std::iter::once(entry.name).chain(entry.aliases.iter().copied()))
+    entries().flat_map(|entry| std::iter::once(entry.name).chain(entry.aliases.iter().copied()))
+}
+
+fn entries() -> impl Iterator<Item = &'static Entry> {
+    #[cfg(feature = "postgres")]
+    let postgres = postgres::REGISTRY;
+    #[cfg(not(feature = "postgres"))]
+    let postgres: &[Entry] = &[];
+    REGISTRY.iter().chain(postgres)
 }
 
 #[cfg(test)]
@@ -116,14 +119,15 @@ mod tests {
 
     #[test]
     fn the_registry_is_sorted_and_unique() {
-        let listed: Vec<_> = REGISTRY.iter().map(|entry| entry.name).collect();
-        assert!(listed.is_sorted(), "{listed:?}");
+        for registry in [REGISTRY, postgres::REGISTRY] {
+            assert!(registry.is_sorted_by_key(|entry| entry.name), "{registry:?}");
+        }
         assert_eq!(names().collect::<BTreeSet<_>>().len(), names().count());
     }
 
     #[test]
     fn every_module_and_parameter_is_documented() {
-        for entry in REGISTRY {
+        for entry in all() {
             let schema = entry.schema();
             assert!(schema["description"].is_string(), "{} has no manual", entry.name);
             for (name, property) in schema["properties"].as_object().into_iter().flatten() {

@@ -87,7 +87,7 @@ pub(super) fn list(path: &Path) -> Look<Vec<PathBuf>> {
 
 /// A temporary file beside the target, then a rename: readers see the old content or the new, never a part.
 pub(super) fn write(path: &Path, content: &[u8], mode: Option<u32>, owner: (Option<u32>, Option<u32>)) -> Look<()> {
-    put(path, mode, owner, &mut |file| done("write", path, file.write_all(content)))
+    put(path, mode, owner, fs::File::sync_all, &mut |file| done("write", path, file.write_all(content)))
 }
 
 /// The same, piece by piece. What came damaged takes no file's place.
@@ -98,7 +98,8 @@ pub(super) fn write_pieces(
     mode: Option<u32>,
     owner: (Option<u32>, Option<u32>),
 ) -> Look<()> {
-    put(path, mode, owner, &mut |file| {
+    let settle = if content.durable { fs::File::sync_all } else { |_: &fs::File| Ok(()) };
+    put(path, mode, owner, settle, &mut |file| {
         let mut hash = Sha256::new();
         loop {
             let piece = pieces()?;
@@ -119,6 +120,7 @@ fn put(
     path: &Path,
     mode: Option<u32>,
     owner: (Option<u32>, Option<u32>),
+    settle: fn(&fs::File) -> io::Result<()>,
     fill: &mut dyn FnMut(&mut fs::File) -> Look<()>,
 ) -> Look<()> {
     let old = stat(path)?.filter(Stat::is_file);
@@ -138,7 +140,7 @@ fn put(
     if old.is_some() {
         copy_label(path, &temporary.path);
     }
-    done("write", path, file.sync_all())?;
+    done("write", path, settle(&file))?;
     done("write", path, fs::rename(&temporary.path, path))?;
     temporary.keep();
     Ok(())

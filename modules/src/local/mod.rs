@@ -2,6 +2,10 @@
 
 mod command;
 mod file;
+#[cfg(feature = "postgres")]
+mod pg;
+#[cfg(not(feature = "postgres"))]
+#[path = "no_pg.rs"]
 mod pg;
 
 use std::net::{TcpStream, ToSocketAddrs};

@@ -32,7 +32,7 @@ use host::HostRun;
 /// them the agents end what they are doing. Every event is sent on `events`; dropping the receiver ends the run at the
 /// next event.
 pub async fn run(program: Program, mut options: Options, events: Sender<Event>, stop: impl Future<Output = ()>) {
-    let connections = match Connections::new(&mut options) {
+    let connections = match Connections::new(&mut options, &program.compiled) {
         Ok(connections) => connections,
         Err(error) => {
             let _ = events.send(Event::Warning(error)).await;
