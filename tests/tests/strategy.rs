@@ -78,8 +78,8 @@ fn plays_that_do_not_need_each_other_overlap() {
     ");
     assert_snapshot!(of(&run, "h2"), @r"
     h2 changed Prepare
-    h2 changed Clone
-    h2 ok Start: started
+    h2 failed Clone: cat DIR/restarted failed with status 1: cat: DIR/restarted: No such file or directory
+    h2 not run: Start; Clone failed on h2
     ");
     assert_snapshot!(case.graph(), @r"
     play Primary (h1)
@@ -132,7 +132,9 @@ fn a_failure_skips_what_needs_it_and_nothing_else() {
     ");
     assert_snapshot!(of(&run, "h2"), @r"
     h2 ok Prepare: prepared
-    h2 not run: Clone, Start; Configure failed on h1
+    h2 ok Clone: false
+    h2 ok Start: false
+    h2 ok On whoever is left: false
     ");
     assert_snapshot!(of(&run, "h3"), @r"
     h3 ok Prepare: prepared
@@ -203,12 +205,12 @@ fn what_one_host_does_for_all_is_awaited() {
     );
     let run = case.apply();
     assert_snapshot!(of(&run, "h1"), @r"
-    h1 changed Once
-    h1 failed Fails once: false failed with status 1
-    h1 not run: Needs it; Fails once failed on h1
-    h1 ok Everybody: 42
-    h1 ok Apart: apart
-    ");
+h1 changed Once
+h1 ok Everybody: 42
+h1 failed Fails once: false failed with status 1
+h1 not run: Needs it; Fails once failed on h1
+h1 ok Apart: apart
+");
     assert_snapshot!(of(&run, "h2"), @r"
     h2 ok Apart: apart
     h2 ok Everybody: 42
@@ -265,6 +267,32 @@ fn play(tasks: &str) -> String {
     Case::new(2, &text).diagnostics()
 }
 
+/// Those who share a lock wait here for each other; one who holds it alone must find nobody.
+#[test]
+fn a_shared_mutex_keeps_out_who_holds_it_alone() {
+    let together = "touch DIR/in-{{ inventory_hostname }} && timeout 20 sh -c 'until test -e DIR/in-h1 -a -e DIR/in-h2; do :; done'";
+    let case = Case::new(
+        3,
+        &format!(
+            r#"
+- hosts: all
+  gather_facts: false
+  strategy: free
+  tasks:
+    - shell: "{together} && mkdir DIR/lock-{{{{ inventory_hostname }}}} && i=0 && while test $i -lt 20000; do i=$((i+1)); done && rmdir DIR/lock-{{{{ inventory_hostname }}}}"
+      mutex: {{ name: keys, shared: true }}
+      when: inventory_hostname != 'h3'
+    - shell: "! ls -d DIR/lock-*"
+      mutex: keys
+      loop: [1, 2, 3, 4, 5]
+      when: inventory_hostname == 'h3'
+"#
+        ),
+    );
+    let run = case.apply_only();
+    assert_eq!(run.verdict().code(), 0, "{}", run.told());
+}
+
 #[test]
 fn needs_that_cannot_be_are_errors() {
     assert_snapshot!(play("    - { name: A, ping: , needs: C }\n    - { name: B, ping: , needs: A }\n    - { name: C, ping: }\n"), @r"
@@ -299,6 +327,33 @@ fn needs_that_cannot_be_are_errors() {
     7 |     - { name: B, ping: , needs: { hosts: h1 } }
       |                                 ^^^^^^^^^^^^^
     hint: write a name, `{ task: name, hosts: pattern }` or `{ play: name, hosts: pattern }`
+    ");
+}
+
+#[test]
+fn a_mutex_that_cannot_be_is_an_error() {
+    assert_snapshot!(play("    - { ping: , mutex: { nme: keys } }\n"), @r"
+    error: unknown key `nme` of `mutex`
+     --> DIR/site.yml:6:26
+      |
+    6 |     - { ping: , mutex: { nme: keys } }
+      |                          ^^^
+    hint: did you mean `name`?
+    ");
+    assert_snapshot!(play("    - { ping: , mutex: { shared: true } }\n"), @r"
+    error: `mutex` must have a `name`
+     --> DIR/site.yml:6:24
+      |
+    6 |     - { ping: , mutex: { shared: true } }
+      |                        ^^^^^^^^^^^^^^^^
+    hint: write a name, or `{ name: name, shared: true }`
+    ");
+    assert_snapshot!(play("    - { ping: , throttle: many }\n"), @r"
+    error: `throttle` must be a whole number, and this is the string `many`
+     --> DIR/site.yml:6:27
+      |
+    6 |     - { ping: , throttle: many }
+      |                           ^^^^
     ");
 }
 

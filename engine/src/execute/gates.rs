@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::lower::{Lower, LowerError, show};
 use crate::compile::Step;
-use crate::playbook::{Common, Field, Spanned};
+use crate::playbook::{Common, Field};
 use crate::template::Lookup;
 
 /// What lets only so many through.
@@ -18,39 +18,54 @@ use crate::template::Lookup;
 pub(super) enum Gate {
     /// `throttle` of a step, by its number: so many hosts.
     Throttle(usize, usize),
-    /// `mutex`: one of all that name it.
-    Mutex(String),
+    /// `mutex`: one of all that name it, or all that share it.
+    Mutex(String, Hold),
 }
+
+/// How a lock is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Hold {
+    /// By nobody else.
+    Alone,
+    /// Not together with one who holds it alone.
+    Shared,
+}
+
+/// How many may share a lock: more than a run has hosts.
+const SHARED: u32 = u32::MAX >> 4;
 
 /// All gates of a run.
 #[derive(Default)]
-pub(super) struct Gates(HashMap<Gate, Arc<Semaphore>>);
+pub(super) struct Gates {
+    throttles: HashMap<usize, Arc<Semaphore>>,
+    locks: HashMap<String, Arc<Semaphore>>,
+}
 
-/// Gates on the way to being held.
-pub(super) struct Queue(Vec<Arc<Semaphore>>);
+/// Gates on the way to being held, and how many of the places at each.
+pub(super) struct Queue(Vec<(Arc<Semaphore>, u32)>);
 
 impl Gates {
     /// A place in the queue at each gate; gates are sorted.
     pub(super) fn queue(&mut self, gates: &[Gate]) -> Queue {
-        let places = |gate: &Gate| match gate {
-            Gate::Throttle(_, hosts) => (*hosts).min(Semaphore::MAX_PERMITS),
-            Gate::Mutex(_) => 1,
+        let new = |places: usize| Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS)));
+        let place = |gate: &Gate| match gate {
+            Gate::Throttle(step, hosts) => (self.throttles.entry(*step).or_insert_with(|| new(*hosts)).clone(), 1),
+            Gate::Mutex(name, hold) => {
+                let lock = self.locks.entry(name.clone()).or_insert_with(|| new(SHARED as usize)).clone();
+                (lock, if *hold == Hold::Alone { SHARED } else { 1 })
+            }
         };
-        let gate = |gate: &Gate| {
-            let semaphore = self.0.entry(gate.clone()).or_insert_with(|| Arc::new(Semaphore::new(places(gate))));
-            Arc::clone(semaphore)
-        };
-        Queue(gates.iter().map(gate).collect())
+        Queue(gates.iter().map(place).collect())
     }
 }
 
 impl Queue {
-    /// Waits for all of them. They are let go when the result is dropped.
+    /// Waits for all of them, in turn with others who wait. They are let go when the result is dropped.
     pub(super) async fn pass(self) -> Vec<OwnedSemaphorePermit> {
         let mut held = Vec::new();
-        for gate in self.0 {
+        for (gate, places) in self.0 {
             // None is ever closed.
-            held.extend(gate.acquire_owned().await.ok());
+            held.extend(gate.acquire_many_owned(places).await.ok());
         }
         held
     }
@@ -72,14 +87,20 @@ impl Lower<'_> {
             // As in Ansible, 0 is no limit.
             gates.extend((hosts > 0).then_some(Gate::Throttle(step.id, hosts)));
         }
-        for Spanned { value, .. } in step.scopes(self.program).flat_map(|common| &common.mutex) {
-            gates.push(Gate::Mutex(match value {
+        for mutex in step.scopes(self.program).flat_map(|common| &common.mutex) {
+            let name = match &mutex.name.value {
                 Field::Known(name) => name.clone(),
                 Field::Template(template) => show(&self.render(template, vars)?),
-            }));
+            };
+            gates.push(Gate::Mutex(name, if mutex.shared { Hold::Shared } else { Hold::Alone }));
         }
         gates.sort();
-        gates.dedup();
+        // Who holds a lock alone need not share it, too: that comes behind it.
+        let name = |gate: &Gate| match gate {
+            Gate::Mutex(name, _) => Some(name.clone()),
+            Gate::Throttle(..) => None,
+        };
+        gates.dedup_by(|later, first| name(first).is_some() && name(later) == name(first));
         Ok(gates)
     }
 }

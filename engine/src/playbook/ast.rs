@@ -279,6 +279,15 @@ pub struct Become {
     pub flags: Opt<String>,
 }
 
+/// An item of `mutex`: of all tasks that hold a lock of that name, one is applied at a time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mutex {
+    /// What the lock stands for.
+    pub name: Spanned<Field<String>>,
+    /// Held together with others that share it, but not with one that does not.
+    pub shared: bool,
+}
+
 /// An item of `needs`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Need {
@@ -341,8 +350,8 @@ pub struct Common {
     pub module_defaults: Mapping,
     /// On how many hosts at most a task is applied at the same time.
     pub throttle: Opt<i64>,
-    /// Names of locks: of all tasks that hold the same one, on whatever host, one is applied at a time.
-    pub mutex: Vec<Spanned<Field<String>>>,
+    /// Locks, held while a task is applied, whatever the host.
+    pub mutex: Vec<Mutex>,
     /// With `strategy: graph`: what has to be done before, in place of all that is listed before.
     pub needs: Option<Vec<Need>>,
     /// Keywords of Ansible that have no field here, as written.

@@ -1,6 +1,6 @@
 //! What the values of keywords may be.
 
-use super::ast::{Batch, Condition, Field, Need, Needed, Spanned};
+use super::ast::{Batch, Condition, Field, Mutex, Need, Needed, Spanned};
 use crate::diagnostic::Diagnostic;
 use crate::value::{Template, Value};
 use crate::yaml::{Data, Node, Plain, Scalar};
@@ -108,6 +108,28 @@ pub(super) fn condition(node: &Node, key: &str) -> Result<Condition, Diagnostic>
         Plain::Null | Plain::Int(_) | Plain::Float(_) => return wrong(node.describe()),
     };
     Ok(Condition { text, span: node.span.clone() })
+}
+
+/// The name of a lock, or a dictionary that says whether it is shared.
+pub(super) fn mutex(node: &Node) -> Result<Mutex, Diagnostic> {
+    let Some(map) = node.as_map() else { return Ok(Mutex { name: field(node, "mutex")?, shared: false }) };
+    if let Some((key, entry)) = map.iter().find(|(key, _)| !["name", "shared"].contains(&key.as_str())) {
+        let error = Diagnostic::error(format!("unknown key `{key}` of `mutex`")).at(&entry.key);
+        return Err(error.did_you_mean(key, ["name", "shared"]));
+    }
+    let Some(name) = map.get("name") else {
+        let error = Diagnostic::error("`mutex` must have a `name`").at(&node.span);
+        return Err(error.hint("write a name, or `{ name: name, shared: true }`"));
+    };
+    let shared = map.get("shared").map(|entry| field::<bool>(&entry.value, "shared")).transpose()?;
+    let shared = match shared.map(|shared| (shared.value, shared.span)) {
+        None => false,
+        Some((Field::Known(shared), _)) => shared,
+        Some((Field::Template(_), span)) => {
+            return Err(Diagnostic::error("`shared` must be true or false, not a template").at(&span));
+        }
+    };
+    Ok(Mutex { name: field(&name.value, "mutex")?, shared })
 }
 
 /// The name of what is needed, or a dictionary that says of which kind it is and on which hosts.

@@ -120,7 +120,7 @@ impl<'n, 'd> Reader<'n, 'd> {
             run_once: self.field("run_once"),
             module_defaults: self.module_defaults(),
             throttle: self.field("throttle"),
-            mutex: self.fields("mutex"),
+            mutex: self.each("mutex", |node, _| field::mutex(node)),
             needs: self.needs(),
             carried: IndexMap::new(),
         }
