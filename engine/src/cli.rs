@@ -93,6 +93,12 @@ pub struct Run {
     /// No tasks with one of these tags.
     #[arg(long, value_name = "TAGS", value_delimiter = ',')]
     pub skip_tags: Vec<String>,
+    /// Begin at the task of this name, or the first that matches it as a pattern.
+    #[arg(long, value_name = "NAME")]
+    pub start_at_task: Option<String>,
+    /// Run the handlers of hosts that failed, too.
+    #[arg(long)]
+    pub force_handlers: bool,
     /// Variables that override all others: `name=value …`, YAML or JSON, or `@FILE`.
     #[arg(short, long, value_name = "VARS")]
     pub extra_vars: Vec<String>,

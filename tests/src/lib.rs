@@ -217,6 +217,8 @@ fn options(playbook: PathBuf, inventory: &Path, vault_passwords: VaultPasswords)
         become_: false,
         assumed: Default::default(),
         gather_always: false,
+        start_at: None,
+        force_handlers: false,
         agents: Agents { carried: Vec::new(), local: Some(agent()) },
     }
 }

@@ -25,6 +25,18 @@ pub struct Playbook {
     /// Only look whether the playbooks can be read.
     #[arg(long)]
     pub syntax_check: bool,
+    /// List the tasks of each play.
+    #[arg(long)]
+    pub list_tasks: bool,
+    /// List the tags of each play.
+    #[arg(long)]
+    pub list_tags: bool,
+    /// Begin at the task of this name, or the first that matches it as a pattern.
+    #[arg(long, value_name = "START_AT_TASK")]
+    pub start_at_task: Option<String>,
+    /// Run the handlers of hosts that failed, too.
+    #[arg(long)]
+    pub force_handlers: bool,
 }
 
 /// Runs one task, as Ansible's program of that name does; Trueup does the work.
@@ -118,6 +130,9 @@ pub struct Common {
     /// Inventories: a file, a directory, a program, or a list of hosts that contains a comma.
     #[arg(short, long, visible_alias = "inventory-file")]
     pub inventory: Vec<String>,
+    /// List the hosts.
+    #[arg(long)]
+    pub list_hosts: bool,
     /// Only these hosts: a pattern, or `@FILE` with one a line.
     #[arg(short, long, value_name = "SUBSET")]
     pub limit: Option<String>,

@@ -12,6 +12,7 @@ use crate::cli::{Modules, Reach, Run};
 use crate::execute::Options;
 use crate::report::Format;
 use crate::report::ansible::Verbosity;
+use crate::report::ansible::listing::{self, Listing};
 use crate::report::print::{self, Color};
 
 /// The programs.
@@ -74,14 +75,33 @@ const COLOR: Color = Color::Auto;
 
 fn playbook(args: Playbook) -> Result<u8, CommandError> {
     let verbosity = Verbosity { level: args.common.verbose, diffs: args.common.diff };
+    let wanted = Listing { hosts: args.common.list_hosts, tasks: args.list_tasks, tags: args.list_tags };
     let mut options = options(args.common, args.playbooks.clone(), args.tags, args.skip_tags)?;
     options.gather_always = true;
+    options.start_at = args.start_at_task;
+    options.force_handlers = args.force_handlers;
+    if wanted != Listing::default() {
+        return list(options, wanted);
+    }
     if !args.syntax_check {
         return run::with(options, Format::Ansible(verbosity), COLOR.for_errors());
     }
     let ending = run::check(&options, COLOR.for_errors());
     let names: String = args.playbooks.iter().map(|path| format!("\nplaybook: {}\n", path.display())).collect();
     if ending == 0 { shown(&names) } else { Ok(ending) }
+}
+
+/// Lists what each playbook would do.
+fn list(mut options: Options, wanted: Listing) -> Result<u8, CommandError> {
+    options.gather_always = false;
+    let mut text = String::new();
+    for playbook in std::mem::take(&mut options.playbooks) {
+        options.playbooks = vec![playbook.clone()];
+        let Some(program) = run::compiled(&options, COLOR.for_errors()) else { return Ok(run::WRONG_INPUT) };
+        text += &format!("\nplaybook: {}\n", playbook.display());
+        text += &listing::playbook(program.steps(), wanted);
+    }
+    shown(&text)
 }
 
 /// A playbook of one task.
@@ -93,7 +113,12 @@ fn ad_hoc(args: AdHoc) -> Result<u8, CommandError> {
         "tasks": [{ args.module_name: parameters(&args.module_args) }],
     }]);
     file.write_all(play.to_string().as_bytes()).map_err(failed("write a temporary file"))?;
+    let list_hosts = args.common.list_hosts;
     let options = options(args.common, vec![file.path().to_owned()], Vec::new(), Vec::new())?;
+    if list_hosts {
+        let Some(program) = run::compiled(&options, COLOR.for_errors()) else { return Ok(run::WRONG_INPUT) };
+        return shown(&listing::hosts(program.steps()));
+    }
     run::with(options, Format::AnsibleAdHoc, COLOR.for_errors())
 }
 
@@ -129,6 +154,8 @@ fn options(
         skip_tags,
         extra_vars: common.extra_vars,
         forks: common.forks,
+        start_at_task: None,
+        force_handlers: false,
         json: false,
         verbose: false,
         reach: Reach {

@@ -57,10 +57,15 @@ pub(super) fn with(options: Options, format: Format, paint: Paint) -> Result<u8,
 
 /// Only looks whether what the options name can be read.
 pub(super) fn check(options: &Options, paint: Paint) -> u8 {
+    if compiled(options, paint).is_some() { 0 } else { WRONG_INPUT }
+}
+
+/// What the options name, compiled; what is wrong with it is said.
+pub(super) fn compiled(options: &Options, paint: Paint) -> Option<Program> {
     let mut diagnostics = Diagnostics::new();
     let program = execute::compile(options, &mut diagnostics);
     print::diagnostics(&diagnostics, paint);
-    if program.is_some() && !diagnostics.has_errors() { 0 } else { WRONG_INPUT }
+    program.filter(|_| !diagnostics.has_errors())
 }
 
 /// What the executor has to know: the command line, and the settings where it is silent.
@@ -103,6 +108,8 @@ pub(super) fn executable(args: Run) -> Result<Options, CommandError> {
         agents: Agents::embedded(),
         assumed: Default::default(),
         gather_always: false,
+        start_at: args.start_at_task,
+        force_handlers: args.force_handlers,
     })
 }
 

@@ -110,7 +110,7 @@ fn new_handlers(
         let of = |step: &&Arc<Step>| step.handler.as_ref().is_some_and(|handler| handler.flush == flush);
         let present = program.steps[position + 1..].iter().take_while(of).count();
         // One that nobody wrote stands at the end of a section.
-        let ends_section = program.steps[position].task.span.path() == std::path::Path::new(super::facts::MADE);
+        let ends_section = program.steps[position].is_made();
         let plan = &mut program.plays[play];
         let mut lister = Lister { project, selection, diagnostics, plan, play, steps: Vec::new() };
         lister.flush_from(first, flush, ends_section);

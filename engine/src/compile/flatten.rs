@@ -11,7 +11,7 @@ use super::project::Project;
 use super::role::Wanted;
 use super::{BlockInfo, PlayPlan, Program, Section, Step, Strategy, tags};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
-use crate::inventory::Inventory;
+use crate::inventory::{Inventory, fnmatch};
 use crate::playbook::{self, Batch, Condition, Field, ImportPlaybook, Play, Playbook, Spanned};
 use crate::source::{Source, Span};
 use crate::value::Map;
@@ -31,6 +31,10 @@ pub struct Selection {
     pub vault: VaultPasswords,
     /// Gather facts though nothing reads them.
     pub gather_always: bool,
+    /// `--start-at-task`: the name of the first task, or a pattern for it.
+    pub start_at: Option<String>,
+    /// `--force-handlers`: what plays mean that do not say it.
+    pub force_handlers: bool,
 }
 
 pub(super) fn flatten(
@@ -42,8 +46,30 @@ pub(super) fn flatten(
 ) -> Program {
     let mut flattener = Flattener { plays: Vec::new(), steps: Vec::new(), project, inventory, selection, diagnostics };
     playbooks.iter().for_each(|playbook| flattener.playbook(playbook, &Imported::default()));
-    let Flattener { plays, steps, .. } = flattener;
+    let Flattener { plays, mut steps, .. } = flattener;
+    if let Some(first) = &selection.start_at {
+        match steps.iter().position(|step| is_named(step, first)) {
+            Some(at) => drop(steps.drain(..at)),
+            None => diagnostics.push(no_start(first, &steps)),
+        }
+    }
     Program { plays, steps, ..Program::default() }
+}
+
+/// Whether a task has that name, with or without its role's before it.
+fn is_named(step: &Step, pattern: &str) -> bool {
+    let own = step.task.common.name.as_ref().map(|name| written(&name.value));
+    let is = |name: &str| name == pattern || fnmatch(pattern, name);
+    step.handler.is_none() && (is(&step.name()) || own.is_some_and(|own| is(&own)))
+}
+
+fn no_start(pattern: &str, steps: &[Arc<Step>]) -> Diagnostic {
+    let source = Arc::new(Source { path: "<--start-at-task>".into(), text: pattern.to_owned() });
+    let names: Vec<String> = steps.iter().filter(|step| step.handler.is_none()).map(|step| step.name()).collect();
+    Diagnostic::error(format!("there is no task `{pattern}` to start at"))
+        .at(&Span::new(&source, 0, pattern.len()))
+        .did_you_mean(pattern, names.iter().map(String::as_str))
+        .hint("what an include brings is not known before its turn comes")
 }
 
 struct Flattener<'a> {
@@ -119,6 +145,9 @@ impl Flattener<'_> {
         let mut play = play.clone();
         play.common.vars.extend(imported.vars.clone());
         play.common.tags.extend(imported.tags.clone());
+        if self.selection.force_handlers && play.force_handlers.is_none() {
+            play.force_handlers = Some(Spanned { value: Field::Known(true), span: play.span.clone() });
+        }
         let play = Arc::new(play);
         let Some(hosts) = self.hosts(&play) else { return };
         let vars_files = self.vars_files(&play, dir);

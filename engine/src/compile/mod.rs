@@ -299,6 +299,16 @@ impl Step {
         self.blocks().iter().flat_map(|(block, _)| &block.when).chain(&self.task.when)
     }
 
+    /// Whether nobody has written it: facts are gathered, handlers are flushed.
+    pub fn is_made(&self) -> bool {
+        self.task.span.path() == std::path::Path::new(facts::MADE)
+    }
+
+    /// All its tags.
+    pub fn tags(&self) -> BTreeSet<String> {
+        self.around.tags.iter().cloned().chain(tags::of(&self.task.common.tags)).collect()
+    }
+
     /// The name that is shown, with its role before it; templates as written.
     pub fn name(&self) -> String {
         self.named(match &self.task.common.name {

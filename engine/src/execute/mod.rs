@@ -76,6 +76,10 @@ pub struct Options {
     pub assumed: indexmap::IndexMap<String, String>,
     /// Gather facts as Ansible does, though nothing reads them.
     pub gather_always: bool,
+    /// `--start-at-task`.
+    pub start_at: Option<String>,
+    /// `--force-handlers`.
+    pub force_handlers: bool,
 }
 
 /// Passwords that were typed.
@@ -128,6 +132,8 @@ pub fn compile(options: &Options, diagnostics: &mut Diagnostics) -> Option<Progr
         skip_tags: options.skip_tags.clone(),
         vault: options.vault_passwords.clone(),
         gather_always: options.gather_always,
+        start_at: options.start_at.clone(),
+        force_handlers: options.force_handlers,
     };
     match SshConfig::load(options.ssh_config.as_deref(), &Surroundings::of_process()) {
         Ok(config) => config.warnings.iter().for_each(|text| diagnostics.push(Diagnostic::warning(text))),

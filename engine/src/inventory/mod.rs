@@ -22,6 +22,7 @@ use indexmap::{IndexMap, IndexSet};
 
 pub use load::{Request, load};
 pub use pattern::Selection;
+pub(crate) use pattern::fnmatch;
 
 use crate::source::Span;
 use crate::yaml::{Entry, Mapping, Node};

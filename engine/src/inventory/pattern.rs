@@ -196,6 +196,11 @@ impl Subscript {
     }
 }
 
+/// Whether a text matches a pattern with `*`, `?` and `[…]`, as Python's `fnmatch` has it.
+pub(crate) fn fnmatch(pattern: &str, text: &str) -> bool {
+    fancy_regex::Regex::new(&glob(pattern)).is_ok_and(|pattern| pattern.is_match(text).unwrap_or(false))
+}
+
 /// As Python's `fnmatch.translate`.
 fn glob(pattern: &str) -> String {
     let mut out = String::from("^");

@@ -1,5 +1,6 @@
 //! The output of Ansible's `default` callback, for whoever parses it: banners, a line for each host, the recap.
 
+pub mod listing;
 pub mod minimal;
 mod origin;
 pub mod python;

@@ -179,3 +179,106 @@ fn ansible_vault_and_ansible_doc() {
     assert!(out(&called(dir.path(), "ansible-doc", "ansible.builtin.blockinfile")).starts_with("file_block"));
     assert!(out(&called(dir.path(), "ansible-doc", "-l")).contains("slurp"));
 }
+
+#[test]
+fn what_a_playbook_would_do_is_listed() {
+    let play = "\
+- name: One
+  hosts: all
+  tags: [p]
+  pre_tasks:
+    - { name: Pre, ping: }
+  roles: [r]
+  tasks:
+    - { name: A, ping: , tags: [b, a] }
+    - block:
+        - ping:
+        - { name: I, include_tasks: y.yml }
+      tags: blk
+    - meta: flush_handlers
+    - { import_tasks: y.yml, tags: imp }
+  handlers: [{ name: H, ping: }]
+- hosts: h1:h2
+  serial: 1
+  tasks: [{ shell: echo }]
+";
+    let dir = dir(&[
+        ("hosts", HOSTS),
+        ("site.yml", play),
+        ("y.yml", "- { name: Y, ping: }\n"),
+        ("roles/r/tasks/main.yml", "- { name: R, ping: }\n"),
+    ]);
+    let output = called(dir.path(), "ansible-playbook", "-i hosts site.yml --list-tasks --list-hosts --list-tags");
+    insta::assert_snapshot!(out(&output).replace('\t', " TAB "), @r"
+    playbook: site.yml
+
+      play #1 (all): One TAB TAGS: [p]
+        pattern: ['all']
+        hosts (2):
+          h1
+          h2
+        tasks:
+          Pre TAB TAGS: [p]
+          r : R TAB TAGS: [p]
+          A TAB TAGS: [a, b, p]
+          ping TAB TAGS: [blk, p]
+          I TAB TAGS: [blk, p]
+          meta TAB TAGS: [p]
+          Y TAB TAGS: [imp, p]
+          TASK TAGS: [a, b, blk, imp, p]
+
+      play #2 (h1:h2): h1:h2 TAB TAGS: []
+        pattern: ['h1:h2']
+        hosts (2):
+          h1
+          h2
+        tasks:
+          shell TAB TAGS: []
+          TASK TAGS: []
+    ");
+    let output =
+        called(dir.path(), "ansible-playbook", "-i hosts site.yml --list-tasks --start-at-task imp* --tags imp,blk");
+    insta::assert_snapshot!(err(&output), @r"
+    error: there is no task `imp*` to start at
+     --> <--start-at-task>:1:1
+      |
+    1 | imp*
+      | ^^^^
+    hint: what an include brings is not known before its turn comes
+    ");
+    let output = called(dir.path(), "ansible-playbook", "-i hosts site.yml --list-tasks --start-at-task I");
+    insta::assert_snapshot!(out(&output).replace('\t', " TAB "), @r"
+    playbook: site.yml
+
+      play #1 (all): One TAB TAGS: [p]
+        tasks:
+          I TAB TAGS: [blk, p]
+          meta TAB TAGS: [p]
+          Y TAB TAGS: [imp, p]
+
+      play #2 (h1:h2): h1:h2 TAB TAGS: []
+        tasks:
+          shell TAB TAGS: []
+    ");
+    let output = called(dir.path(), "ansible", "-i hosts h1:h2 --list-hosts");
+    insta::assert_snapshot!(out(&output), @r"
+    hosts (2):
+      h1
+      h2
+    ");
+}
+
+#[test]
+fn handlers_can_be_forced() {
+    let play = "\
+- hosts: h1
+  gather_facts: false
+  tasks:
+    - { command: echo, notify: H }
+    - fail:
+  handlers: [{ name: H, debug: { msg: handled } }]
+";
+    let dir = dir(&[("hosts", HOSTS), ("site.yml", play)]);
+    assert!(!out(&called(dir.path(), "ansible-playbook", "-i hosts site.yml")).contains("handled"));
+    assert!(out(&called(dir.path(), "ansible-playbook", "-i hosts site.yml --force-handlers")).contains("handled"));
+}

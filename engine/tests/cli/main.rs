@@ -32,7 +32,9 @@ fn err(output: &Output) -> String {
 fn dir(files: &[(&str, &str)]) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     for (name, text) in files {
-        fs::write(dir.path().join(name), text.replace("DIR", dir.path().to_str().unwrap())).unwrap();
+        let path = dir.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text.replace("DIR", dir.path().to_str().unwrap())).unwrap();
     }
     dir
 }
