@@ -78,7 +78,7 @@ pub fn serve(
     wire::send(&mut output, &Reply::Hello { version: env!("CARGO_PKG_VERSION").into(), machine: identity() })?;
     let frames = listen(input, cancel.clone());
     let link = Arc::new(Mutex::new(Link { output, frames, pushed: BTreeMap::new() }));
-    let mut agent = Agent { machine, cancel: cancel.clone(), link: Arc::clone(&link), preview: Preview::default() };
+    let mut agent = Agent { machine, link: Arc::clone(&link), preview: Preview::default() };
     loop {
         let next = lock(&link).frames.recv();
         match next {
@@ -99,8 +99,12 @@ fn listen(mut input: impl Read + Send + 'static, cancel: Cancel) -> Receiver<Fra
     let (sender, frames) = mpsc::sync_channel(wire::BLOBS_AHEAD);
     thread::spawn(move || {
         while let Ok(Some(frame)) = wire::receive(&mut input) {
-            if matches!(frame, Frame::Message(Request::Cancel)) {
-                cancel.cancel();
+            // In the order in which they come: what is said after a batch, the end of the input above all, is about that batch,
+            // though it may not have begun yet.
+            match &frame {
+                Frame::Message(Request::Batch(_)) => cancel.reset(),
+                Frame::Message(Request::Cancel) => cancel.cancel(),
+                _ => {}
             }
             if sender.send(frame).is_err() {
                 break;
@@ -148,14 +152,12 @@ fn lock<W: Write>(link: &Mutex<Link<W>>) -> std::sync::MutexGuard<'_, Link<W>> {
 
 struct Agent<M, W: Write> {
     machine: M,
-    cancel: Cancel,
     link: Arc<Mutex<Link<W>>>,
     preview: Preview,
 }
 
 impl<M: Machine, W: Write> Agent<M, W> {
     fn batch(&mut self, batch: Batch) -> Result<(), WireError> {
-        self.cancel.reset();
         let (mut cancelled, mut failed) = (false, false);
         for (at, task) in batch.tasks.iter().enumerate() {
             let secrets = secrets(task);

@@ -6,9 +6,12 @@ use std::path::Path;
 use std::{fs, thread};
 
 use serde_json::{Value, json};
+use trueup_modules::agent::{self, Machine};
 use trueup_modules::edit::Diff;
 use trueup_modules::host::Error;
 use trueup_modules::local::Local;
+use trueup_modules::system::System;
+use trueup_modules::wire::{self, Batch, Become, Mode, Request, Task};
 use trueup_modules::{builtin, interpret};
 
 /// Plans and applies; planning again must find nothing. Returns what changed.
@@ -121,4 +124,32 @@ fn a_port_is_waited_for() {
     });
     assert_eq!(apply("wait_for", json!({"port": port, "timeout": 60})), Ok(Vec::new()));
     drop::<std::sync::mpsc::Sender<()>>(opened);
+}
+
+/// The controller may be gone before the agent has begun what it was sent.
+#[test]
+fn whoever_hangs_up_ends_what_has_not_begun_yet() {
+    struct Here(Local);
+    impl Machine for Here {
+        fn system(&mut self, _: Option<&Become>) -> Result<&mut dyn System, Error> {
+            Ok(&mut self.0)
+        }
+    }
+    let task = Task {
+        id: 0,
+        name: "Long".into(),
+        module: "command".into(),
+        params: json!({"argv": ["sleep", "987654"]}),
+        become_: None,
+        environment: Default::default(),
+        check: false,
+    };
+    let batch = Request::Batch(Batch { id: 1, mode: Mode::Apply, due: 1, tasks: vec![task] });
+    let mut input = Vec::new();
+    wire::send(&mut input, &batch).unwrap();
+    let local = Local::default();
+    let cancel = local.cancel.clone();
+    let mut output = Vec::new();
+    agent::serve(Here(local), &cancel, std::io::Cursor::new(input), &mut output).unwrap();
+    assert!(String::from_utf8_lossy(&output).contains("Cancelled"), "{}", String::from_utf8_lossy(&output));
 }

@@ -4,6 +4,8 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use tempfile::TempDir;
+
 use super::{dir, err, out};
 
 /// Runs the program by another name, which a link in the directory gives it.
@@ -180,9 +182,7 @@ fn ansible_vault_and_ansible_doc() {
     assert!(out(&called(dir.path(), "ansible-doc", "-l")).contains("slurp"));
 }
 
-#[test]
-fn what_a_playbook_would_do_is_listed() {
-    let play = "\
+const LISTED: &str = "\
 - name: One
   hosts: all
   tags: [p]
@@ -202,12 +202,20 @@ fn what_a_playbook_would_do_is_listed() {
   serial: 1
   tasks: [{ shell: echo }]
 ";
-    let dir = dir(&[
+
+/// A directory in which [`LISTED`] can be run.
+fn listed() -> TempDir {
+    dir(&[
         ("hosts", HOSTS),
-        ("site.yml", play),
+        ("site.yml", LISTED),
         ("y.yml", "- { name: Y, ping: }\n"),
         ("roles/r/tasks/main.yml", "- { name: R, ping: }\n"),
-    ]);
+    ])
+}
+
+#[test]
+fn what_a_playbook_would_do_is_listed() {
+    let dir = listed();
     let output = called(dir.path(), "ansible-playbook", "-i hosts site.yml --list-tasks --list-hosts --list-tags");
     insta::assert_snapshot!(out(&output).replace('\t', " TAB "), @r"
     playbook: site.yml
@@ -236,6 +244,11 @@ fn what_a_playbook_would_do_is_listed() {
           shell TAB TAGS: []
           TASK TAGS: []
     ");
+}
+
+#[test]
+fn a_run_can_start_at_a_task() {
+    let dir = listed();
     let output =
         called(dir.path(), "ansible-playbook", "-i hosts site.yml --list-tasks --start-at-task imp* --tags imp,blk");
     insta::assert_snapshot!(err(&output), @r"

@@ -29,7 +29,7 @@ pub fn playbook(program: &Program, wanted: Listing) -> String {
         }
         number += 1;
         let steps = || program.steps.iter().filter(|step| step.play == at && is_listed(step));
-        let pattern = plan.play.hosts.iter().map(|pattern| written(pattern)).collect::<Vec<_>>();
+        let pattern = plan.play.hosts.iter().map(written).collect::<Vec<_>>();
         let tags = plan.play.common.tags.iter().map(written).collect();
         // Writing to a text does not fail.
         let _ = writeln!(text, "\n  play #{number} ({}): {}\tTAGS: [{}]", pattern.join(","), plan.name, list(&tags));
