@@ -69,10 +69,10 @@ pub enum Event {
     },
     /// A task came to its end on a host.
     Result(Box<TaskResult>),
-    /// Tasks are not run on a host, because what they need has failed; it is not told again of each of them.
+    /// Tasks are not run, because what they need has failed; it is not told again of each of them.
     NotRun {
-        /// The host.
-        host: String,
+        /// The hosts.
+        hosts: Vec<String>,
         /// The tasks' names.
         tasks: Vec<String>,
         /// The name of the task that failed.

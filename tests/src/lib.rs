@@ -245,10 +245,12 @@ impl Run {
                 Event::Retrying { host, task, left } => drop(writeln!(told, "{host} retries {task}, {left} left")),
                 Event::Unreachable { host, reason, .. } => drop(writeln!(told, "{host} unreachable: {reason}")),
                 Event::Warning(text) => drop(writeln!(told, "warning: {text}")),
-                Event::NotRun { host, tasks, needed, on, lost } => {
+                Event::NotRun { hosts, tasks, needed, on, lost } => {
                     let end = if *lost { "was lost" } else { "failed" };
                     let tasks = tasks.join(", ");
-                    let _ = writeln!(told, "{host} not run: {tasks}; {needed} {end} on {on}");
+                    for host in hosts {
+                        let _ = writeln!(told, "{host} not run: {tasks}; {needed} {end} on {on}");
+                    }
                 }
                 _ => {}
             }

@@ -78,8 +78,8 @@ fn plays_that_do_not_need_each_other_overlap() {
     ");
     assert_snapshot!(of(&run, "h2"), @r"
     h2 changed Prepare
-    h2 failed Clone: cat DIR/restarted failed with status 1: cat: DIR/restarted: No such file or directory
-    h2 not run: Start; Clone failed on h2
+    h2 changed Clone
+    h2 ok Start: started
     ");
     assert_snapshot!(case.graph(), @r"
     play Primary (h1)
@@ -132,9 +132,7 @@ fn a_failure_skips_what_needs_it_and_nothing_else() {
     ");
     assert_snapshot!(of(&run, "h2"), @r"
     h2 ok Prepare: prepared
-    h2 ok Clone: false
-    h2 ok Start: false
-    h2 ok On whoever is left: false
+    h2 not run: Clone, Start; Configure failed on h1
     ");
     assert_snapshot!(of(&run, "h3"), @r"
     h3 ok Prepare: prepared
@@ -205,12 +203,12 @@ fn what_one_host_does_for_all_is_awaited() {
     );
     let run = case.apply();
     assert_snapshot!(of(&run, "h1"), @r"
-h1 changed Once
-h1 ok Everybody: 42
-h1 failed Fails once: false failed with status 1
-h1 not run: Needs it; Fails once failed on h1
-h1 ok Apart: apart
-");
+    h1 changed Once
+    h1 failed Fails once: false failed with status 1
+    h1 not run: Needs it; Fails once failed on h1
+    h1 ok Everybody: 42
+    h1 ok Apart: apart
+    ");
     assert_snapshot!(of(&run, "h2"), @r"
     h2 ok Apart: apart
     h2 ok Everybody: 42
@@ -270,7 +268,7 @@ fn play(tasks: &str) -> String {
 /// Those who share a lock wait here for each other; one who holds it alone must find nobody.
 #[test]
 fn a_shared_mutex_keeps_out_who_holds_it_alone() {
-    let together = "touch DIR/in-{{ inventory_hostname }} && timeout 20 sh -c 'until test -e DIR/in-h1 -a -e DIR/in-h2; do :; done'";
+    let both = "timeout 20 sh -c 'until test -e DIR/in-h1 -a -e DIR/in-h2; do :; done'";
     let case = Case::new(
         3,
         &format!(
@@ -279,9 +277,11 @@ fn a_shared_mutex_keeps_out_who_holds_it_alone() {
   gather_facts: false
   strategy: free
   tasks:
-    - shell: "{together} && mkdir DIR/lock-{{{{ inventory_hostname }}}} && i=0 && while test $i -lt 20000; do i=$((i+1)); done && rmdir DIR/lock-{{{{ inventory_hostname }}}}"
+    - shell: "touch DIR/in-{{{{ inventory_hostname }}}} && {both} && mkdir DIR/lock-{{{{ inventory_hostname }}}} && i=0 && while test $i -lt 20000; do i=$((i+1)); done && rmdir DIR/lock-{{{{ inventory_hostname }}}}"
       mutex: {{ name: keys, shared: true }}
       when: inventory_hostname != 'h3'
+    - shell: "{both}"
+      when: inventory_hostname == 'h3'
     - shell: "! ls -d DIR/lock-*"
       mutex: keys
       loop: [1, 2, 3, 4, 5]
@@ -406,5 +406,28 @@ fn needs_in_places_where_they_mean_nothing_are_errors() {
       |             ^^^^
     hint: did you mean `graph`?
     hint: one of linear, free, graph, host_pinned
+    ");
+}
+
+#[test]
+fn a_preview_tells_of_all_hosts_together() {
+    let case = Case::new(
+        3,
+        r#"
+- hosts: all
+  gather_facts: false
+  strategy: graph
+  tasks:
+    - { name: First, copy: { dest: "{{ d }}/a", content: a } }
+    - { name: Second, debug: { msg: "{{ d | basename }}" } }
+"#,
+    );
+    assert_snapshot!(case.plan().told(), @r"
+    h1 would First
+    h2 would First
+    h3 would First
+    h1 ok Second: h1
+    h2 ok Second: h2
+    h3 ok Second: h3
     ");
 }

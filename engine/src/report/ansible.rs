@@ -263,8 +263,8 @@ impl<O: Write> Reporter for Ansible<O> {
                 self.recap(recap)?;
             }
             Event::Warning(text) => super::print::say(&format!("[WARNING]: {text}\n")),
-            Event::NotRun { host, tasks, .. } => {
-                let text = format!("not run on {host}, since {}: {}", not_run(event), tasks.join(", "));
+            Event::NotRun { hosts, tasks, .. } => {
+                let text = format!("not run on {}, since {}: {}", hosts.join(", "), not_run(event), tasks.join(", "));
                 super::print::say(&format!("[WARNING]: {text}\n"));
             }
             Event::Connected { .. } | Event::Running { .. } | Event::Line { .. } | Event::Progress { .. } => {}

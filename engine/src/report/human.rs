@@ -111,9 +111,10 @@ impl Human {
                 page.out = self.release();
                 self.unreachable(&mut page.out, host, reason, hints);
             }
-            Event::NotRun { host, tasks, .. } => {
+            Event::NotRun { hosts, tasks, .. } => {
                 page.out = self.release();
-                let title = format!("{} {host}: {}", self.view.paint.wrap("1;33", "NOT RUN"), not_run(event));
+                let mark = self.view.paint.wrap("1;33", "NOT RUN");
+                let title = format!("{mark} {}: {}", self.some(hosts), not_run(event));
                 _ = writeln!(page.out, "\n{title}");
                 page.out.push_str(&indent(&printable(&self.some(tasks)), "    "));
             }

@@ -50,8 +50,8 @@ pub enum Format {
 
 /// Why tasks are not run: `it needs `Configure` on p1, which failed`.
 fn not_run(event: &Event) -> String {
-    let Event::NotRun { host, needed, on, lost, .. } = event else { return String::new() };
-    match (host == on, *lost) {
+    let Event::NotRun { hosts, needed, on, lost, .. } = event else { return String::new() };
+    match (*hosts == [on.clone()], *lost) {
         (true, _) => format!("`{needed}` failed"),
         (false, false) => format!("`{needed}` on {on} is needed, and failed"),
         (false, true) => format!("`{needed}` on {on} is needed, and {on} is unreachable"),

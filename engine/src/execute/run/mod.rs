@@ -19,7 +19,7 @@ use trueup_modules::host::Why;
 
 use crate::compile::expand::Include;
 use crate::compile::{self, Project, Step, search};
-use crate::event::{Event, Recap};
+use crate::event::{Event, Recap, TaskResult};
 use crate::execute::fleet::Connections;
 use crate::execute::gates::Gates;
 use crate::execute::lower::Lower;
@@ -76,6 +76,8 @@ struct Run {
     /// In a preview: what other hosts' looks may wait for.
     pending: Option<Pending>,
     gates: Gates,
+    /// In the preview of a region: results by their steps' plays and numbers, to be told in order.
+    held: Option<Vec<((usize, usize), TaskResult)>>,
     /// How many regions are behind.
     passed: usize,
     batches: u64,
@@ -115,6 +117,7 @@ impl Run {
             shown: (None, None),
             pending: None,
             gates: Gates::default(),
+            held: None,
             passed: 0,
             batches: 0,
             ended_plays: BTreeSet::new(),

@@ -254,6 +254,9 @@ impl Run {
     }
 
     pub(super) async fn announce(&mut self, index: usize, name: &str) {
+        if self.held.is_some() {
+            return;
+        }
         let play = self.steps()[index].play;
         if self.shown.0 != Some(play) {
             self.shown.0 = Some(play);
@@ -297,7 +300,11 @@ impl Run {
             conditional: one.conditional,
             seconds: planned.began.elapsed().as_secs_f64(),
         };
-        self.send(Event::Result(Box::new(result))).await;
+        let key = (step.play, step.id);
+        match &mut self.held {
+            Some(held) => held.push((key, result)),
+            None => self.send(Event::Result(Box::new(result))).await,
+        }
     }
 }
 
