@@ -32,7 +32,7 @@ holds 'global providers and the server key are the whole server'"'"'s' \
 
 # A standby: the state arrives with the WAL, the key file does not.
 on h1 "echo 'host replication all samenet trust' >>$config/pg_hba.conf && echo \"listen_addresses = '*'\" >>$config/conf.d/tde.conf && $restart"
-on h2 "$preload && rm -rf $data && su postgres -c 'cd / && pg_basebackup -h h1 -D $data -R -X stream -c fast'"
+on h2 "$preload && systemctl stop postgresql@$version-main && rm -rf $data && su postgres -c 'cd / && pg_basebackup -h h1 -D $data -R -X stream -c fast'"
 not_found='key "k" not found in key provider "p"'
 if [[ -n ${TRUEUP_PG_BIN:-} ]]; then
     on h2 "$restart" >/dev/null 2>&1 && { echo 'it started' >&2; exit 1; }
