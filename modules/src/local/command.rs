@@ -45,12 +45,9 @@ pub(super) fn run(command: &Command, cancel: &Cancel, line: &mut dyn FnMut(Strea
                     end_group(&mut child);
                     return Err(Error::Cancelled);
                 }
-                let status = child.try_wait().ok().flatten();
-                if status.is_some_and(|status| status.signal().is_some()) && exited.is_none() {
-                    end_group(&mut child);
-                }
-                // A daemon that the program left behind may hold the pipes open for ever.
-                if status.is_some() && exited.get_or_insert_with(Instant::now).elapsed() > Duration::from_secs(2) {
+                // What the program left behind, such as a daemon, may hold the pipes open for ever.
+                let gone = matches!(child.try_wait(), Ok(Some(_)));
+                if gone && exited.get_or_insert_with(Instant::now).elapsed() > Duration::from_secs(2) {
                     break;
                 }
             }
@@ -62,7 +59,7 @@ pub(super) fn run(command: &Command, cancel: &Cancel, line: &mut dyn FnMut(Strea
     }
     let status = child.wait().map_err(|error| failed(command, &error))?;
     if status.signal().is_some() {
-        end_group(&mut child); // those that hold no pipe
+        end_group(&mut child);
     }
     let status = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
     Ok(Output { status, stdout: out.finish(), stderr: err.finish() })
