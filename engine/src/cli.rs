@@ -50,6 +50,12 @@ pub enum Verb {
     /// What an agent starts as another user.
     #[command(hide = true)]
     AsUser,
+    /// What an agent starts for a task that goes on by itself.
+    #[command(hide = true)]
+    Job {
+        /// What to do.
+        args: Vec<String>,
+    },
 }
 
 /// `trueup plan`.

@@ -8,10 +8,11 @@ mod contents;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
@@ -20,12 +21,13 @@ use crate::builtin;
 use crate::edit::{Blob, Edit};
 use crate::host::{Command, Error, Host, Input, Look, Output, Stat, Why};
 use crate::interpret::{self, Applied, Failure, Happening};
+use crate::job;
 use crate::local::{Cancel, Local};
 use crate::module::Planner;
 use crate::param::SECRET_KEY;
 use crate::plan::Plan;
 use crate::preview::{Preview, hex};
-use crate::proxy::Proxy;
+use crate::proxy::{self, Proxy};
 use crate::secret::{REDACTED, Secret};
 use crate::sql::{PgConn, Rows, SqlArg};
 use crate::system::{Pieces, System};
@@ -54,6 +56,22 @@ impl Machine for Real {
         match self.others.get_mut(&become_.user) {
             Some(proxy) => Ok(proxy),
             None => Ok(&mut self.local),
+        }
+    }
+}
+
+/// What the agent's program does: without arguments it serves this machine; `as-user` and `job` are what agents start.
+pub fn main(args: &[String]) -> ExitCode {
+    let done = match args.split_first() {
+        Some((word, _)) if word == "as-user" => proxy::serve(std::io::stdin(), std::io::stdout()).map_err(|_| None),
+        Some((word, args)) if word == "job" => job::run(args).map_err(Some),
+        _ => run(&std::env::current_exe().unwrap_or_default()).map_err(|_| None),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = error.map(|error| writeln!(std::io::stderr(), "{error}"));
+            ExitCode::FAILURE
         }
     }
 }
@@ -200,17 +218,75 @@ impl<M: Machine, W: Write> Agent<M, W> {
         let fetches = mode == Mode::Preview || (mode == Mode::Apply && due);
         let contents = Contents::over(&self.link);
         let mut system = Linked { system, link: &self.link, environment: &task.environment, fetches, contents };
-        match mode {
-            Mode::Preview => preview(&mut self.preview, task, module, &system),
-            Mode::Apply if due && !task.check => apply(task.id, module, &mut system),
-            Mode::Apply | Mode::Ask => match module.plan(&system) {
-                Ok(plan) if plan.is_empty() || (task.check && !plan.changes()) => Outcome::Ok(answer(&plan)),
-                Ok(plan) => Outcome::Would(answer(&plan)),
-                // It asked for content: what is there is not as it shall be.
-                Err(Error::Unknown(_)) => Outcome::Would(Answer::default()),
-                Err(error) => unplanned(module, &system, error),
+        let pending = &mut self.preview;
+        within(task.timeout, &mut system, |system| match (module.relay(system), mode) {
+            (Err(error), _) => Outcome::Failed(error, Answer::default()),
+            (Ok(Some(outcome)), _) => outcome,
+            (_, Mode::Preview) => preview(pending, task, module, system),
+            (_, Mode::Apply) if due && !task.check => match task.job {
+                Some(job) => match module.plan(system) {
+                    Ok(plan) => job::start(task, job, plan.diffs(), system),
+                    Err(error) => unplanned(module, system, error),
+                },
+                None => apply(task.id, module, system),
             },
+            (_, Mode::Apply | Mode::Ask) => ask(task, module, system),
+        })
+    }
+}
+
+/// Does a task without a controller: nothing that it would have to send is to be had.
+pub(crate) fn alone(task: &Task, system: &mut dyn System) -> Outcome {
+    let (_, frames) = mpsc::channel();
+    let link = Mutex::new(Link { output: BufWriter::new(std::io::sink()), frames, pushed: BTreeMap::new() });
+    let contents = Contents::over(&link);
+    let mut system = Linked { system, link: &link, environment: &task.environment, fetches: true, contents };
+    let outcome = match load(task) {
+        Ok(module) => apply(task.id, module.as_ref(), &mut system),
+        Err(error) => Outcome::Failed(error, Answer::default()),
+    };
+    without_secrets(outcome, task)
+}
+
+/// Whether there is something to do: also where a job is to be started in any case.
+fn waits(task: &Task, changes: bool) -> bool {
+    changes || task.job.is_some_and(|job| job.always)
+}
+
+/// Has what is done take no longer than that many seconds.
+fn within<W: Write>(
+    timeout: Option<u64>,
+    system: &mut Linked<'_, W>,
+    act: impl FnOnce(&mut Linked<'_, W>) -> Outcome,
+) -> Outcome {
+    let Some(seconds) = timeout.filter(|seconds| *seconds > 0) else { return act(system) };
+    let time = Duration::from_secs(seconds);
+    let begun = Instant::now();
+    let limited = system.limit(Some(time));
+    let outcome = limited.map_or_else(|error| Outcome::Failed(error, Answer::default()), |()| act(system));
+    let _ = system.limit(None);
+    match outcome {
+        Outcome::Failed(Error::Cancelled, _) if begun.elapsed() >= time => {
+            let data = [("timedout".to_owned(), serde_json::json!({"period": seconds}))];
+            Outcome::Failed(
+                Error::TimedOut { seconds },
+                Answer { data: data.into_iter().collect(), ..Answer::default() },
+            )
         }
+        outcome => outcome,
+    }
+}
+
+/// Plans, and no more.
+fn ask(task: &Task, module: &dyn Planner, host: &dyn Host) -> Outcome {
+    match module.plan(host) {
+        Ok(plan) if waits(task, if task.check { plan.changes() } else { !plan.is_empty() }) => {
+            Outcome::Would(answer(&plan))
+        }
+        Ok(plan) => Outcome::Ok(answer(&plan)),
+        // It asked for content: what is there is not as it shall be.
+        Err(Error::Unknown(_)) => Outcome::Would(Answer::default()),
+        Err(error) => unplanned(module, host, error),
     }
 }
 
@@ -241,7 +317,7 @@ fn preview(pending: &mut Preview, task: &Task, module: &dyn Planner, host: &dyn 
     let (outcome, plan) = match (planned, pending.why()) {
         (Ok(plan), _) => {
             let answer = Answer { conditional, ..answer(&plan) };
-            (if plan.changes() { Outcome::Would(answer) } else { Outcome::Ok(answer) }, Some(plan))
+            (if waits(task, plan.changes()) { Outcome::Would(answer) } else { Outcome::Ok(answer) }, Some(plan))
         }
         (Err(Error::Unknown(why)), _) | (Err(_), Some(why)) => (unknown(why), None),
         // With what is wanted: something may be pending where the answer came from.
@@ -331,7 +407,7 @@ fn with_environment(mut plan: Plan, environment: &BTreeMap<String, serde_json::V
     plan
 }
 
-fn add_environment(command: &mut Command, environment: &BTreeMap<String, serde_json::Value>) {
+pub(crate) fn add_environment(command: &mut Command, environment: &BTreeMap<String, serde_json::Value>) {
     for (name, value) in environment {
         let input = match (value.get(SECRET_KEY).and_then(|text| text.as_str()), value.as_str()) {
             (Some(secret), _) => Input::Secret(Secret::new(secret)),
@@ -465,6 +541,9 @@ impl<W: Write> System for Linked<'_, W> {
     }
     fn pause(&mut self, time: Duration) -> Look<()> {
         self.system.pause(time)
+    }
+    fn limit(&mut self, time: Option<Duration>) -> Look<()> {
+        self.system.limit(time)
     }
     fn execute_sql(&mut self, at: &PgConn, statement: &str, args: &[SqlArg], autocommit: bool) -> Look<Rows> {
         self.system.execute_sql(at, statement, args, autocommit)

@@ -119,6 +119,8 @@ pub enum Edit {
     },
     /// Let time pass until something is so. The only one that changes nothing.
     Wait(Wait),
+    /// Remove a file that the program itself keeps on the host. That changes nothing of the host.
+    Forget(PathBuf),
 }
 
 /// How much of a host a command or statement may change.
@@ -305,7 +307,7 @@ impl Edit {
             Self::Rename { from, to } => vec![Diff::new(show(from), "path", show(from), show(to))],
             Self::Remove { path, before } => vec![Diff::new(show(path), "state", kind(before), Shown::Absent)],
             Self::Run { effect, .. } | Self::Sql { effect, .. } => effect.clone(),
-            Self::Wait(_) => Vec::new(),
+            Self::Wait(_) | Self::Forget(_) => Vec::new(),
         }
     }
 }

@@ -88,6 +88,12 @@ pub enum Error {
     /// The module says that the task fails (`fail`, `assert`, an expectation).
     #[error("{0}")]
     Failed(String),
+    /// The task took longer than it may (`timeout`). The words are Ansible's.
+    #[error("Task failed: Timed out after {seconds} second(s).")]
+    TimedOut {
+        /// How long it may take.
+        seconds: u64,
+    },
     /// The run was cancelled while the task ran.
     #[error("cancelled")]
     Cancelled,

@@ -64,6 +64,9 @@ pub trait Host {
     }
 }
 
+/// As a [`Command`]'s program: the one that looks at the host and touches it. It starts and tells of jobs ([`crate::job`]).
+pub const OWN_PROGRAM: &str = "trueup-agent";
+
 /// The most that [`Host::read`] returns: 64 MiB. A larger file is an error that says so.
 pub const MAX_READ: u64 = 64 << 20;
 

@@ -111,7 +111,7 @@ fn unchanged(edit: &Edit, system: &dyn System) -> Look<()> {
         Edit::Link { path, before, .. } => (path, kind(path)? == before.clone().map(Kind::Link)),
         Edit::Rename { from, to } => (from, kind(from)?.is_some() && kind(to)?.is_none()),
         Edit::Remove { path, before } => (path, kind(path)?.as_ref() == Some(before)),
-        Edit::Run { .. } | Edit::Sql { .. } | Edit::Wait(_) => return Ok(()),
+        Edit::Run { .. } | Edit::Sql { .. } | Edit::Wait(_) | Edit::Forget(_) => return Ok(()),
     };
     if same { Ok(()) } else { Err(Error::Raced { subject: path.display().to_string() }) }
 }
@@ -145,6 +145,7 @@ fn perform(edit: &Edit, system: &mut dyn System, applied: &mut Applied, on: &mut
             }
         }
         Edit::Wait(wait) => wait.perform(system),
+        Edit::Forget(path) => system.remove(path),
         Edit::Sql { at, statement, args, autocommit, .. } => {
             applied.rows.push(system.execute_sql(at, statement, args, *autocommit)?);
             Ok(())

@@ -13,6 +13,7 @@
 //! - [`preview`]: a host as it would be after edits that were not made.
 //! - [`local`]: this machine; [`fake`]: a host in memory; [`proxy`]: this machine as another user.
 //! - [`wire`]: frames and messages between controller and agent; [`agent`]: the loop that serves them.
+//! - [`job`]: tasks that go on without an agent.
 //!
 //! Invariants of absence: nothing here names tokio; nothing but [`local`] touches the machine; no module holds a
 //! [`system::System`]; no file under `builtin` contains the word "check mode".
@@ -27,6 +28,7 @@ pub mod fake;
 pub mod fit;
 pub mod host;
 pub mod interpret;
+pub mod job;
 pub mod local;
 pub mod module;
 pub mod param;

@@ -9,9 +9,10 @@ use crate::edit::Diff;
 use crate::error::Error;
 #[cfg(feature = "manual")]
 use crate::fit::{self, Problem};
-use crate::host::Host;
+use crate::host::{Host, Look};
 use crate::interpret::Applied;
 use crate::plan::{Data, Plan};
+use crate::wire::Outcome;
 
 /// A kind of state that a host can be in. The struct *is* the desired state: fields are parameters, doc comments the
 /// manual. Adding one is a file in [`crate::builtin`], a line in the registry there, and fixtures.
@@ -31,6 +32,11 @@ pub trait Module: DeserializeOwned + JsonSchema + Send + 'static {
 
     /// Looks, and returns what has to be done. Must not have any effect.
     fn plan(&self, host: &dyn Host) -> Result<Plan, Error>;
+
+    /// How another task has ended that this one tells of: it stands in the place of a plan.
+    fn relay(&self, _host: &dyn Host) -> Look<Option<Outcome>> {
+        Ok(None)
+    }
 
     /// [`Module::CONVERGES`], for a module where that depends on its parameters.
     fn converges(&self) -> bool {
@@ -66,6 +72,8 @@ pub enum Place {
 pub trait Planner: Send {
     /// See [`Module::plan`].
     fn plan(&self, host: &dyn Host) -> Result<Plan, Error>;
+    /// See [`Module::relay`].
+    fn relay(&self, host: &dyn Host) -> Look<Option<Outcome>>;
     /// See [`Module::converges`].
     fn converges(&self) -> bool;
     /// See [`Module::intent`].
@@ -79,6 +87,9 @@ pub trait Planner: Send {
 impl<M: Module> Planner for M {
     fn plan(&self, host: &dyn Host) -> Result<Plan, Error> {
         Module::plan(self, host)
+    }
+    fn relay(&self, host: &dyn Host) -> Look<Option<Outcome>> {
+        Module::relay(self, host)
     }
     fn converges(&self) -> bool {
         Module::converges(self)

@@ -33,9 +33,9 @@ impl Plan {
         self.edits.is_empty()
     }
 
-    /// Whether applying changes anything, rather than only waits.
+    /// Whether applying changes anything, rather than only waits or tidies up.
     pub fn changes(&self) -> bool {
-        self.edits.iter().any(|edit| !matches!(edit, Edit::Wait(_)))
+        self.edits.iter().any(|edit| !matches!(edit, Edit::Wait(_) | Edit::Forget(_)))
     }
 
     /// Adds an edit.

@@ -68,7 +68,7 @@ impl Preview {
     /// Adds what the task `name` would do.
     pub fn record(&mut self, name: &str, plan: &Plan) {
         let why = Why { after: name.into() };
-        for edit in plan.edits.iter().filter(|edit| !matches!(edit, Edit::Wait(_))) {
+        for edit in plan.edits.iter().filter(|edit| !matches!(edit, Edit::Wait(_) | Edit::Forget(_))) {
             self.first.get_or_insert_with(|| why.clone());
             self.record_edit(edit, &why);
         }
@@ -123,7 +123,7 @@ impl Preview {
             }
             Edit::Sql { reach, .. } => self.reach(*reach, why),
             Edit::Owner { path, after, .. } => self.own(path, after),
-            Edit::Wait(_) => {}
+            Edit::Wait(_) | Edit::Forget(_) => {}
         }
     }
 

@@ -45,6 +45,7 @@ enum Call {
     Connects(String, u16),
     Run(PlainCommand),
     Pause(Duration),
+    Limit(Option<Duration>),
     ExecuteSql(PlainConn, String, Vec<PlainArg>, bool),
 }
 
@@ -433,6 +434,9 @@ impl System for Proxy {
     fn pause(&mut self, time: Duration) -> Look<()> {
         self.call(&Call::Pause(time))
     }
+    fn limit(&mut self, time: Option<Duration>) -> Look<()> {
+        self.call(&Call::Limit(time))
+    }
     fn execute_sql(&mut self, at: &PgConn, statement: &str, args: &[SqlArg], autocommit: bool) -> Look<Rows> {
         self.call(&Call::ExecuteSql(at.into(), statement.into(), plain_args(args), autocommit))
     }
@@ -508,6 +512,7 @@ fn answer(call: Call, system: &mut Local, output: &mut impl Write) -> Result<ser
         })),
         Call::Connects(host, port) => json(system.connects(&host, port)),
         Call::Pause(time) => json(system.pause(time)),
+        Call::Limit(time) => json(system.limit(time)),
         Call::ExecuteSql(at, statement, args, autocommit) => {
             json(system.execute_sql(&at.into(), &statement, &sql_args(args), autocommit))
         }

@@ -42,6 +42,11 @@ pub trait System: Host {
     fn run(&mut self, command: &Command, line: &mut dyn FnMut(Stream, &str)) -> Look<Output>;
     /// Lets time pass; ends early if the task is cancelled.
     fn pause(&mut self, time: Duration) -> Look<()>;
+    /// What is done from now on must end within that time, else it is [`Error::Cancelled`](crate::error::Error::Cancelled);
+    /// `None` lifts the limit. Only programs and pauses are held to it.
+    fn limit(&mut self, _time: Option<Duration>) -> Look<()> {
+        Ok(())
+    }
     /// Executes a statement, in a transaction unless `autocommit`.
     fn execute_sql(&mut self, at: &PgConn, statement: &str, args: &[SqlArg], autocommit: bool) -> Look<Rows>;
 }

@@ -96,6 +96,21 @@ pub struct Task {
     /// given one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<String>,
+    /// Seconds after which its program is ended, and it has failed (`timeout`).
+    #[serde(default)]
+    pub timeout: Option<u64>,
+    /// It is started, and goes on by itself (`async`).
+    #[serde(default)]
+    pub job: Option<Job>,
+}
+
+/// How a task goes on by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    /// After so many seconds it is ended, and has failed.
+    pub limit: u64,
+    /// It is started though there is nothing to do: somebody will ask for it by its name.
+    pub always: bool,
 }
 
 /// Another user, and how to become that user.

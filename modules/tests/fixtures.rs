@@ -121,7 +121,7 @@ fn laws(case: &Case, entry: &Entry, module: &dyn Planner, seen: &mut Seen) -> Re
 fn stated(edit: &Edit, module: &str) -> bool {
     match edit {
         Edit::Run { .. } => STATE_FACTS.contains(&module),
-        Edit::Sql { .. } | Edit::Wait(_) => false,
+        Edit::Sql { .. } | Edit::Wait(_) | Edit::Forget(_) => false,
         _ => true,
     }
 }

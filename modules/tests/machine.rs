@@ -143,6 +143,8 @@ fn whoever_hangs_up_ends_what_has_not_begun_yet() {
         become_: None,
         environment: Default::default(),
         check: false,
+        timeout: None,
+        job: None,
         secrets: Default::default(),
     };
     let batch = Request::Batch(Batch { id: 1, mode: Mode::Apply, due: 1, tasks: vec![task] });

@@ -32,6 +32,8 @@ pub fn agreement(plan: &[Event], apply: &[Event]) -> Agreement {
     for (key, plan) in &planned {
         let because = match applied.get(key) {
             Some(apply) => differs(plan, apply),
+            // A loop over what was not known yet.
+            None if matches!(plan.status, Status::Unknown(_)) && looped(plan, &applied) => None,
             // A loop that `break_when` ended before this item.
             None if plan.conditional.is_some() && plan.item.is_some() => None,
             None if lost(&plan.host) || ended_early(plan, &applied) => None,
@@ -61,6 +63,12 @@ fn results(events: &[Event]) -> BTreeMap<Key<'_>, &TaskResult> {
         all.insert(key(n), result.as_ref());
     }
     all
+}
+
+/// Whether a task came out as a loop.
+fn looped(plan: &TaskResult, applied: &BTreeMap<Key<'_>, &TaskResult>) -> bool {
+    let same = |result: &TaskResult| result.task.place == plan.task.place && result.host == plan.host;
+    applied.values().any(|result| same(result) && result.item.is_some())
 }
 
 /// The preview did not claim to know.

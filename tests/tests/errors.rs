@@ -71,12 +71,6 @@ fn keywords_modules_and_parameters() {
        |                                            ^^^
     hint: write `"0644"`: without a 0 in front, YAML reads a decimal number
 
-    error: keyword `async` is not supported yet
-      --> DIR/site.yml:16:7
-       |
-    16 |       async: 10
-       |       ^^^^^
-
     error: the play has no handler `Restrat`
       --> DIR/site.yml:19:15
        |
@@ -214,7 +208,7 @@ fn nobody_there() {
 
 #[test]
 fn what_would_be_passed_over_is_refused() {
-    let table = ["timeout: 3", "async: 3", "debugger: always"];
+    let table = ["debugger: always"];
     for keyword in table {
         let name = keyword.split(':').next().unwrap_or_default();
         let case = Case::tasks(1, &format!("- debug: {{ msg: x }}\n  {keyword}"));

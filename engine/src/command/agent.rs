@@ -17,3 +17,9 @@ pub(super) fn as_user() -> Result<u8, CommandError> {
     trueup_modules::proxy::serve(io::stdin(), io::stdout())?;
     Ok(0)
 }
+
+/// Starts a job, or is one.
+pub(super) fn job(args: &[String]) -> Result<u8, CommandError> {
+    trueup_modules::job::run(args)?;
+    Ok(0)
+}

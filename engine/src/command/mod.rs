@@ -64,6 +64,7 @@ fn trueup(verb: Verb, color: Color) -> Result<u8, CommandError> {
         Verb::Vault(verb) => vault::run(verb, color),
         Verb::Agent(crate::cli::Agent::Serve) => agent::serve(),
         Verb::AsUser => agent::as_user(),
+        Verb::Job { args } => agent::job(&args),
     }
 }
 
@@ -136,6 +137,9 @@ enum CommandError {
     /// What was spoken on the wire made no sense.
     #[error("failed to serve: {0}")]
     Wire(#[from] trueup_modules::wire::WireError),
+    /// A job could not be started.
+    #[error("failed to run a job: {0}")]
+    Job(#[from] trueup_modules::error::Error),
 }
 
 impl CommandError {

@@ -161,9 +161,17 @@ fn words(program: &Program, step: &Step) -> BTreeSet<String> {
         let (LoopOver::List(over) | LoopOver::Lookup(_, over)) = &looping.over;
         node(over, &mut texts_);
         texts_.extend(looping.control.break_when.iter().map(|condition| condition.text.clone()));
+        let control = &looping.control;
+        texts_.extend([&control.extended, &control.extended_allitems].into_iter().filter_map(template));
+        texts_.extend(template(&control.pause));
         looping.control.label.iter().for_each(|label| node(label, &mut texts_));
     }
+    texts_.extend([&task.retry.retries, &task.detached.seconds, &task.detached.poll].into_iter().filter_map(template));
+    texts_.extend(template(&task.retry.delay));
     for common in step.scopes(program) {
+        let flags = [&common.check_mode, &common.ignore_errors, &common.ignore_unreachable, &common.no_log];
+        texts_.extend(flags.into_iter().filter_map(template));
+        texts_.extend(template(&common.timeout));
         common.environment.iter().for_each(|environment| node(environment, &mut texts_));
     }
     match template_file(program, step) {
@@ -197,7 +205,7 @@ fn template_file(program: &Program, step: &Step) -> Read {
     }
 }
 
-fn template(field: &Opt<String>) -> Option<String> {
+fn template<T>(field: &Opt<T>) -> Option<String> {
     match &field.as_ref()?.value {
         Field::Template(template) => Some(template.text.clone()),
         Field::Known(_) => None,

@@ -118,6 +118,8 @@ pub(super) fn judge(
             let end = checked(step, task, answer);
             if matches!(end.status, Status::Skipped { .. }) { end } else { conditions(lower, step, item, end) }
         }
+        // It has been given up: no condition makes anything else of that.
+        (Work::Task(_), Some(outcome @ Outcome::Failed(Error::TimedOut { .. }, _))) => judge_outcome(outcome, pending),
         (Work::Task(_), Some(outcome)) => conditions(lower, step, item, judge_outcome(outcome, pending)),
     };
     match outcome {

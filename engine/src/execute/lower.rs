@@ -24,6 +24,7 @@ use crate::value::{Map, Template, Value};
 use crate::yaml::Node;
 
 mod files;
+mod limits;
 pub(super) mod loops;
 mod tree;
 
@@ -252,6 +253,8 @@ impl Lower<'_> {
             become_: self.escalation(step, vars)?,
             environment: self.environment(step, vars)?,
             check: self.flag(step, vars, |common| &common.check_mode)?,
+            timeout: self.timeout(step, vars)?,
+            job: self.detached(step, vars)?.map(|(job, _)| job),
         })
     }
 

@@ -166,6 +166,8 @@ pub struct Task {
     pub register: Option<Spanned<String>>,
     /// `until`, `retries`, `delay`.
     pub retry: Retry,
+    /// `async` and `poll`.
+    pub detached: Detached,
     /// Whether the task counts as changed. Empty when not given.
     pub changed_when: Vec<Condition>,
     /// Whether the task counts as failed. Empty when not given.
@@ -253,6 +255,15 @@ pub struct Retry {
     pub retries: Opt<i64>,
     /// Seconds in between; 5 by default.
     pub delay: Opt<f64>,
+}
+
+/// `async` and `poll`: the task goes on by itself.
+#[derive(Clone, Debug, Default)]
+pub struct Detached {
+    /// Seconds that it may take; 0 is not to be detached.
+    pub seconds: Opt<i64>,
+    /// Seconds between two looks whether it has ended; 15 by default, 0 is not to wait for it.
+    pub poll: Opt<i64>,
 }
 
 /// An expression without braces. `true` and `false` stand for themselves; a text in braces is kept as written.
@@ -345,6 +356,8 @@ pub struct Common {
     pub any_errors_fatal: Opt<bool>,
     /// Only the first host acts.
     pub run_once: Opt<bool>,
+    /// Seconds after which a task has failed.
+    pub timeout: Opt<i64>,
     /// What modules are given where a task does not say it, by the modules' names; of a module, the inner's replaces the
     /// outer's.
     pub module_defaults: Mapping,

@@ -16,8 +16,8 @@ mod task;
 use std::sync::Arc;
 
 pub use ast::{
-    Args, Batch, Become, Block, Common, Condition, Entry, Field, ImportPlaybook, Loop, LoopControl, LoopOver, Mutex,
-    Need, Needed, Opt, Play, Playbook, Retry, Role, Spanned, Step, Task,
+    Args, Batch, Become, Block, Common, Condition, Detached, Entry, Field, ImportPlaybook, Loop, LoopControl, LoopOver,
+    Mutex, Need, Needed, Opt, Play, Playbook, Retry, Role, Spanned, Step, Task,
 };
 pub use keyword::Place;
 pub use task::plain_name;

@@ -118,6 +118,7 @@ impl<'n, 'd> Reader<'n, 'd> {
             ignore_unreachable: self.field("ignore_unreachable"),
             any_errors_fatal: self.field("any_errors_fatal"),
             run_once: self.field("run_once"),
+            timeout: self.field("timeout"),
             module_defaults: self.module_defaults(),
             throttle: self.field("throttle"),
             mutex: self.each("mutex", |node, _| field::mutex(node)),

@@ -1,6 +1,6 @@
 //! Tasks, handlers and blocks: above all, which of a task's keys is the module.
 
-use super::ast::{Args, Block, Field, Loop, LoopControl, LoopOver, Retry, Spanned, Step, Task};
+use super::ast::{Args, Block, Detached, Field, Loop, LoopControl, LoopOver, Retry, Spanned, Step, Task};
 use super::freeform;
 use super::keyword::Place;
 use super::list;
@@ -80,6 +80,7 @@ fn task(place: Place, node: &Node, diagnostics: &mut Diagnostics) -> Option<Task
         looping,
         register: r.variable("register"),
         retry: Retry { until: r.conditions("until"), retries: r.field("retries"), delay: r.field("delay") },
+        detached: Detached { seconds: r.field("async"), poll: r.field("poll") },
         changed_when: r.conditions("changed_when"),
         failed_when: r.conditions("failed_when"),
         notify: r.fields("notify"),

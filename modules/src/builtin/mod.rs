@@ -4,6 +4,7 @@ use crate::module::Entry;
 
 mod assemble;
 mod assert;
+mod async_status;
 mod command;
 mod common;
 mod copy;
@@ -47,6 +48,7 @@ mod wait_for;
 static REGISTRY: &[Entry] = &[
     Entry::of::<assemble::Assemble>(),
     Entry::of::<assert::Assert>(),
+    Entry::of::<async_status::AsyncStatus>(),
     Entry::of::<command::CommandModule>(),
     Entry::of::<copy::Copy>(),
     Entry::of::<debug::Debug>(),

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::Cancel;
-use crate::host::{Command, Error, Look, Output};
+use crate::host::{Command, Error, Look, OWN_PROGRAM, Output};
 use crate::system::Stream;
 
 /// Where programs are looked up; the agent's own `PATH` comes first.
@@ -36,6 +36,10 @@ pub(super) fn run(command: &Command, cancel: &Cancel, line: &mut dyn FnMut(Strea
     let (mut out, mut err) = (Lines::default(), Lines::default());
     let mut exited: Option<Instant> = None;
     loop {
+        if cancel.is_cancelled() {
+            end_group(&mut child);
+            return Err(Error::Cancelled);
+        }
         match chunks.recv_timeout(TICK) {
             Ok((Stream::Out, bytes)) => out.push(&bytes, &mut |text| line(Stream::Out, text)),
             Ok((Stream::Err, bytes)) => err.push(&bytes, &mut |text| line(Stream::Err, text)),
@@ -70,7 +74,12 @@ fn spawn(command: &Command) -> Look<Child> {
         Ok(own) if !own.is_empty() => format!("{own}:{USUAL}"),
         _ => USUAL.into(),
     };
-    let mut process = process::Command::new(&command.program);
+    // Its own program is not looked up.
+    let program = match command.program.as_str() {
+        OWN_PROGRAM => std::env::current_exe().map_err(|error| failed(command, &error))?,
+        named => named.into(),
+    };
+    let mut process = process::Command::new(program);
     process.args(&command.args).env("PATH", path).env("LC_ALL", "C.UTF-8");
     for (name, value) in &command.env {
         process.env(name, value.expose());
@@ -199,6 +208,15 @@ mod tests {
         assert_eq!(output.unwrap().status, 137);
         let state = std::fs::read_to_string(format!("/proc/{}/stat", child.unwrap())).unwrap_or_default();
         assert!(state.is_empty() || state.contains(") Z "), "the grandchild is still there: {state}");
+    }
+
+    #[test]
+    fn what_takes_too_long_is_ended_though_it_prints_all_the_time() {
+        let cancel = Cancel::default();
+        cancel.limit(Some(Duration::from_millis(100)));
+        assert_eq!(run(&sh("while :; do echo x; done"), &cancel, &mut |_, _| {}), Err(Error::Cancelled));
+        cancel.limit(None);
+        assert!(run(&sh("true"), &cancel, &mut |_, _| {}).is_ok());
     }
 
     #[test]

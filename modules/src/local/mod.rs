@@ -10,8 +10,8 @@ mod pg;
 
 use std::net::{TcpStream, ToSocketAddrs};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,27 +20,46 @@ use crate::host::{CONNECT_TIMEOUT, Command, Error, Host, Look, Output, Stat};
 use crate::sql::{PgConn, Rows, SqlArg};
 use crate::system::{Pieces, Stream, System};
 
-/// Set from another thread to end what runs.
+/// Set from another thread to end what runs; or when its time is up.
 #[derive(Clone, Debug, Default)]
-pub struct Cancel(Arc<AtomicBool>);
+pub struct Cancel {
+    asked: Arc<AtomicBool>,
+    deadline: Arc<Mutex<Option<Instant>>>,
+}
 
 impl Cancel {
     /// Asks what runs to end.
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.asked.store(true, Ordering::Relaxed);
     }
-    /// Whether that was asked.
+    /// Whether that was asked, or the time is up.
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.asked.load(Ordering::Relaxed) || self.is_late()
     }
-    /// Forgets it, for the next batch.
+    /// Whether the time is up.
+    pub fn is_late(&self) -> bool {
+        self.deadline().is_some_and(|deadline| Instant::now() >= deadline)
+    }
+    /// What runs from now on must end within that time; `None` lifts the limit.
+    pub fn limit(&self, time: Option<Duration>) {
+        *self.deadline() = time.and_then(|time| Instant::now().checked_add(time));
+    }
+    /// Forgets that it was asked, for the next batch.
     pub fn reset(&self) {
-        self.0.store(false, Ordering::Relaxed);
+        self.asked.store(false, Ordering::Relaxed);
+    }
+    fn deadline(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.deadline.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// How often a pause looks whether it is cancelled.
 const TICK: Duration = Duration::from_millis(50);
+
+/// Puts this process in a session of its own, so that it outlives the connection that it came by.
+pub(crate) fn session() -> Look<()> {
+    rustix::process::setsid().map(drop).map_err(|error| Error::Failed(format!("cannot begin a session: {error}")))
+}
 
 /// This machine, as the user that the process runs as.
 #[derive(Debug, Default)]
@@ -124,6 +143,10 @@ impl System for Local {
             }
             thread::sleep(left.min(TICK));
         }
+        Ok(())
+    }
+    fn limit(&mut self, time: Option<Duration>) -> Look<()> {
+        self.cancel.limit(time);
         Ok(())
     }
     fn execute_sql(&mut self, at: &PgConn, statement: &str, args: &[SqlArg], autocommit: bool) -> Look<Rows> {

@@ -3,6 +3,6 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let program = std::env::current_exe().unwrap_or_default();
-    if trueup_modules::agent::run(&program).is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    trueup_modules::agent::main(&args)
 }

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use trueup_modules::error::Error;
 use trueup_modules::module::Place;
 use trueup_modules::wire::{Mode, Outcome, Task as WireTask};
 
-use super::Shared;
 use super::apply::{Errand, Lost, Show};
 use super::host::Planned;
 use super::onward::is_plain;
+use super::{Shared, job};
 use crate::compile::Step;
 use crate::event::Event;
 use crate::execute::controller;
@@ -74,12 +75,17 @@ async fn finish_item(
             Place::Host => {
                 batches += 1;
                 let sent = errand.batch(mode, 1, vec![WireTask::clone(task)], show).await?;
-                sent.into_iter().next_back().map(|(_, outcome)| outcome)
+                let outcome = sent.into_iter().next_back().map(|(_, outcome)| outcome);
+                match poll_of(lower, step, &planned.items[at]).zip(outcome.as_ref().and_then(job::started)) {
+                    Some((poll, id)) => Some(job::wait(errand, task, &id, poll, &mut batches).await?),
+                    None => outcome,
+                }
             }
         };
         let judged = judge(lower, step, &planned.items[at], outcome.as_ref(), &name, None);
         planned.outcomes[at] = outcome;
-        if planned.previews || left.0 == 0 || !again(lower, step, &planned.items[at], &judged) {
+        let given_up = matches!(planned.outcomes[at], Some(Outcome::Failed(Error::TimedOut { .. }, _)));
+        if planned.previews || given_up || left.0 == 0 || !again(lower, step, &planned.items[at], &judged) {
             return Ok(batches);
         }
         left.0 -= 1;
@@ -145,6 +151,11 @@ fn retries(lower: &Lower<'_>, step: &Step, item: &Item) -> (u64, Duration) {
     let delay =
         retry.delay.as_ref().and_then(|delay| lower.seconds(&delay.value, &vars)).unwrap_or(Duration::from_secs(5));
     (u64::try_from(times).unwrap_or(0), delay)
+}
+
+/// How often a job is looked at, if it is waited for.
+fn poll_of(lower: &Lower<'_>, step: &Step, item: &Item) -> Option<Duration> {
+    lower.detached(step, &item.view.clone().shared()).ok().flatten()?.1
 }
 
 /// `loop_control.pause`.

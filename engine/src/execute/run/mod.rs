@@ -6,6 +6,7 @@ mod apply;
 mod finish;
 mod host;
 mod items;
+mod job;
 mod limit;
 mod onward;
 mod region;

@@ -36,13 +36,14 @@ pub(super) fn is_near(step: &Step) -> bool {
 }
 
 /// Whether a step is applied by one message: not on another host, not tried again, not item
-/// by item, not here.
+/// by item, not by a job, not here.
 pub(super) fn is_plain(step: &Step) -> bool {
     let retry = &step.task.retry;
     let control = step.task.looping.as_ref().map(|looping| &looping.control);
     let at_once = control.is_none_or(|control| control.pause.is_none() && control.break_when.is_empty());
     let tried_once = retry.until.is_empty() && retry.retries.is_none();
-    step.entry.place == Place::Host && !step.once && tried_once && at_once
+    let attached = step.task.detached.seconds.is_none();
+    step.entry.place == Place::Host && !step.once && tried_once && at_once && attached
 }
 
 impl Run {
