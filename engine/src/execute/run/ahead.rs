@@ -90,6 +90,10 @@ impl Run {
     pub(super) fn build(&mut self, at: usize, done: usize) {
         let compiled = Arc::clone(&self.compiled);
         let steps = &compiled.steps;
+        // What comes behind an include that was planned while the step before it was applied is not known yet.
+        if self.hosts[at].planned.iter().any(|planned| planned.stops(&steps[planned.step])) {
+            return;
+        }
         let mut control = self.hosts[at].control.clone();
         let bound = self.bound();
         while self.hosts[at].built < bound && self.hosts[at].planned.len() < MAX_BATCH {
