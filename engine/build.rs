@@ -1,6 +1,7 @@
 //! Builds the agent for the architectures of the targets and embeds it, compressed.
 //!
 //! - `TRUEUP_AGENT=none` embeds nothing: for checks and lints, and while working on the engine.
+//! - `TRUEUP_AGENT=own` embeds that of this machine's architecture: to measure, where time is short.
 //! - `TRUEUP_AGENT_DIR=dir` takes the files `trueup-agent-ARCH` from there, and `trueup-agent-ARCH-small` if they exist.
 //! - Otherwise a release build carries agents for x86_64 and aarch64, each with PostgreSQL and (small) without; any other
 //!   build one for this machine's architecture.
@@ -78,7 +79,11 @@ fn agents(out: &Path) -> Vec<(&'static str, Extent, PathBuf)> {
     }
     let here = variable("CARGO_CFG_TARGET_ARCH");
     let release = variable("PROFILE") == "release";
-    let wanted = |(arch, extent): &(&str, Extent)| release || *arch == here && *extent == Extent::Whole;
+    let own = env::var("TRUEUP_AGENT").is_ok_and(|value| value == "own");
+    let wanted = |(arch, extent): &(&str, Extent)| match release {
+        true => !own || *arch == here,
+        false => *arch == here && *extent == Extent::Whole,
+    };
     let all = ARCHITECTURES.into_iter().flat_map(extents).filter(wanted);
     all.filter_map(|(arch, extent)| Some((arch, extent, build(arch, extent, out, arch == here)?))).collect()
 }

@@ -17,7 +17,9 @@ import shutil
 import time
 from pathlib import Path
 
+import many
 import results
+import startup
 from measure import measure, stop_tree, remote_idle, wait_quiet
 from peers import PEERS, PHASES
 from where import AGENTS, BENCH, HOSTS, name
@@ -119,6 +121,18 @@ def arguments():
     r.add_argument("--no-hash", action="store_true", help="do not compare what the runs leave behind")
     r.add_argument("--out", default=str(BENCH / "results/peers.jsonl"))
     r.set_defaults(f=run)
+    m = sub.add_parser("many", help="hosts that are not there: what the controller costs")
+    m.add_argument("--hosts", default="100,1000,10000")
+    m.add_argument("--quiet", type=float, default=0)
+    m.add_argument("--quiet-wait", type=float, default=60)
+    m.add_argument("--out", default=str(BENCH / "results/peers.jsonl"))
+    m.set_defaults(f=many.run)
+    s = sub.add_parser("startup", help="what is paid before any host is reached")
+    s.add_argument("--reps", type=int, default=9)
+    s.add_argument("--quiet", type=float, default=0)
+    s.add_argument("--quiet-wait", type=float, default=60)
+    s.add_argument("--out", default=str(BENCH / "results/peers.jsonl"))
+    s.set_defaults(f=startup.run)
     for verb, f in ("report", results.report), ("results", results.write):
         p = sub.add_parser(verb)
         p.add_argument("files", nargs="+", type=Path)

@@ -14,6 +14,10 @@ TITLES = {
     ("W3", "first"): "A 20 MiB file, first run", ("W3", "again"): "A 20 MiB file, again",
     ("W4", "first"): "A 200 MiB file, first run", ("W4", "again"): "A 200 MiB file, again",
     ("W5", "first"): "A tree of 5,000 small files, first run", ("W5", "again"): "A tree of 5,000 small files, again",
+    ("S1", "run"): "`--version`", ("S2", "run"): "5 tasks on this machine, nothing to do",
+    ("S3", "run"): "Read a project of 300 files", ("S4", "run"): "Read an inventory of 10,000 hosts",
+    ("S5", "run"): "Render a template of 20,000 rounds",
+    ("W6", "noop"): "20 tasks, nothing to do, on hosts that are not there (what the controller costs)",
 }
 
 
@@ -55,6 +59,26 @@ def tables(rows, ratio):
                    f"{median(records, 'maxrss_kb') / 1024:.0f} | {f'{pss / 1024:.0f}' if pss else '–'} | {median(records, 'noise_cpu_pct'):.0f} |")
 
 
+def short(rows):
+    """The table for the project's README: seconds, and how many times Trueup's that is."""
+    peers = ("ansible", "mitogen", "pyinfra", "ssh")
+    yield "| | hosts | Trueup | " + " | ".join({"ssh": "ssh, scp, tar by hand"}.get(p, p) for p in peers) + " |"
+    yield "|---" * (3 + len(peers)) + "|"
+    for k in sorted(k for k in rows if k[0] == "loopback" and k[4] == "trueup" and k[1] not in ("W0", "W6")):
+        ours = median(rows[k], "wall")
+
+        def cell(peer):
+            theirs = rows.get((*k[:4], peer))
+            seconds = theirs and median(theirs, "wall")
+            return f"{seconds:.3g} s (× {seconds / ours:.3g})" if seconds else "–"
+        yield f"| {TITLES[k[1:3]]} | {k[3]} | {ours:.3g} s | " + " | ".join(map(cell, peers)) + " |"
+    many = [(k[3], rows[k]) for k in sorted(rows) if k[1] == "W6"]
+    if many:
+        yield "\nThe controller alone, 20 tasks with nothing to do: " + "; ".join(
+            f"{n:,} hosts {median(r, 'wall'):.3g} s, {1e3 * median(r, 'ctl_cpu') / n:.2g} ms CPU and "
+            f"{median(r, 'maxrss_kb') / n:.0f} kB a host" for n, r in many) + "."
+
+
 def report(a):
     rows, _ = load(a)
     print("\n".join(tables(rows, a.ratio)))
@@ -73,7 +97,9 @@ changed something the second time, is left out ({dropped} were, those of too muc
 
 ![100 tasks with nothing to do, and 20 file tasks](results.svg)
 """
-    (HERE / "RESULTS.md").write_text(head + "\n".join(tables(rows, a.ratio)) + "\n")
+    summary = "\n".join(short(rows))
+    (HERE / "RESULTS.md").write_text(f"{head}\n## In short\n\n{summary}\n\n## All of it\n" + "\n".join(tables(rows, a.ratio)) + "\n")
+    print(summary)
     (HERE / "results.svg").write_text(plot(rows))
 
 

@@ -13,6 +13,7 @@ PORT = int(os.environ.get("PORT", "2222"))
 # The programs under test.
 TRUEUP = Path(os.environ.get("TRUEUP", TARGET / "release/trueup"))
 BARE = Path(os.environ.get("BARE", TARGET / "release/trueup-bare-exec"))
+CANNED = Path(os.environ.get("CANNED", TARGET / "release/trueup-canned-hosts"))
 # Where an agent is left behind by a run (`ansible_remote_tmp` is not set).
 AGENTS = Path("/var/tmp/trueup-0")
 TREE = "tree"

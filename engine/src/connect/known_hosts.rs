@@ -11,6 +11,7 @@ use russh::keys::{Algorithm, Certificate, HashAlg, PublicKey};
 use sha1::Sha1;
 
 use super::error::{ConnectError, HostKeyError};
+use super::known_hosts_file::File;
 use super::{Target, pattern};
 
 /// The lines of the files that are about one host.
@@ -53,8 +54,8 @@ impl KnownHosts {
         let name = if target.port == 22 { principal.clone() } else { format!("[{principal}]:{}", target.port) };
         let mut known = Self { name, principal, lines: Vec::new(), portless: Vec::new() };
         for path in &target.known_hosts {
-            match fs::read(path) {
-                Ok(text) => known.add(path, &String::from_utf8_lossy(&text)),
+            match File::of(path) {
+                Ok(file) => known.add(path, &file),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(source) => return Err(ConnectError::KnownHosts { path: path.clone(), source }),
             }
@@ -62,11 +63,8 @@ impl KnownHosts {
         Ok(known)
     }
 
-    fn add(&mut self, path: &Path, text: &str) {
-        for (index, line) in text.lines().enumerate() {
-            if self.is_about_others(line) {
-                continue;
-            }
+    fn add(&mut self, path: &Path, file: &File) {
+        for (index, line) in file.lines_about([&self.name, &self.principal]) {
             let Some(entry) = parse(line) else { continue };
             let (here, portless) = (covers(&entry, &self.name), covers(&entry, &self.principal));
             if !here && !portless {
@@ -77,13 +75,6 @@ impl KnownHosts {
             let line = Line { path: path.to_owned(), number: index + 1, marker, key };
             if here { self.lines.push(line) } else { self.portless.push(line) }
         }
-    }
-
-    /// Whether a line, at a glance, names other hosts: its key need not be decoded then, which takes 10,000 times 10,000
-    /// lines in a fleet of that size.
-    fn is_about_others(&self, line: &str) -> bool {
-        let names = line.split_ascii_whitespace().next().unwrap_or_default();
-        !names.contains(['*', '?', '!', '|', '@']) && !names.to_lowercase().contains(&self.principal)
     }
 
     /// The algorithms to ask the server for: first those that it is known by, so that a known key is not missed

@@ -9,6 +9,7 @@ mod auth;
 mod channel;
 mod error;
 mod known_hosts;
+mod known_hosts_file;
 mod local;
 mod pattern;
 mod proxy_command;

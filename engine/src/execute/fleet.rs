@@ -1,10 +1,12 @@
 //! The hosts' connections.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit};
 use tokio::sync::{Mutex, Semaphore};
 use trueup_modules::builtin;
 use trueup_modules::secret::Secret;
@@ -42,6 +44,7 @@ pub(super) struct Route {
 impl Connections {
     /// None is open yet.
     pub(super) fn new(options: &mut Options, program: &compile::Program) -> Result<Self, String> {
+        allow_files(program.plays.iter().map(|play| play.hosts.len()).sum());
         let around = Surroundings::of_process();
         let config = SshConfig::load(options.ssh_config.as_deref(), &around).map_err(|error| error.to_string())?;
         let agents = std::mem::take(&mut options.agents);
@@ -110,14 +113,30 @@ impl Connections {
         };
         let arguments = [read.text(&["ansible_ssh_common_args"])?, read.text(&["ansible_ssh_extra_args"])?];
         let arguments = arguments.into_iter().flatten().collect::<Vec<_>>().join(" ");
-        let config =
-            self.config.with_arguments(&arguments, &self.around).map_err(|error| format!("failed to {error}"))?;
+        let config = match arguments.is_empty() {
+            true => Cow::Borrowed(&self.config),
+            false => {
+                let config = self.config.with_arguments(&arguments, &self.around);
+                Cow::Owned(config.map_err(|error| format!("failed to {error}"))?)
+            }
+        };
         let target = Target::resolve(&wanted, &config, &self.around).map_err(|error| error.to_string())?;
         Ok(Route { login: Some(target.user.clone()), way: Way::Ssh(Box::new(target)), remote_tmp })
     }
 
     fn home(&self, path: &str) -> PathBuf {
         path.strip_prefix("~/").map_or_else(|| path.into(), |rest| self.around.home.join(rest))
+    }
+}
+
+/// Has the system let us open a file for each host's connection, as far as it may be. Many shells allow 1,024.
+fn allow_files(hosts: usize) {
+    const OTHERS: u64 = 256;
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let wanted = (hosts as u64 + OTHERS).min(limit.maximum.unwrap_or(u64::MAX));
+    if limit.current.is_some_and(|current| current < wanted) {
+        // Where it is refused, connecting fails, and says why.
+        let _ = rustix::process::setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), ..limit });
     }
 }
 

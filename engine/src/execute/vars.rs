@@ -1,6 +1,6 @@
 //! The variables of a host during a run, as templates see them.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use indexmap::IndexMap;
 
@@ -65,15 +65,37 @@ fn text(text: impl Into<String>) -> Value {
     Value::Str(text.into())
 }
 
-/// All hosts' variables at one moment.
-#[derive(Clone, Default)]
+/// All hosts' variables.
+#[derive(Default)]
 pub(super) struct Fleet {
-    /// By name, in the inventory's order.
-    pub hosts: IndexMap<String, HostVars>,
+    /// By name, in the inventory's order. All views look at these, and so see what has become known since they were made:
+    /// a copy for each change would cost as much as there are hosts.
+    hosts: RwLock<IndexMap<String, HostVars>>,
     /// `-e`.
     pub extra: Arc<Map>,
     /// Magic variables that all hosts share: `groups`, `playbook_dir`.
     pub shared: Arc<Map>,
+}
+
+impl Fleet {
+    /// As it is at the beginning.
+    pub(super) fn new(hosts: IndexMap<String, HostVars>, extra: Arc<Map>, shared: Arc<Map>) -> Self {
+        Self { hosts: RwLock::new(hosts), extra, shared }
+    }
+
+    /// A host's variables as they are now.
+    pub(super) fn get(&self, host: &str) -> Option<HostVars> {
+        self.hosts.read().unwrap_or_else(PoisonError::into_inner).get(host).cloned()
+    }
+
+    /// Changes a host's variables; nothing for one that there is not.
+    pub(super) fn change(&self, host: &str, change: impl FnOnce(&mut HostVars)) {
+        self.hosts.write().unwrap_or_else(PoisonError::into_inner).get_mut(host).map(change);
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.hosts.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+    }
 }
 
 /// The variables that a step has from where it stands, by their strength, each the strongest first.
@@ -136,11 +158,11 @@ impl Lookup for View {
         true
     }
     fn hosts(&self) -> Vec<String> {
-        self.fleet.hosts.keys().cloned().collect()
+        self.fleet.names()
     }
     fn host(&self, name: &str) -> Option<Arc<dyn Lookup>> {
-        let host = self.fleet.hosts.get(name)?;
-        Some(Self::new(host, &self.fleet, &[], &Layers::default()).shared())
+        let host = self.fleet.get(name)?;
+        Some(Self::new(&host, &self.fleet, &[], &Layers::default()).shared())
     }
 }
 

@@ -59,6 +59,8 @@ impl Run {
             self.shown.1.iter_mut().filter(|shown| **shown >= position).for_each(|shown| *shown += count);
             self.pending.iter_mut().filter(|pending| pending.step >= position).for_each(|one| one.step += count);
         }
+        // A public role gives its variables to the play's other steps, too.
+        self.scopes = Default::default();
         self.refresh_play(step.play);
         Ok(())
     }
@@ -82,13 +84,13 @@ impl Run {
             .map_err(|diagnostics| diagnostics.render(Paint::Plain).trim_end().to_owned())?;
         let host = self.hosts[at].name.clone();
         let merge = params["hash_behaviour"] == "merge";
-        if let Some(host) = Arc::make_mut(&mut self.fleet).hosts.get_mut(&host) {
+        self.fleet.change(&host, |host| {
             let included = Arc::make_mut(&mut host.included);
             for (name, value) in vars {
                 let before = included.get(&name).cloned().filter(|_| merge);
                 included.insert(name, before.map_or(value.clone(), |before| merged(before, value)));
             }
-        }
+        });
         Ok(())
     }
 
@@ -110,10 +112,8 @@ impl Run {
                 self.hosts[at].left_roles.extend(role);
             }
             "clear_facts" => {
-                let hosts = self.compiled.plays[step.play].hosts.clone();
-                let fleet = Arc::make_mut(&mut self.fleet);
-                for host in &hosts {
-                    fleet.hosts.entry(host.clone()).and_modify(|vars| vars.facts = Arc::default());
+                for host in &self.compiled.plays[step.play].hosts {
+                    self.fleet.change(host, |vars| vars.facts = Arc::default());
                 }
             }
             "clear_host_errors" => {
@@ -144,7 +144,7 @@ impl Run {
     /// A play's magic variables follow its hosts and roles.
     pub(super) fn refresh_play(&mut self, play: usize) {
         let lives = |name: &str| {
-            let host = self.hosts.iter().find(|host| host.name == name);
+            let host = self.place(name).map(|at| &self.hosts[at]);
             host.is_none_or(|host| !host.gone && !host.control.failed && !host.ended.contains(&play))
         };
         let magic = play_magic(&self.compiled.plays[play], &lives);

@@ -214,7 +214,7 @@ impl Run {
         let order = &self.compiled.plays[play].hosts;
         let alive = |name: &&String| {
             let lives = |host: &HostRun| !host.gone && !host.control.failed && !host.ended.contains(&play);
-            self.hosts.iter().any(|host| &host.name == *name && lives(host))
+            self.place(name).is_some_and(|at| lives(&self.hosts[at]))
         };
         order.iter().find(alive).map(String::as_str)
     }

@@ -19,11 +19,11 @@ use crate::remote::{RemoteError, Told};
 impl Run {
     /// What it takes to run tasks on a host, to be moved into a task of the runtime.
     pub(super) fn errand(&mut self, host: &str) -> Errand {
-        let vars = self.fleet.hosts.get(host).cloned().unwrap_or_default();
+        let vars = self.fleet.get(host).unwrap_or_default();
         let view = View::new(&vars, &self.fleet, &[], &Layers::default()).shared();
         let route = self.connections.route(host, &view, &self.shared.program.templar, &self.shared.options);
-        if let (Ok(route), Some(run)) = (&route, self.hosts.iter_mut().find(|run| run.name == host)) {
-            run.login.clone_from(&route.login);
+        if let (Ok(route), Some(at)) = (&route, self.place(host)) {
+            self.hosts[at].login.clone_from(&route.login);
         }
         Errand {
             host: host.into(),

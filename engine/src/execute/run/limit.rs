@@ -53,7 +53,7 @@ impl Run {
             let now = host.play == Some(play) && host.has_failed();
             now || host.failed_in.contains(&play) || host.lost_in.contains(&play)
         };
-        let of = |name: &String| self.hosts.iter().find(|host| host.name == *name);
+        let of = |name: &String| self.place(name).map(|at| &self.hosts[at]);
         let hosts = &self.compiled.plays[play].hosts;
         !hosts.is_empty() && hosts.iter().all(|name| of(name).is_some_and(failed))
     }

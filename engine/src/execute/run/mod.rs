@@ -13,7 +13,7 @@ mod region;
 mod settle;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::mpsc::Sender;
 use trueup_modules::host::Why;
@@ -24,7 +24,7 @@ use crate::event::{Event, Recap, TaskResult};
 use crate::execute::fleet::Connections;
 use crate::execute::gates::Gates;
 use crate::execute::lower::Lower;
-use crate::execute::vars::{Fleet, HostVars, View};
+use crate::execute::vars::{Fleet, HostVars, Layers, View};
 use crate::execute::{Options, Program};
 use crate::value::{Map, Value};
 use host::HostRun;
@@ -71,7 +71,11 @@ struct Run {
     connections: Connections,
     events: Sender<Event>,
     hosts: Vec<HostRun>,
+    /// Where each host is among them.
+    places: HashMap<String, usize>,
     fleet: Arc<Fleet>,
+    /// What steps have from where they stand, by their ids: the same for every host.
+    scopes: Mutex<HashMap<usize, Arc<Scope>>>,
     members: Vec<HashSet<String>>,
     shown: (Option<usize>, Option<usize>),
     /// In a preview: what other hosts' looks may wait for.
@@ -85,6 +89,12 @@ struct Run {
     ended_plays: BTreeSet<usize>,
     /// The play of the last frontier.
     play: usize,
+}
+
+/// The variables that a step has from where it stands.
+struct Scope {
+    magic: Arc<Map>,
+    layers: Layers,
 }
 
 /// A task that has something to do, and that was not run.
@@ -102,6 +112,7 @@ impl Run {
         let members: Vec<HashSet<String>> =
             compiled.plays.iter().map(|play| play.hosts.iter().cloned().collect()).collect();
         let names: indexmap::IndexSet<&String> = compiled.plays.iter().flat_map(|play| &play.hosts).collect();
+        let places = names.iter().enumerate().map(|(at, name)| ((*name).clone(), at)).collect();
         let hosts = names.into_iter().map(|name| HostRun::new(name)).collect();
         let fleet = Arc::new(fleet(&shared));
         let play_magic = compiled.plays.iter().map(|plan| Arc::new(act::play_magic(plan, &|_| true))).collect();
@@ -113,7 +124,9 @@ impl Run {
             connections,
             events,
             hosts,
+            places,
             fleet,
+            scopes: Mutex::default(),
             members,
             shown: (None, None),
             pending: None,
@@ -190,9 +203,24 @@ impl Run {
     fn view(&self, at: usize, index: usize) -> View {
         let step = &self.steps()[index];
         let host = &self.hosts[at];
-        let own = self.fleet.hosts.get(&host.name).cloned().unwrap_or_default();
-        let magic = [Arc::new(self.step_magic(step)), Arc::clone(&self.play_magic[step.play])];
-        View::new(&own, &self.fleet, &magic, &self.lower(host).task_vars(step))
+        let own = self.fleet.get(&host.name).unwrap_or_default();
+        let scope = self.scope(step);
+        let magic = [Arc::clone(&scope.magic), Arc::clone(&self.play_magic[step.play])];
+        View::new(&own, &self.fleet, &magic, &scope.layers)
+    }
+
+    fn scope(&self, step: &Step) -> Arc<Scope> {
+        let mut scopes = self.scopes.lock().unwrap_or_else(PoisonError::into_inner);
+        let scope = scopes.entry(step.id).or_insert_with(|| {
+            let layers = lower_with(&self.shared, &self.compiled, &self.connections.blobs, None).task_vars(step);
+            Arc::new(Scope { magic: Arc::new(self.step_magic(step)), layers })
+        });
+        Arc::clone(scope)
+    }
+
+    /// Where a host is among those of the run.
+    fn place(&self, host: &str) -> Option<usize> {
+        self.places.get(host).copied()
     }
 
     /// The magic variables that a step has from where it stands.
@@ -269,5 +297,5 @@ fn fleet(shared: &Shared) -> Fleet {
         magic.insert("inventory_file".into(), Value::Str(absolute(file)));
         magic.insert("inventory_dir".into(), Value::Str(absolute(file.parent().unwrap_or(file))));
     }
-    Fleet { hosts, extra: Arc::new(program.extra.clone()), shared: Arc::new(magic) }
+    Fleet::new(hosts, Arc::new(program.extra.clone()), Arc::new(magic))
 }

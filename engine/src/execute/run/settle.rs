@@ -174,10 +174,10 @@ impl Run {
             ("action".to_owned(), Value::Str(step.task.written.clone())),
             ("args".to_owned(), Value::Map(params.collect())),
         ]);
-        if let Some(vars) = Arc::make_mut(&mut self.fleet).hosts.get_mut(&host) {
+        self.fleet.change(&host, |vars| {
             vars.set("ansible_failed_task", Value::Map(task));
             vars.set("ansible_failed_result", result);
-        }
+        });
     }
 
     /// `any_errors_fatal`, and `run_once`, whose failure is everybody's.
@@ -225,20 +225,19 @@ impl Run {
         };
         let facts = |one: &Judged| matches!(&one.result, Value::Map(map) if map.contains_key("ansible_facts"));
         if step.task.register.is_none() && !judged.iter().any(|one| !one.failed() && facts(one)) {
-            // The fleet's variables are shared with all that is planned: a change copies the list of hosts.
             return;
         }
-        let fleet = Arc::make_mut(&mut self.fleet);
         for name in names {
-            let Some(vars) = fleet.hosts.get_mut(&name) else { continue };
-            for one in judged.iter().filter(|one| !one.failed()) {
-                if let Value::Map(map) = &one.result {
-                    keep_facts(vars, step, map);
+            self.fleet.change(&name, |vars| {
+                for one in judged.iter().filter(|one| !one.failed()) {
+                    if let Value::Map(map) = &one.result {
+                        keep_facts(vars, step, map);
+                    }
                 }
-            }
-            if let Some(register) = &step.task.register {
-                vars.set(&register.value, result.clone());
-            }
+                if let Some(register) = &step.task.register {
+                    vars.set(&register.value, result.clone());
+                }
+            });
         }
     }
 

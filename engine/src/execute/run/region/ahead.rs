@@ -97,7 +97,7 @@ impl Run {
             let node = &course.region.nodes[unit.node];
             let order = &self.compiled.plays[step.play].hosts;
             let open = |name: &&String| {
-                let at = self.hosts.iter().position(|host| host.name == **name);
+                let at = self.place(name);
                 at.is_some_and(|host| course.schedule.is_open(Unit { host, ..unit }))
             };
             let mine = order.iter().find(open) == Some(&self.hosts[unit.host].name);
