@@ -1,6 +1,6 @@
 //! A file of known hosts, read once for all hosts: in a fleet of 10,000, each would look at 10,000 lines.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,11 +22,10 @@ type Stamp = (u64, Option<SystemTime>);
 impl File {
     /// The file as it is now. Read again only if it has changed.
     pub(super) fn of(path: &Path) -> io::Result<Arc<Self>> {
-        static FILES: Mutex<Option<HashMap<PathBuf, (Stamp, Arc<File>)>>> = Mutex::new(None);
+        static FILES: Mutex<BTreeMap<PathBuf, (Stamp, Arc<File>)>> = Mutex::new(BTreeMap::new());
         let meta = fs::metadata(path)?;
         let stamp = (meta.len(), meta.modified().ok());
         let mut files = FILES.lock().unwrap_or_else(PoisonError::into_inner);
-        let files = files.get_or_insert_default();
         if let Some((_, file)) = files.get(path).filter(|(known, _)| *known == stamp) {
             return Ok(Arc::clone(file));
         }

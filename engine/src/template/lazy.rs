@@ -186,6 +186,22 @@ impl LazyList {
         }
     }
 
+    /// Whether a text is among the items, where all those before it are texts, too: `inventory_hostname in groups['all']` is
+    /// asked for each of the hosts, and need not make a value of each of their names.
+    pub(crate) fn holds(&self, text: &str) -> Option<bool> {
+        if self.0.edited.get().is_some() {
+            return None;
+        }
+        for item in self.items() {
+            match item {
+                Value::Str(item) if item == text => return Some(true),
+                Value::Str(_) => {}
+                _ => return None,
+            }
+        }
+        Some(false)
+    }
+
     /// The template's own copy.
     pub(crate) fn edit(self: &Arc<Self>) -> Arc<List> {
         let copy = || Arc::new(List::new((0..self.items().len()).map(|i| self.at(i)).collect()));

@@ -62,7 +62,7 @@ fn key() -> Result<PrivateKey, Box<dyn Error>> {
 fn prepare(dir: &Path, port: u16, hosts: usize, host_key: &PrivateKey) -> Result<(), Box<dyn Error>> {
     std::fs::create_dir_all(dir)?;
     let own = key()?;
-    own.write_openssh_file(&dir.join("id"), LineEnding::LF)?;
+    own.write_openssh_file(dir.join("id"), LineEnding::LF)?;
     let public = host_key.public_key().to_openssh()?;
     // A controller of so many hosts knows as many keys; those of the others are in the way.
     let mut known = format!("[127.0.0.1]:{port} {public}\n");

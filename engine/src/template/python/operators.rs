@@ -7,7 +7,7 @@ use minijinja::value::{Value, ValueKind};
 
 use super::super::call::{Call, Entry, fail, items};
 use super::super::eval::undefined;
-use super::super::lazy::Context;
+use super::super::lazy::{Context, LazyList};
 use super::mutable;
 use super::{methods, percent, text};
 use crate::value::Template;
@@ -85,6 +85,10 @@ pub(crate) fn contains(container: &Value, value: &Value) -> Result<bool, Error> 
         },
         ValueKind::Map => Ok(container.as_object().is_some_and(|o| o.get_value(value).is_some())),
         ValueKind::Seq | ValueKind::Iterable => {
+            let list = container.downcast_object_ref::<LazyList>();
+            if let Some(found) = list.zip(value.as_str()).and_then(|(list, text)| list.holds(text)) {
+                return Ok(found);
+            }
             for item in container.try_iter()?.checked() {
                 if item? == *value {
                     return Ok(true);
