@@ -431,3 +431,47 @@ fn a_preview_tells_of_all_hosts_together() {
     h3 ok Second: h3
     ");
 }
+
+/// Whoever is not there is not waited for.
+#[test]
+fn a_limit_takes_away_what_is_needed_of_others() {
+    let play = |name: &str, hosts: &str, needs: &str| {
+        format!(
+            "- name: {name}\n  hosts: {hosts}\n  strategy: graph\n  needs: {needs}\n  tasks: [{{ name: In {name}, debug: {{ msg: here }} }}]\n"
+        )
+    };
+    let text = play("One", "h1", "[]")
+        + &play("All", "h1,h2", "[]")
+        + &play("Two", "h2", "[{ play: One, hosts: h1 }, { play: All, hosts: h1 }, { task: In One, hosts: h1 }]");
+    let case = Case::new(2, &text).limit("h2");
+    assert_snapshot!(case.diagnostics(), @"");
+    assert_snapshot!(case.apply().told(), @r"
+    h2 ok In All: here
+    h2 ok In Two: here
+    ");
+}
+
+/// A handler that ran as soon as it was notified would start what is not there yet.
+#[test]
+fn handlers_run_when_all_else_is_done() {
+    let case = Case::new(
+        1,
+        r#"
+- hosts: all
+  gather_facts: false
+  strategy: graph
+  handlers:
+    - { name: Restart, command: cat DIR/there }
+  tasks:
+    - { name: Configure, copy: { dest: DIR/conf, content: x }, notify: Restart }
+    - { name: Apart, debug: { msg: apart }, needs: [] }
+    - { name: Clone, copy: { dest: DIR/there, content: x }, needs: Apart }
+"#,
+    );
+    assert_snapshot!(case.apply().told(), @r"
+    h1 changed Configure
+    h1 ok Apart: apart
+    h1 changed Clone
+    h1 changed handler Restart
+    ");
+}

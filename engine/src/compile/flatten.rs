@@ -1,6 +1,7 @@
 //! Plays, those of imported playbooks too: their hosts and batches, their files of variables, and the order of their
 //! sections.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -44,16 +45,24 @@ pub(super) fn flatten(
     selection: &Selection,
     diagnostics: &mut Diagnostics,
 ) -> Program {
-    let mut flattener = Flattener { plays: Vec::new(), steps: Vec::new(), project, inventory, selection, diagnostics };
+    let mut flattener = Flattener {
+        plays: Vec::new(),
+        steps: Vec::new(),
+        idle: BTreeSet::new(),
+        project,
+        inventory,
+        selection,
+        diagnostics,
+    };
     playbooks.iter().for_each(|playbook| flattener.playbook(playbook, &Imported::default()));
-    let Flattener { plays, mut steps, .. } = flattener;
+    let Flattener { plays, mut steps, idle, .. } = flattener;
     if let Some(first) = &selection.start_at {
         match steps.iter().position(|step| is_named(step, first)) {
             Some(at) => drop(steps.drain(..at)),
             None => diagnostics.push(no_start(first, &steps)),
         }
     }
-    Program { plays, steps, ..Program::default() }
+    Program { plays, steps, idle, limited: selection.limit.is_some(), ..Program::default() }
 }
 
 /// Whether a task has that name, with or without its role's before it.
@@ -75,6 +84,7 @@ fn no_start(pattern: &str, steps: &[Arc<Step>]) -> Diagnostic {
 struct Flattener<'a> {
     plays: Vec<PlayPlan>,
     steps: Vec<Arc<Step>>,
+    idle: BTreeSet<String>,
     project: &'a mut Project,
     inventory: &'a Inventory,
     selection: &'a Selection,
@@ -159,6 +169,10 @@ impl Flattener<'_> {
         let mut all_hosts: Vec<String> = hosts.into_iter().collect();
         self.order(&play, &mut all_hosts);
         let strategy = self.strategy(&play);
+        if all_hosts.is_empty() {
+            self.idle.insert(name.clone());
+            [&play.pre_tasks, &play.tasks, &play.post_tasks].into_iter().for_each(|list| names(list, &mut self.idle));
+        }
         for hosts in self.batches(&play, &all_hosts) {
             let plan = PlayPlan {
                 play: Arc::clone(&play),
@@ -380,6 +394,20 @@ impl Flattener<'_> {
             let message = format!("`serial` must be a number of hosts or a percentage, and this comes to `{text}`");
             Diagnostic::error(message).at(&batch.span)
         })
+    }
+}
+
+/// The names of tasks and blocks.
+fn names(steps: &[playbook::Step], found: &mut BTreeSet<String>) {
+    for step in steps {
+        let common = match step {
+            playbook::Step::Task(task) => &task.common,
+            playbook::Step::Block(block) => {
+                [&block.block, &block.rescue, &block.always].into_iter().for_each(|list| names(list, found));
+                &block.common
+            }
+        };
+        found.extend(common.name.as_ref().map(|name| written(&name.value)));
     }
 }
 

@@ -134,8 +134,8 @@ fn between(region: &Region) -> impl Iterator<Item = (usize, usize, Why)> + '_ {
     region.edges.iter().filter_map(move |edge| {
         let (from, to) = (&region.nodes[edge.from], &region.nodes[edge.to]);
         let why = match (edge.why, &edge.of) {
-            // These are drawn from the steps themselves.
-            (region::Why::Data | region::Why::Notify, _) => return None,
+            // Drawn from the steps themselves.
+            (region::Why::Data, _) => return None,
             (region::Why::Barrier, Of::Own) => return None,
             (region::Why::Barrier, _) => Why::Barrier,
             (region::Why::Needs, Of::Hosts(hosts)) => Why::Needs { on: Some(hosts.iter().cloned().collect()) },

@@ -53,6 +53,10 @@ pub struct Program {
     pub graph: Graph,
     /// The plays that are not run in lockstep.
     pub regions: Vec<Region>,
+    /// Not all hosts of the plays take part: `--limit`.
+    limited: bool,
+    /// The names of plays that have no hosts because of that, and of their tasks.
+    idle: BTreeSet<String>,
     /// The hosts that needs speak of.
     patterns: region::Patterns,
     /// The hosts of the steps that not all hosts of the play have: those that came by an include.

@@ -7,7 +7,8 @@
 //! - *order*: what is listed before it in its play, on the same host, unless `needs` stands in its place;
 //! - *needs*: what it names, on the same host or on others. What a block or play needs, each task in it does;
 //! - *data*: the task that sets a variable that it reads, on all hosts if it reads `hostvars`;
-//! - *notify*: a handler comes after all that may notify it;
+//! - *handlers* come after all of their play that is listed before, as they do elsewhere: what notifies them may not be all
+//!   that they stand behind;
 //! - *barrier*: a play comes after the one before it, unless it says what it needs.
 //!
 //! Dropping the order of a list altogether would be more in the spirit of a graph, and wrong: what a `command` or a query
@@ -98,8 +99,6 @@ pub enum Why {
     Needs,
     /// It reads what the other sets.
     Data,
-    /// The other may notify it.
-    Notify,
     /// Its play comes after the other's.
     Barrier,
 }
@@ -110,7 +109,6 @@ impl fmt::Display for Why {
             Self::Order => "is listed after",
             Self::Needs => "needs",
             Self::Data => "reads what is set by",
-            Self::Notify => "may be notified by",
             Self::Barrier => "is in a play after that of",
         })
     }

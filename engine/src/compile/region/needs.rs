@@ -119,6 +119,10 @@ fn found(
 ) -> Result<(Vec<usize>, Of), Diagnostic> {
     let plan = &program.plays[node.play];
     let (targets, plays) = targets(program, nodes, steps, node, need)?;
+    if plays.is_empty() {
+        // `--limit` has left nobody to wait for.
+        return Ok((targets, Of::Own));
+    }
     let hosts: BTreeSet<&String> = plays.iter().flat_map(|play| &program.plays[*play].hosts).collect();
     let error = |text: String| Err(Diagnostic::error(text).at(&need.span));
     let Some(pattern) = &need.hosts else {
@@ -132,7 +136,7 @@ fn found(
         });
     };
     let meant = program.patterns.get(&pattern.value).cloned().unwrap_or_default();
-    if !meant.iter().any(|host| hosts.contains(host)) {
+    if !meant.iter().any(|host| hosts.contains(host)) && !program.limited {
         let ran = shortened(&hosts.iter().map(|host| host.as_str()).collect::<Vec<_>>());
         return error(format!("`{}` is run on no host of `{}`", need.name, pattern.value))
             .map_err(|error| error.hint(format!("it is run on {ran}")));
@@ -191,7 +195,10 @@ fn targets(
         Needed::Any => is(step) || play_is(&program.plays[step.play]),
     };
     let plays: BTreeSet<usize> = before.filter(named).map(|step| step.play).collect();
-    if plays.is_empty() { Err(unknown(program, steps, need)) } else { Ok((Vec::new(), plays)) }
+    match plays.is_empty() && !program.idle.contains(&need.name) {
+        true => Err(unknown(program, steps, need)),
+        false => Ok((Vec::new(), plays)),
+    }
 }
 
 fn unknown(program: &Program, steps: &Range<usize>, need: &Need) -> Diagnostic {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Edge, Key, Node, Of, Why};
-use crate::compile::{Handler, Program, Step};
+use crate::compile::{Program, Step};
 use crate::playbook::{Field, Spanned};
 
 /// A list of which the order counts: a play's, or that of a block that has `needs` of its own.
@@ -15,16 +15,22 @@ struct List {
     loose: Vec<usize>,
 }
 
+impl List {
+    /// What comes before the next.
+    fn all(&self) -> impl Iterator<Item = usize> + '_ {
+        self.last.iter().chain(&self.loose).copied()
+    }
+}
+
 pub(super) fn edges(program: &Program, nodes: &[Node]) -> Vec<Edge> {
     let mut edges = Vec::new();
     let mut lists: BTreeMap<(usize, usize), List> = BTreeMap::new();
-    let (mut begin, mut flush): (usize, Option<(usize, usize)>) = (0, None);
+    let mut begin = 0;
     for (at, node) in nodes.iter().enumerate() {
         let edge = |from: usize, why: Why| Edge { from, to: at, of: Of::Own, must: true, why };
         match node.key {
             Key::Begin(_) => {
                 begin = at;
-                flush = None;
                 if at > 0 && program.plays[node.play].play.common.needs.is_none() {
                     edges.push(Edge { of: Of::All, must: false, ..edge(at - 1, Why::Barrier) });
                     edges.push(edge(at - 1, Why::Barrier));
@@ -38,20 +44,18 @@ pub(super) fn edges(program: &Program, nodes: &[Node]) -> Vec<Edge> {
             Key::Work(..) => edges.push(edge(begin, Why::Order)),
         }
         let Some(step) = node.steps.first().map(|step| &program.steps[*step]) else { continue };
-        if let Some(handler) = &step.handler {
-            edges.extend(handled(program, nodes, (begin, at), handler));
-            // One after the other, as they are defined.
-            let before = flush.filter(|(number, _)| *number == handler.flush).map(|(_, before)| before);
-            edges.extend(before.map(|from| Edge { must: !forced(program, step), ..edge(from, Why::Order) }));
-            flush = Some((handler.flush, at));
-            lists.entry((node.play, 0)).or_default().loose.push(at);
+        if step.handler.is_some() {
+            let list = lists.entry((node.play, 0)).or_default();
+            let must = !forced(program, step);
+            edges.extend(list.all().map(|from| Edge { must, ..edge(from, Why::Order) }));
+            list.loose.push(at);
             continue;
         }
         let (own, mut within) = released(step, node);
         // The innermost list is the one whose order counts.
         if !own && let Some(list) = within.pop() {
             let list = lists.entry((node.play, list)).or_default();
-            edges.extend(list.last.iter().chain(&list.loose).map(|from| edge(*from, Why::Order)));
+            edges.extend(list.all().map(|from| edge(from, Why::Order)));
             *list = List { last: Some(at), loose: Vec::new() };
         }
         within.into_iter().for_each(|list| lists.entry((node.play, list)).or_default().loose.push(at));
@@ -72,24 +76,6 @@ fn released(step: &Step, node: &Node) -> (bool, Vec<usize>) {
         }
     }
     (step.task.common.needs.is_some(), within)
-}
-
-/// A handler comes after whatever may notify it, and after the flush, if a task asks for it.
-fn handled(program: &Program, nodes: &[Node], (begin, at): (usize, usize), handler: &Handler) -> Vec<Edge> {
-    let step = &program.steps[nodes[at].steps[0]];
-    let must = !forced(program, step);
-    let notifies = |step: &Step| step.notifies.iter().any(|name| handler.names.contains(name) || name.contains("{{"));
-    let asks = |step: &Step| step.flush == Some(handler.flush);
-    let any = |node: &Node, what: &dyn Fn(&Step) -> bool| node.steps.iter().any(|step| what(&program.steps[*step]));
-    let of = |from: usize, why: Why| Edge { from, to: at, of: Of::Own, must, why };
-    let before = (begin..at).filter(|from| matches!(nodes[*from].key, Key::Work(..)));
-    before
-        .filter_map(|from| match () {
-            () if any(&nodes[from], &asks) => Some(of(from, Why::Order)),
-            () if any(&nodes[from], &notifies) => Some(of(from, Why::Notify)),
-            () => None,
-        })
-        .collect()
 }
 
 /// With `force_handlers` the handlers at the end of a section run though something has failed.
