@@ -190,7 +190,10 @@ impl Schedule {
             if let Some(cause) = cause.filter(|cause| *cause != unit && self.nodes[unit.node].works) {
                 news.skipped.push((unit, cause));
             }
-            for (after, must) in self.after(unit, cause.is_some()) {
+            let mut after = self.after(unit, cause.is_some());
+            // What must have succeeded comes first: of two edges between the same nodes it is the one that counts.
+            after.sort_by_key(|(_, must)| !must);
+            for (after, must) in after {
                 match cause.filter(|_| must) {
                     Some(cause) => closing.push_back((after, State::Failed(cause))),
                     None if !self.ready(after, &BTreeSet::new()) => {}

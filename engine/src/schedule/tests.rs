@@ -118,7 +118,7 @@ fn expected(plan: &Plan) -> BTreeMap<Unit, bool> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn nothing_runs_before_what_it_needs(plan in plan(2)) {
@@ -240,4 +240,17 @@ fn a_lost_host_takes_whoever_needs_it_along() {
     let unit = |node: usize, host: usize| Unit { node, host };
     assert_eq!(news.skipped, [(unit(2, 1), unit(1, 0))]);
     assert_eq!(schedule.left().collect::<Vec<_>>(), [unit(0, 1), unit(1, 1)]);
+}
+
+/// The end of a play and the beginning of the next have both: one on all hosts, whatever their end, and one on the same.
+#[test]
+fn of_two_edges_the_one_that_must_have_succeeded_counts() {
+    let node = |works: bool| Node { hosts: BTreeSet::from([0]), works };
+    let edge = |from: usize, to: usize, scope: Scope, must: bool| Edge { from, to, scope, must };
+    let edges = vec![edge(0, 1, Scope::All, false), edge(0, 1, Scope::Own, true), edge(1, 2, Scope::Own, true)];
+    let mut schedule = Schedule::new(vec![node(true), node(false), node(true)], edges);
+    let unit = |node: usize| Unit { node, host: 0 };
+    let news = schedule.finish(unit(0), Err(unit(0)));
+    assert_eq!(news.skipped, [(unit(2), unit(0))]);
+    assert_eq!(schedule.left().collect::<Vec<_>>(), []);
 }
