@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::flatten::written;
+use super::flatten::written_text as written;
 use super::{Program, Step, defaults};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::playbook::{Common, Condition, Field, LoopOver};
@@ -93,7 +93,7 @@ fn params(step: &Step, diagnostics: &mut Diagnostics) {
 
 fn notified(program: &Program, step: &Step, diagnostics: &mut Diagnostics) {
     // An include may bring more handlers.
-    if program.steps.iter().any(|other| other.play == step.play && other.turns()) {
+    if program.steps.iter().any(|other| other.play == step.play && other.turns() && !other.adds_hosts()) {
         return;
     }
     let handlers = program.plays[step.play].all_handler_names();

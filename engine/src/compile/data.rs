@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::check::texts;
 use super::facts::is_fact;
-use super::flatten::written;
+use super::flatten::written_text as written;
 use super::{Program, Role, Step};
 use crate::inventory::Inventory;
 use crate::playbook::{Field, LoopOver, Opt};
@@ -75,6 +75,13 @@ pub(super) fn definitions(program: &Program, inventory: &Inventory) -> Definitio
         define_values(&plan.role_exports, &mut definitions);
     }
     definitions
+}
+
+/// Adds what plays and hosts that are new define.
+pub(super) fn define_more(program: &mut Program, inventory: &Inventory) {
+    let more = definitions(program, inventory);
+    let known = Arc::make_mut(&mut program.definitions);
+    more.into_iter().for_each(|(name, words)| known.entry(name).or_default().extend(words));
 }
 
 /// Adds variables that were read during the run. True if steps may have to be looked at again.

@@ -58,13 +58,13 @@ pub(super) fn is_fact(word: &str) -> bool {
 }
 
 /// Puts a `setup` at the head of each play whose tasks read facts, unless the play says `gather_facts: false` or gathers
-/// them itself. One that says `true` gathers them in any case.
-pub(super) fn gather(program: &mut Program, selection: &Selection, diagnostics: &mut Diagnostics) {
+/// them itself. One that says `true` gathers them in any case. Plays before `from` are left as they are.
+pub(super) fn gather(program: &mut Program, from: usize, selection: &Selection, diagnostics: &mut Diagnostics) {
     let Some((task, entry)) = made("- name: Gather facts\n  setup: {}\n", "setup") else { return };
     let mut gathered = BTreeSet::new();
     let mut steps: Vec<Arc<Step>> = Vec::new();
     // What an include brings is not known yet, and may read facts.
-    let includes = |step: &Step| step.turns() && step.entry.name != "meta";
+    let includes = |step: &Step| step.turns() && step.entry.name != "meta" && !step.adds_hosts();
     let reads = |step: &&Arc<Step>| includes(step) || step.words.iter().any(|word| is_fact(word));
     let reading: BTreeSet<usize> = program.steps.iter().filter(reads).map(|step| step.play).collect();
     for step in std::mem::take(&mut program.steps) {
@@ -73,7 +73,7 @@ pub(super) fn gather(program: &mut Program, selection: &Selection, diagnostics: 
             Some(Field::Known(false)) => false,
             _ => selection.gather_always || reading.contains(&step.play),
         };
-        if gathered.insert(step.play) && wanted && step.entry.name != "setup" {
+        if step.play >= from && gathered.insert(step.play) && wanted && step.entry.name != "setup" {
             let mut task = Task::clone(&task);
             let play = &program.plays[step.play].play.common;
             defaults::give(&mut task, entry, std::iter::once(play), diagnostics);

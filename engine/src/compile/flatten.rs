@@ -2,7 +2,7 @@
 //! sections.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use indexmap::IndexSet;
@@ -49,25 +49,64 @@ pub(super) fn flatten(
         plays: Vec::new(),
         steps: Vec::new(),
         idle: BTreeSet::new(),
+        written: Vec::new(),
         project,
         inventory,
         selection,
         diagnostics,
     };
     playbooks.iter().for_each(|playbook| flattener.playbook(playbook, &Imported::default()));
-    let Flattener { plays, mut steps, idle, .. } = flattener;
+    let Flattener { plays, mut steps, written, idle, .. } = flattener;
     if let Some(first) = &selection.start_at {
         match steps.iter().position(|step| is_named(step, first)) {
             Some(at) => drop(steps.drain(..at)),
             None => diagnostics.push(no_start(first, &steps)),
         }
     }
-    Program { plays, steps, idle, limited: selection.limit.is_some(), ..Program::default() }
+    let limited = selection.limit.is_some();
+    Program { plays, steps, idle, limited, written: Arc::new(written), ..Program::default() }
+}
+
+/// A play as written, with what its import gives it.
+pub(super) struct Written {
+    play: Arc<Play>,
+    imported: Imported,
+    dir: PathBuf,
+}
+
+/// Takes the plays from one on anew, for the hosts that are there now: the plan at `from` and those behind it are replaced.
+pub(super) fn flatten_from(
+    program: &mut Program,
+    from: usize,
+    inventory: &Inventory,
+    project: &mut Project,
+    selection: &Selection,
+    diagnostics: &mut Diagnostics,
+) {
+    let first = from.checked_sub(1).map_or(0, |last| program.plays[last].written + 1);
+    let kept = program.steps.iter().position(|step| step.play >= from).unwrap_or(program.steps.len());
+    program.plays.truncate(from);
+    program.steps.truncate(kept);
+    let mut flattener = Flattener {
+        plays: std::mem::take(&mut program.plays),
+        steps: std::mem::take(&mut program.steps),
+        // What was idle among the plays that stay is so still.
+        idle: std::mem::take(&mut program.idle),
+        written: Vec::new(),
+        project,
+        inventory,
+        selection,
+        diagnostics,
+    };
+    for (number, written) in program.written.iter().enumerate().skip(first) {
+        flattener.written_play(number, written);
+    }
+    (program.plays, program.steps, program.idle) = (flattener.plays, flattener.steps, flattener.idle);
 }
 
 /// Whether a task has that name, with or without its role's before it.
 fn is_named(step: &Step, pattern: &str) -> bool {
-    let own = step.task.common.name.as_ref().map(|name| written(&name.value));
+    let own = step.task.common.name.as_ref().map(|name| written_text(&name.value));
     let is = |name: &str| name == pattern || fnmatch(pattern, name);
     step.handler.is_none() && (is(&step.name()) || own.is_some_and(|own| is(&own)))
 }
@@ -85,6 +124,7 @@ struct Flattener<'a> {
     plays: Vec<PlayPlan>,
     steps: Vec<Arc<Step>>,
     idle: BTreeSet<String>,
+    written: Vec<Written>,
     project: &'a mut Project,
     inventory: &'a Inventory,
     selection: &'a Selection,
@@ -158,30 +198,37 @@ impl Flattener<'_> {
         if self.selection.force_handlers && play.force_handlers.is_none() {
             play.force_handlers = Some(Spanned { value: Field::Known(true), span: play.span.clone() });
         }
-        let play = Arc::new(play);
-        let Some(hosts) = self.hosts(&play) else { return };
-        let vars_files = self.vars_files(&play, dir);
+        let written = Written { play: Arc::new(play), imported: imported.clone(), dir: dir.into() };
+        self.written_play(self.written.len(), &written);
+        self.written.push(written);
+    }
+
+    fn written_play(&mut self, number: usize, written: &Written) {
+        let Written { play, imported, dir } = written;
+        let Some(hosts) = self.hosts(play) else { return };
+        let vars_files = self.vars_files(play, dir);
         let name = match &play.common.name {
             Some(Spanned { value: Field::Known(name), .. }) => name.clone(),
-            Some(name) => self.text(&play, name).unwrap_or_else(|_| written(&name.value)),
-            None => play.hosts.iter().map(|pattern| written(&pattern.value)).collect::<Vec<_>>().join(","),
+            Some(name) => self.text(play, name).unwrap_or_else(|_| written_text(&name.value)),
+            None => play.hosts.iter().map(|pattern| written_text(&pattern.value)).collect::<Vec<_>>().join(","),
         };
         let mut all_hosts: Vec<String> = hosts.into_iter().collect();
-        self.order(&play, &mut all_hosts);
-        let strategy = self.strategy(&play);
+        self.order(play, &mut all_hosts);
+        let strategy = self.strategy(play);
         if all_hosts.is_empty() {
             self.idle.insert(name.clone());
             [&play.pre_tasks, &play.tasks, &play.post_tasks].into_iter().for_each(|list| names(list, &mut self.idle));
         }
-        for hosts in self.batches(&play, &all_hosts) {
+        for hosts in self.batches(play, &all_hosts) {
             let plan = PlayPlan {
-                play: Arc::clone(&play),
+                play: Arc::clone(play),
                 name: name.clone(),
                 all_hosts: all_hosts.clone(),
                 hosts,
+                written: number,
                 strategy,
                 vars_files: vars_files.clone(),
-                dir: dir.into(),
+                dir: dir.clone(),
                 roles: Vec::new(),
                 role_defaults: Arc::default(),
                 role_exports: Arc::default(),
@@ -263,6 +310,9 @@ impl Flattener<'_> {
         let pattern = patterns.join(",");
         let span = play.hosts.first().map_or(&play.span, |pattern| &pattern.span);
         let mut found = inventory.select(&pattern, span);
+        if found.hosts.is_empty() && self.may_come() {
+            return Some(found.hosts);
+        }
         if found.hosts.is_empty() {
             let hint = "`trueup plan -i` names the inventory; its hosts and groups are what a pattern can match";
             let unmatched = found.unmatched.into_iter().next();
@@ -280,6 +330,12 @@ impl Flattener<'_> {
             found.hosts.retain(|host| limited.hosts.contains(host));
         }
         Some(found.hosts)
+    }
+
+    /// Whether the plays before may add hosts and groups that nobody knows of yet.
+    fn may_come(&self) -> bool {
+        let open = |step: &Arc<Step>| step.adds_hosts() || matches!(step.entry.name, "include_tasks" | "include_role");
+        self.steps.iter().any(open)
     }
 
     fn vars_files(&mut self, play: &Play, dir: &Path) -> Vec<yaml::Node> {
@@ -407,7 +463,7 @@ fn names(steps: &[playbook::Step], found: &mut BTreeSet<String>) {
                 &block.common
             }
         };
-        found.extend(common.name.as_ref().map(|name| written(&name.value)));
+        found.extend(common.name.as_ref().map(|name| written_text(&name.value)));
     }
 }
 
@@ -419,7 +475,7 @@ fn shuffle(hosts: &mut [String]) {
 }
 
 /// The text of a keyword, rendered or not.
-pub(super) fn written(field: &Field<String>) -> String {
+pub(super) fn written_text(field: &Field<String>) -> String {
     match field {
         Field::Known(text) => text.clone(),
         Field::Template(template) => template.text.clone(),

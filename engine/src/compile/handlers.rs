@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::flatten::written;
+use super::flatten::written_text as written;
 use super::list::{self, Around, Lister, Way};
 use super::project::Kind;
 use super::{Handler, PlayPlan, Step};
@@ -64,7 +64,7 @@ impl Lister<'_> {
         if !anything {
             return;
         }
-        if self.steps.iter().any(|step| step.play == self.play && step.turns()) {
+        if self.steps.iter().any(|step| step.play == self.play && step.turns() && !step.adds_hosts()) {
             self.steps.extend(marker(self.play, self.project.number()));
         }
         self.flush(true);

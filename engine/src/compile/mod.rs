@@ -61,11 +61,18 @@ pub struct Program {
     patterns: region::Patterns,
     /// The hosts of the steps that not all hosts of the play have: those that came by an include.
     pub audiences: Vec<BTreeSet<String>>,
+    /// The plays as they are written, also those that no host is in.
+    written: Arc<Vec<flatten::Written>>,
     /// What the variables of inventory and plays are made from.
     definitions: Arc<data::Definitions>,
 }
 
 impl Program {
+    /// Whether a play is another batch of the same play as written.
+    pub fn same_play(&self, play: usize) -> impl Fn(usize) -> bool + '_ {
+        move |other| self.plays[other].written == self.plays[play].written
+    }
+
     /// Draws the graph anew, after its steps or what they read have changed.
     fn relate(&mut self) -> Result<(), Diagnostics> {
         self.graph = Graph::of(&self.steps, &[]);
@@ -123,6 +130,8 @@ pub struct PlayPlan {
     pub all_hosts: Vec<String>,
     /// The hosts of this batch, in order.
     pub hosts: Vec<String>,
+    /// Which of the plays as written it is.
+    written: usize,
     /// How they go through the tasks.
     pub strategy: Strategy,
     /// `vars_files`, read; the later is stronger.
@@ -274,7 +283,12 @@ impl Step {
 
     /// Whether what comes after it can be told only when its end is known.
     pub fn turns(&self) -> bool {
-        matches!(self.entry.name, "include_tasks" | "include_role" | "include_vars" | "meta")
+        matches!(self.entry.name, "include_tasks" | "include_role" | "include_vars" | "meta") || self.adds_hosts()
+    }
+
+    /// Whether hosts or groups may be new after it.
+    pub fn adds_hosts(&self) -> bool {
+        matches!(self.entry.name, "add_host" | "group_by") || self.meta_action() == "refresh_inventory"
     }
 
     /// Whether it may read a variable. One whose name is computed may be any.
@@ -349,7 +363,7 @@ pub fn compile(
     check::check(&program, &project.templar, diagnostics);
     program.definitions = Arc::new(data::definitions(&program, inventory));
     data::annotate(&mut program, 0, usize::MAX);
-    facts::gather(&mut program, selection, diagnostics);
+    facts::gather(&mut program, 0, selection, diagnostics);
     data::annotate(&mut program, 0, usize::MAX);
     program.patterns = region::patterns(&program, inventory, diagnostics);
     if !diagnostics.has_errors()
@@ -358,4 +372,29 @@ pub fn compile(
         diagnostics.extend(wrong);
     }
     program
+}
+
+/// Compiles the plays from `from` on anew, after hosts or groups have been added: what is before is under way or done.
+///
+/// # Errors
+/// What is wrong with the plays now.
+pub fn recompile(
+    program: &mut Program,
+    from: usize,
+    inventory: &Inventory,
+    project: &mut Project,
+    selection: &Selection,
+) -> Result<(), Diagnostics> {
+    let mut diagnostics = Diagnostics::new();
+    flatten::flatten_from(program, from, inventory, project, selection, &mut diagnostics);
+    check::check(program, &project.templar.clone(), &mut diagnostics);
+    data::define_more(program, inventory);
+    data::annotate(program, 0, usize::MAX);
+    facts::gather(program, from, selection, &mut diagnostics);
+    data::annotate(program, 0, usize::MAX);
+    program.patterns = region::patterns(program, inventory, &mut diagnostics);
+    if diagnostics.has_errors() {
+        return Err(diagnostics);
+    }
+    program.relate()
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Selection;
-use super::flatten::written;
+use super::flatten::written_text as written;
 use crate::playbook::{Field, Spanned};
 
 /// The tags that a keyword gives.

@@ -41,6 +41,15 @@ impl Judged {
         matches!(self.status, Status::Failed { .. })
     }
 
+    /// What it does is done now, and changes something or does not; unless `changed_when` has said.
+    pub(super) fn count_as(&mut self, changed: bool) {
+        if changed && self.status == Status::Ok {
+            self.status = Status::Changed;
+        }
+        self.did_change = self.status == Status::Changed;
+        self.register();
+    }
+
     /// It fails after all.
     pub(super) fn fail(&mut self, error: String) {
         self.status = failed(error, None, None);

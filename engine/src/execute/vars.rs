@@ -93,7 +93,8 @@ impl Fleet {
         self.hosts.write().unwrap_or_else(PoisonError::into_inner).get_mut(host).map(change);
     }
 
-    fn names(&self) -> Vec<String> {
+    /// All hosts.
+    pub(super) fn names(&self) -> Vec<String> {
         self.hosts.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
     }
 }

@@ -25,6 +25,11 @@ impl Builder {
         builder
     }
 
+    /// What was put together before.
+    pub(super) fn of(inventory: &Inventory) -> Self {
+        Self { hosts: inventory.hosts.clone(), groups: inventory.groups.clone() }
+    }
+
     /// The group with this name, made if need be.
     pub(super) fn group(&mut self, name: &str) -> &mut Group {
         self.groups.entry(name.to_owned()).or_insert_with(|| Group {
@@ -95,7 +100,7 @@ impl Builder {
                 diagnostics.push(Diagnostic::warning(message).at(&host.span));
             }
         }
-        Inventory { hosts: self.hosts, groups: self.groups, implicit: implicit() }
+        Inventory { hosts: self.hosts, groups: self.groups, implicit: implicit(), files: Default::default() }
     }
 
     /// A host is in `ungrouped` if, and only if, no other group but `all` has it.
@@ -155,7 +160,7 @@ impl Builder {
 
 /// Takes the priority out of a group's variables, for it is not one of its hosts' variables.
 fn take_priority(group: &mut Group, diagnostics: &mut Diagnostics) -> i64 {
-    let Some(entry) = group.vars.shift_remove("ansible_group_priority") else { return 1 };
+    let Some(entry) = group.vars.shift_remove("ansible_group_priority") else { return group.priority };
     let resolved = entry.value.as_scalar().map(crate::yaml::Scalar::resolve);
     let number = match resolved {
         Some(Plain::Int(n)) => Some(n),

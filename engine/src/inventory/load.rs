@@ -26,6 +26,19 @@ pub struct Request<'r> {
     pub vault: &'r VaultPasswords,
 }
 
+/// The directories that have `group_vars` and `host_vars`, and what opens vaults there.
+#[derive(Clone, Debug)]
+pub(super) struct Files {
+    pub dirs: Vec<(PathBuf, Beside)>,
+    pub vault: VaultPasswords,
+}
+
+impl Default for Files {
+    fn default() -> Self {
+        Self { dirs: Vec::new(), vault: VaultPasswords::none() }
+    }
+}
+
 /// Reads all sources. Look at `diagnostics` before using the result: what could not be read is left out.
 pub fn load(request: Request<'_>, diagnostics: &mut Diagnostics) -> Inventory {
     let mut builder = Builder::new();
@@ -45,12 +58,10 @@ pub fn load(request: Request<'_>, diagnostics: &mut Diagnostics) -> Inventory {
     }
     // A directory that both share is the playbook's, where its files are strongest.
     dirs.retain(|dir| request.playbook_dir.is_none_or(|playbook| !same(dir, playbook)));
-    for (nth, dir) in dirs.iter().enumerate() {
-        vars_files::read(dir, Beside::Inventory(nth), &mut inventory, request.vault, diagnostics);
-    }
-    if let Some(dir) = request.playbook_dir {
-        vars_files::read(dir, Beside::Playbook, &mut inventory, request.vault, diagnostics);
-    }
+    let mut dirs: Vec<_> = dirs.into_iter().zip((0..).map(Beside::Inventory)).collect();
+    dirs.extend(request.playbook_dir.map(|dir| (dir.to_owned(), Beside::Playbook)));
+    inventory.files = Files { dirs, vault: request.vault.clone() };
+    vars_files::read(&mut inventory, &|_| true, diagnostics);
     inventory
 }
 

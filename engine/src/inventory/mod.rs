@@ -6,6 +6,7 @@
 
 mod build;
 mod constructed;
+mod grow;
 mod ini;
 mod literal;
 mod load;
@@ -43,6 +44,8 @@ pub struct Inventory {
     pub groups: IndexMap<String, Group>,
     /// `localhost` where no source names it; it is in no group, yet has the variables of `all`.
     pub implicit: Host,
+    /// Where `group_vars` and `host_vars` are, for what is added later.
+    files: load::Files,
 }
 
 /// A host.

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::load::Files;
 use super::{Beside, Inventory, VarsFile};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::source::Source;
@@ -12,28 +13,25 @@ use crate::yaml;
 /// In the order in which Ansible looks; only the first that exists counts.
 const EXTENSIONS: [&str; 4] = ["", ".yml", ".yaml", ".json"];
 
-/// Reads the files in one directory's `group_vars` and `host_vars` for all groups and hosts.
-pub(super) fn read(
-    dir: &Path,
-    beside: Beside,
-    inventory: &mut Inventory,
-    vault: &VaultPasswords,
-    diagnostics: &mut Diagnostics,
-) {
-    let mut load = |kind: &str, name: &str| -> Vec<VarsFile> {
-        let dir = dir.join(kind);
-        // A host may be the path of a chroot.
-        if name.starts_with('/') || !dir.is_dir() {
-            return Vec::new();
+/// Reads the files in the `group_vars` and `host_vars` of all directories, for the groups and hosts of these names.
+pub(super) fn read(inventory: &mut Inventory, wanted: &dyn Fn(&str) -> bool, diagnostics: &mut Diagnostics) {
+    let Files { dirs, vault } = inventory.files.clone();
+    for (dir, beside) in dirs {
+        let mut load = |kind: &str, name: &str| -> Vec<VarsFile> {
+            let dir = dir.join(kind);
+            // A host may be the path of a chroot.
+            if name.starts_with('/') || !wanted(name) || !dir.is_dir() {
+                return Vec::new();
+            }
+            let paths = find(&dir, name, diagnostics);
+            paths.into_iter().filter_map(|path| file(path, beside, &vault, diagnostics)).collect()
+        };
+        for group in inventory.groups.values_mut() {
+            group.files.extend(load("group_vars", &group.name));
         }
-        let paths = find(&dir, name, diagnostics);
-        paths.into_iter().filter_map(|path| file(path, beside, vault, diagnostics)).collect()
-    };
-    for group in inventory.groups.values_mut() {
-        group.files.extend(load("group_vars", &group.name));
-    }
-    for host in inventory.hosts.values_mut().chain([&mut inventory.implicit]) {
-        host.files.extend(load("host_vars", &host.name));
+        for host in inventory.hosts.values_mut().chain([&mut inventory.implicit]) {
+            host.files.extend(load("host_vars", &host.name));
+        }
     }
 }
 

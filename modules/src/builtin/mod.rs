@@ -2,6 +2,7 @@
 
 use crate::module::Entry;
 
+mod add_host;
 mod assemble;
 mod assert;
 mod async_status;
@@ -16,6 +17,7 @@ mod file_block;
 mod file_line;
 mod find;
 mod group;
+mod group_by;
 mod import_role;
 mod import_tasks;
 mod include_role;
@@ -46,6 +48,7 @@ mod wait_for;
 /// The modules that every agent has, sorted by name. Those of [`postgres`] have a registry of their own: they bring much
 /// with them, and most hosts have no use for it.
 static REGISTRY: &[Entry] = &[
+    Entry::of::<add_host::AddHost>(),
     Entry::of::<assemble::Assemble>(),
     Entry::of::<assert::Assert>(),
     Entry::of::<async_status::AsyncStatus>(),
@@ -58,6 +61,7 @@ static REGISTRY: &[Entry] = &[
     Entry::of::<file_line::FileLine>(),
     Entry::of::<find::Find>(),
     Entry::of::<group::GroupModule>(),
+    Entry::of::<group_by::GroupBy>(),
     Entry::of::<import_role::ImportRole>(),
     Entry::of::<import_tasks::ImportTasks>(),
     Entry::of::<include_role::IncludeRole>(),

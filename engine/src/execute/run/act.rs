@@ -23,8 +23,19 @@ impl Run {
         if !step.turns() {
             return;
         }
-        for (item, one) in planned.items.iter().zip(judged).filter(|(_, one)| one.status == Status::Ok) {
+        for (item, one) in
+            planned.items.iter().zip(judged).filter(|(_, one)| matches!(one.status, Status::Ok | Status::Changed))
+        {
             let Work::Task(task) = &item.work else { continue };
+            if matches!(step.entry.name, "add_host" | "group_by") {
+                let params = task.params.clone();
+                match self.add(at, planned.step, &one.data, &params) {
+                    Ok(news) if step.task.changed_when.is_empty() => one.count_as(news),
+                    Ok(_) => {}
+                    Err(error) => one.fail(error),
+                }
+                continue;
+            }
             let done = match step.entry.name {
                 "include_vars" => self.include_vars(at, &task.params),
                 "meta" => self.meta(at, planned.step, &task.params).await,
@@ -123,6 +134,7 @@ impl Run {
                     (host.gone, host.control) = (false, Default::default());
                 }
             }
+            "refresh_inventory" => self.refresh_inventory(index)?,
             "reset_connection" => {
                 let host = self.hosts[at].name.clone();
                 *self.connections.slot(&host).lock().await = None;

@@ -4,6 +4,7 @@ mod act;
 mod ahead;
 mod apply;
 mod finish;
+mod grow;
 mod host;
 mod items;
 mod job;
@@ -20,12 +21,14 @@ use trueup_modules::host::Why;
 
 use crate::compile::expand::Include;
 use crate::compile::{self, Project, Step, search};
+use crate::diagnostic::Paint;
 use crate::event::{Event, Recap, TaskResult};
 use crate::execute::fleet::Connections;
 use crate::execute::gates::Gates;
 use crate::execute::lower::Lower;
 use crate::execute::vars::{Fleet, HostVars, Layers, View};
 use crate::execute::{Options, Program};
+use crate::inventory::Inventory;
 use crate::value::{Map, Value};
 use host::HostRun;
 
@@ -85,6 +88,14 @@ struct Run {
     held: Option<Vec<((usize, usize), TaskResult)>>,
     /// How many regions are behind.
     passed: usize,
+    /// The inventory as it is by now, and what the run has added to it.
+    inventory: Arc<Inventory>,
+    added: Vec<grow::Added>,
+    added_vars: HashMap<String, Map>,
+    /// A step that has added something that not everybody has seen yet.
+    grown: Option<usize>,
+    /// No host plans beyond here yet.
+    barrier: Option<usize>,
     batches: u64,
     ended_plays: BTreeSet<usize>,
     /// The play of the last frontier.
@@ -133,6 +144,11 @@ impl Run {
             gates: Gates::default(),
             held: None,
             passed: 0,
+            inventory: Arc::new(program.inventory.clone()),
+            added: Vec::new(),
+            added_vars: HashMap::new(),
+            grown: None,
+            barrier: None,
             batches: 0,
             ended_plays: BTreeSet::new(),
             play: 0,
@@ -171,6 +187,12 @@ impl Run {
 
     /// One round; false when all is done.
     async fn round(&mut self) -> bool {
+        if let Err(wrong) = self.settle_growth() {
+            self.send(Event::Warning(wrong.render(Paint::Plain).trim_end().to_owned())).await;
+            self.abandon();
+            return false;
+        }
+        self.barrier = self.growth();
         self.plan_ahead().await;
         let Some(frontier) = self.hosts.iter().map(HostRun::position).min() else { return false };
         if self.events.is_closed() {
@@ -180,10 +202,10 @@ impl Run {
         if self.conclude_until(frontier).await {
             return true;
         }
-        let bound = self.bound();
+        let bound = self.region_start();
         if frontier >= bound {
             let more = self.hosts.iter().any(|host| host.built < bound || !host.planned.is_empty());
-            return more || self.region().await;
+            return more || self.grown.is_some() || self.region().await;
         }
         if !self.end_after_failures(frontier) {
             self.apply_at(frontier).await;
@@ -191,8 +213,13 @@ impl Run {
         true
     }
 
-    /// Where the next region begins, or the end: so far, all go in lockstep.
+    /// How far hosts may plan ahead in lockstep.
     fn bound(&self) -> usize {
+        self.barrier.map_or(self.region_start(), |barrier| barrier.min(self.region_start()))
+    }
+
+    /// Where the next region begins, or the end: so far, all go in lockstep.
+    fn region_start(&self) -> usize {
         self.compiled.regions.get(self.passed).map_or(self.steps().len(), |region| region.steps.start)
     }
 
@@ -282,11 +309,8 @@ fn fleet(shared: &Shared) -> Fleet {
             hosts.insert(name.clone(), HostVars::of(inventory, host));
         }
     }
-    let names =
-        |names: indexmap::IndexSet<&str>| Value::List(names.into_iter().map(|name| Value::Str(name.into())).collect());
-    let groups = inventory.groups.keys().map(|group| (group.clone(), names(inventory.hosts_of(group)))).collect();
     let mut magic = Map::from_iter([
-        ("groups".to_owned(), Value::Map(groups)),
+        ("groups".to_owned(), grow::groups(inventory)),
         ("playbook_dir".to_owned(), Value::Str(absolute(&program.dir))),
         ("ansible_check_mode".to_owned(), Value::Bool(shared.options.preview)),
         ("ansible_diff_mode".to_owned(), Value::Bool(true)),

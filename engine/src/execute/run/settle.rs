@@ -213,7 +213,8 @@ impl Run {
     }
 
     pub(super) fn register(&mut self, at: usize, step: &Step, planned: &Planned, judged: &[Judged]) {
-        let everybody = step.once;
+        // What a module does once for all of itself is only its host's to know, as in Ansible.
+        let everybody = step.once && !step.entry.once;
         let names: Vec<String> = match everybody {
             true => self.compiled.plays[step.play].hosts.clone(),
             false => vec![self.hosts[at].name.clone()],
@@ -339,7 +340,7 @@ fn count(recap: &mut Recap, step: &Step, judged: &[Judged], rescued: bool) {
         recap.unknown += 1;
     } else if judged.iter().all(|one| matches!(one.status, Status::Skipped { .. })) {
         recap.skipped += 1;
-    } else if step.turns() && step.entry.name != "include_vars" {
+    } else if matches!(step.entry.name, "include_tasks" | "include_role") {
         // Each file that is included counts.
         recap.ok += judged.iter().filter(|one| one.status == Status::Ok).count() as u64;
     } else {
