@@ -475,3 +475,32 @@ fn handlers_run_when_all_else_is_done() {
     h1 changed handler Restart
     ");
 }
+
+/// What is not there is a failure, unless something that comes before, be it on another host, may yet bring it.
+#[test]
+fn a_preview_waits_for_what_comes_before() {
+    let case = Case::new(
+        2,
+        r#"
+- name: Primary
+  hosts: h1
+  gather_facts: false
+  strategy: graph
+  tasks:
+    - { name: Configure, command: touch DIR/there }
+- name: Standby
+  hosts: h2
+  gather_facts: false
+  strategy: graph
+  needs: []
+  tasks:
+    - { name: Apart, slurp: { src: DIR/never }, ignore_errors: true }
+    - { name: After it, slurp: { src: DIR/there }, needs: { play: Primary, hosts: h1 } }
+"#,
+    );
+    assert_snapshot!(case.plan().told(), @r"
+    h1 would Configure
+    h2 ignored Apart: cannot read DIR/never: No such file or directory
+    h2 unknown After it: known after Configure
+    ");
+}

@@ -120,16 +120,21 @@ impl Region {
         self.nodes.iter().position(|node| node.steps.contains(&step))
     }
 
-    /// Whether a node comes after another, however many others are in between.
-    pub fn comes_after(&self, node: usize, other: usize) -> bool {
-        let mut found = BTreeSet::from([node]);
-        // Nodes are sorted: whatever comes before one stands before it.
-        for at in (other..=node).rev() {
-            if found.contains(&at) {
-                found.extend(self.edges.iter().filter(|edge| edge.to == at).map(|edge| edge.from));
+    /// Of each node, which others come before it, however many are in between.
+    pub fn before(&self) -> Vec<Vec<bool>> {
+        let mut into = vec![Vec::new(); self.nodes.len()];
+        self.edges.iter().for_each(|edge| into[edge.to].push(edge.from));
+        let mut before: Vec<Vec<bool>> = Vec::with_capacity(self.nodes.len());
+        // Nodes are sorted: those before one are known.
+        for from in into {
+            let mut all = vec![false; self.nodes.len()];
+            for node in from {
+                all[node] = true;
+                all.iter_mut().zip(&before[node]).for_each(|(all, theirs)| *all |= theirs);
             }
+            before.push(all);
         }
-        found.contains(&other) && node != other
+        before
     }
 }
 

@@ -14,13 +14,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
+use trueup_modules::host::Why;
 use trueup_modules::wire::{Mode, Outcome};
 
 use super::apply::{Lost, Show};
 use super::finish::finish_step;
 use super::host::Planned;
 use super::onward::is_plain;
-use super::{Pending, Run, lower_with};
+use super::{Run, lower_with};
 use crate::compile::Step;
 use crate::event::Event;
 use crate::execute::blocks::Control;
@@ -170,19 +171,11 @@ impl Run {
         };
         let host = &mut self.hosts[at];
         (host.play, host.control) = (Some(step.play), control);
-        let after = |pending: &&Pending| {
-            course
-                .region
-                .node_of(pending.step)
-                .is_some_and(|other| other == node || course.region.comes_after(node, other))
-        };
-        let waits = |far: bool| course.pending.iter().filter(after).find(|one| one.far == far);
-        let why = waits(true).or(waits(false)).map(|pending| pending.why.clone());
+        let why = course.waits_for(node).cloned();
         let steps = self.steps().len();
         let ended = self.end(at, planned, why).await;
         if let Some(far) = ended.waits {
-            let why = trueup_modules::host::Why { after: ended.name };
-            course.pending.push(Pending { step: index, why, far });
+            course.pending.entry((!far, node)).or_insert(Why { after: ended.name });
         }
         if self.steps().len() != steps {
             self.renew(course).await;

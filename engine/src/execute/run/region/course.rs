@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::super::{Pending, Run};
+use trueup_modules::host::Why;
+
+use super::super::Run;
 use crate::compile::Region;
 use crate::compile::region::{self, Key, Of};
 use crate::execute::blocks::Control;
@@ -16,8 +18,10 @@ pub(super) struct Course {
     pub(super) ways: Vec<Way>,
     /// Nodes with a `run_once` that a host has done for all, and how that ended.
     pub(super) once: BTreeMap<Key, Result<(), Unit>>,
-    /// In a preview: what is to be done.
-    pub(super) pending: Vec<Pending>,
+    /// Of each node, which come before it.
+    pub(super) before: Vec<Vec<bool>>,
+    /// In a preview: the nodes that have something to do, those in which it is more than files first.
+    pub(super) pending: BTreeMap<(bool, usize), Why>,
     /// Hosts to look at.
     pub(super) awake: BTreeSet<usize>,
 }
@@ -32,6 +36,12 @@ pub(super) struct Way {
 }
 
 impl Course {
+    /// In a preview: what a node's looks may still depend on, on whatever host.
+    pub(super) fn waits_for(&self, node: usize) -> Option<&Why> {
+        let comes_before = |other: usize| other == node || self.before[node][other];
+        self.pending.iter().find(|((_, other), _)| comes_before(*other)).map(|(_, why)| why)
+    }
+
     /// How many of a node's steps are behind, and where its host is in their blocks.
     pub(super) fn begin(&self, unit: Unit) -> (usize, Control) {
         let key = self.region.nodes[unit.node].key;
@@ -47,7 +57,8 @@ impl Run {
             schedule,
             ways: self.hosts.iter().map(|_| Way::default()).collect(),
             once: BTreeMap::new(),
-            pending: Vec::new(),
+            before: region.before(),
+            pending: BTreeMap::new(),
             awake: (0..self.hosts.len()).collect(),
             region,
         }
@@ -91,6 +102,10 @@ impl Run {
                 node.hosts = course.schedule.hosts(old).clone();
             }
         }
+        course.before = course.region.before();
+        let now = |old: usize| (0..nodes.len()).find(|node| was(*node) == Some(old));
+        let pending = std::mem::take(&mut course.pending).into_iter();
+        course.pending = pending.filter_map(|((near, node), why)| Some(((near, now(node)?), why))).collect();
         let edges = self.schedule_edges(&course.region);
         let (schedule, news) = course.schedule.renewed(nodes, edges, &was);
         course.schedule = schedule;
