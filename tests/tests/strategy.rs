@@ -504,3 +504,30 @@ fn a_preview_waits_for_what_comes_before() {
     h2 unknown After it: known after Configure
     ");
 }
+
+/// The first host is not there, or what it needs has failed: then it is the next one's to do it for all.
+#[test]
+fn what_is_done_once_is_done_by_whoever_can() {
+    let playbook = r#"
+- hosts: all
+  gather_facts: false
+  strategy: graph
+  tasks:
+    - { name: First, command: "test {{ inventory_hostname }} = h2" }
+    - { name: Once, debug: { msg: "{{ inventory_hostname }}" }, run_once: true }
+    - { name: Each, debug: { msg: each } }
+"#;
+    let skipped = Case::new(2, playbook).apply();
+    assert_snapshot!(of(&skipped, "h2"), @r"
+    h2 changed First
+    h2 ok Once: h2
+    h2 ok Each: each
+    ");
+    let lost = Case::new(2, playbook).file("hosts.ini", "h1 ansible_connection=pigeon\nh2 ansible_connection=local\n");
+    assert_snapshot!(lost.apply().told(), @r"
+    h1 unreachable: there is no connection `pigeon` (ssh, local)
+    h2 changed First
+    h2 ok Once: h2
+    h2 ok Each: each
+    ");
+}

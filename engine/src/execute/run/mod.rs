@@ -176,6 +176,8 @@ impl Run {
     }
 
     async fn finish(&mut self, cancelled: bool) {
+        // Of a preview that was interrupted: as far as it came.
+        self.release().await;
         let mut recap: Vec<(String, Recap)> = Vec::new();
         for host in &mut self.hosts {
             host.control.finish();

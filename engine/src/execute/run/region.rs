@@ -154,6 +154,8 @@ impl Run {
             Ok(Some(planned)) => self.conclude_in(course, at, planned).await,
             Err((lost, play)) => {
                 self.give_up(at, lost, play).await;
+                // What was its to do once for all is another's now.
+                course.awake.extend(0..self.hosts.len());
                 let news = course.schedule.lose(at);
                 self.say_skipped(course, news).await;
             }

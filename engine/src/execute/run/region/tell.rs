@@ -12,6 +12,10 @@ impl Run {
     /// Says what will not be run, and why: once for each host and reason.
     pub(super) async fn say_skipped(&mut self, course: &mut Course, news: News) {
         course.awake.extend(news.woken);
+        if !news.skipped.is_empty() {
+            // What was one's to do once for all may be another's now.
+            course.awake.extend(0..self.hosts.len());
+        }
         if !course.region.graph {
             return;
         }
@@ -37,7 +41,7 @@ impl Run {
     }
 
     /// In a preview hosts need not be told of as they come: tells what was held back, in the listed order.
-    pub(super) async fn release(&mut self) {
+    pub(in crate::execute::run) async fn release(&mut self) {
         let Some(held) = self.held.take() else { return };
         let places: HashMap<(usize, usize), usize> =
             self.steps().iter().enumerate().map(|(at, step)| ((step.play, step.id), at)).collect();
