@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::flatten::written_text as written;
 use super::{Program, Step, defaults};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::playbook::{Common, Condition, Field, LoopOver};
@@ -148,7 +147,7 @@ fn check_node(node: &Node, templar: &Templar, found: &mut Vec<TemplateError>) {
 
 /// The text of each field, for the words of a step.
 pub(super) fn texts(fields: &[crate::playbook::Spanned<Field<String>>]) -> impl Iterator<Item = String> + '_ {
-    fields.iter().map(|field| written(&field.value))
+    fields.iter().map(|field| field.value.written().to_owned())
 }
 
 /// A template's error as a diagnostic.

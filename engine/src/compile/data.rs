@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use super::check::texts;
 use super::facts::is_fact;
-use super::flatten::written_text as written;
 use super::{Program, Role, Step};
 use crate::inventory::Inventory;
 use crate::playbook::{Field, LoopOver, Opt};
@@ -35,7 +34,7 @@ pub(super) fn annotate(program: &mut Program, from: usize, to: usize) {
             words.insert(FACTS.into());
         }
         let blocks = step.blocks().iter().flat_map(|(block, _)| &block.notify);
-        let notifies = step.task.notify.iter().chain(blocks).map(|name| written(&name.value)).collect();
+        let notifies = step.task.notify.iter().chain(blocks).map(|name| name.value.written().to_owned()).collect();
         let once = step.entry.once
             || matches!(step.inherited(program, |common| &common.run_once), Some(Field::Known(true)))
             || META_OF_ALL.contains(&step.meta_action());

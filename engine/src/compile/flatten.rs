@@ -106,7 +106,7 @@ pub(super) fn flatten_from(
 
 /// Whether a task has that name, with or without its role's before it.
 fn is_named(step: &Step, pattern: &str) -> bool {
-    let own = step.task.common.name.as_ref().map(|name| written_text(&name.value));
+    let own = step.task.common.name.as_ref().map(|name| name.value.written().to_owned());
     let is = |name: &str| name == pattern || fnmatch(pattern, name);
     step.handler.is_none() && (is(&step.name()) || own.is_some_and(|own| is(&own)))
 }
@@ -209,8 +209,8 @@ impl Flattener<'_> {
         let vars_files = self.vars_files(play, dir);
         let name = match &play.common.name {
             Some(Spanned { value: Field::Known(name), .. }) => name.clone(),
-            Some(name) => self.text(play, name).unwrap_or_else(|_| written_text(&name.value)),
-            None => play.hosts.iter().map(|pattern| written_text(&pattern.value)).collect::<Vec<_>>().join(","),
+            Some(name) => self.text(play, name).unwrap_or_else(|_| name.value.written().to_owned()),
+            None => play.hosts.iter().map(|pattern| pattern.value.written().to_owned()).collect::<Vec<_>>().join(","),
         };
         let mut all_hosts: Vec<String> = hosts.into_iter().collect();
         self.order(play, &mut all_hosts);
@@ -463,7 +463,7 @@ fn names(steps: &[playbook::Step], found: &mut BTreeSet<String>) {
                 &block.common
             }
         };
-        found.extend(common.name.as_ref().map(|name| written_text(&name.value)));
+        found.extend(common.name.as_ref().map(|name| name.value.written().to_owned()));
     }
 }
 
@@ -472,12 +472,4 @@ fn shuffle(hosts: &mut [String]) {
     use std::hash::BuildHasher;
     let random = std::collections::hash_map::RandomState::new();
     hosts.sort_by_key(|host| random.hash_one(host));
-}
-
-/// The text of a keyword, rendered or not.
-pub(super) fn written_text(field: &Field<String>) -> String {
-    match field {
-        Field::Known(text) => text.clone(),
-        Field::Template(template) => template.text.clone(),
-    }
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::flatten::written_text as written;
 use super::list::{self, Around, Lister, Way};
 use super::project::Kind;
 use super::{Handler, PlayPlan, Step};
@@ -94,7 +93,7 @@ impl PlayPlan {
     /// those of the last list count, and of these the first: so Ansible has it.
     pub(super) fn handler_names(&self, at: usize) -> BTreeSet<String> {
         let HandlerPlan { task, around, name, list } = &self.handlers[at];
-        let mut names: BTreeSet<String> = task.listen.iter().map(|topic| written(&topic.value)).collect();
+        let mut names: BTreeSet<String> = task.listen.iter().map(|topic| topic.value.written().to_owned()).collect();
         let Some(name) = name else { return names };
         let role = |one: &HandlerPlan| one.around.role.as_ref().map(|role| role.own.full_name.clone());
         let stronger = |of_role: bool| {

@@ -330,8 +330,7 @@ impl Step {
     /// The name that is shown, with its role before it; templates as written.
     pub fn name(&self) -> String {
         self.named(match &self.task.common.name {
-            Some(Spanned { value: Field::Known(name), .. }) => name.clone(),
-            Some(Spanned { value: Field::Template(template), .. }) => template.text.clone(),
+            Some(name) => name.value.written().to_owned(),
             None => match (self.entry.name, self.task.args.params.get("name").or(self.task.args.params.get("role"))) {
                 ("include_role", Some(role)) => {
                     let name = role.value.as_scalar().map_or("", |scalar| &scalar.text);

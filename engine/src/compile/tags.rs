@@ -3,13 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::Selection;
-use super::flatten::written_text as written;
 use crate::playbook::{Field, Spanned};
 
 /// The tags that a keyword gives.
 pub(super) fn of(written_tags: &[Spanned<Field<String>>]) -> BTreeSet<String> {
     let split = |tag: &Spanned<Field<String>>| -> Vec<String> {
-        written(&tag.value).split(',').map(|tag| tag.trim().to_owned()).collect()
+        tag.value.written().split(',').map(|tag| tag.trim().to_owned()).collect()
     };
     written_tags.iter().flat_map(split).filter(|tag| !tag.is_empty()).collect()
 }

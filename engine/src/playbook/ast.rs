@@ -26,6 +26,16 @@ pub enum Field<T> {
     Template(Template),
 }
 
+impl Field<String> {
+    /// Its text as it is written, rendered or not.
+    pub fn written(&self) -> &str {
+        match self {
+            Self::Known(text) => text,
+            Self::Template(template) => &template.text,
+        }
+    }
+}
+
 /// A keyword that may be absent.
 pub type Opt<T> = Option<Spanned<Field<T>>>;
 

@@ -45,10 +45,6 @@ pub(super) fn run(command: &Command, cancel: &Cancel, line: &mut dyn FnMut(Strea
             Ok((Stream::Err, bytes)) => err.push(&bytes, &mut |text| line(Stream::Err, text)),
             Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) => {
-                if cancel.is_cancelled() {
-                    end_group(&mut child);
-                    return Err(Error::Cancelled);
-                }
                 // What the program left behind, such as a daemon, may hold the pipes open for ever.
                 let gone = matches!(child.try_wait(), Ok(Some(_)));
                 if gone && exited.get_or_insert_with(Instant::now).elapsed() > Duration::from_secs(2) {

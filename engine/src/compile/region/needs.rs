@@ -221,10 +221,7 @@ fn unknown(program: &Program, steps: &Range<usize>, need: &Need) -> Diagnostic {
 fn names(step: &Step) -> impl Iterator<Item = &str> {
     let own = std::iter::once(&step.task.common);
     let named = own.chain(step.blocks().iter().map(|(block, _)| &block.common));
-    named.filter_map(|common| common.name.as_ref()).map(|name| match &name.value {
-        crate::playbook::Field::Known(name) => name.as_str(),
-        crate::playbook::Field::Template(template) => template.text.as_str(),
-    })
+    named.filter_map(|common| common.name.as_ref()).map(|name| name.value.written())
 }
 
 /// A few of several names.

@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use crate::compile::{PlayPlan, Program, Step};
-use crate::playbook::{Field, Spanned};
 
 /// What is listed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,8 +28,8 @@ pub fn playbook(program: &Program, wanted: Listing) -> String {
         }
         number += 1;
         let steps = || program.steps.iter().filter(|step| step.play == at && is_listed(step));
-        let pattern = plan.play.hosts.iter().map(written).collect::<Vec<_>>();
-        let tags = plan.play.common.tags.iter().map(written).collect();
+        let pattern = plan.play.hosts.iter().map(|field| field.value.written().to_owned()).collect::<Vec<_>>();
+        let tags = plan.play.common.tags.iter().map(|field| field.value.written().to_owned()).collect();
         // Writing to a text does not fail.
         let _ = writeln!(text, "\n  play #{number} ({}): {}\tTAGS: [{}]", pattern.join(","), plan.name, list(&tags));
         if wanted.hosts {
@@ -67,11 +66,4 @@ fn is_listed(step: &Step) -> bool {
 
 fn list(tags: &BTreeSet<String>) -> String {
     tags.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
-}
-
-fn written(field: &Spanned<Field<String>>) -> String {
-    match &field.value {
-        Field::Known(text) => text.clone(),
-        Field::Template(template) => template.text.clone(),
-    }
 }
