@@ -25,7 +25,7 @@ class CallbackModule(CallbackBase):
 
     def write(self, **line):
         with open(os.environ["TRUEUP_EVENTS"], "a") as out:
-            out.write(json.dumps(line) + "\n")
+            out.write(json.dumps(line, default=str) + "\n")
 
     def v2_playbook_on_task_start(self, task, is_conditional):
         self.task += 1
@@ -51,7 +51,8 @@ class CallbackModule(CallbackBase):
         message = values.get("msg")
         if action in ("debug", "fail") and status not in ("skipped",) and message is not None:
             text += f": {message if isinstance(message, str) else json.dumps(message, separators=(',', ':'))}"
-        self.write(task=self.task, host=result._host.get_name(), text=text)
+        more = {"item": item, "status": status, "name": self.name(task), "action": task.action, "values": values}
+        self.write(task=self.task, host=result._host.get_name(), text=text, **more)
 
     def whole(self, result, status):
         if result._task.loop is not None and "results" in result._result and status != "unreachable":
@@ -85,7 +86,9 @@ class CallbackModule(CallbackBase):
 
     def v2_playbook_on_include(self, included):
         for host in included._hosts:
-            self.write(task=self.task, host=host.get_name(), text=f"{host.get_name()} ok {self.name(included._task)}")
+            name = self.name(included._task)
+            more = {"item": None, "status": "ok", "name": name, "action": included._task.action, "values": {}}
+            self.write(task=self.task, host=host.get_name(), text=f"{host.get_name()} ok {name}", **more)
 
     def v2_playbook_on_stats(self, stats):
         for host in sorted(stats.processed):
