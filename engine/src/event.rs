@@ -23,6 +23,11 @@ pub enum Event {
         /// Its name, or its host pattern.
         play: String,
     },
+    /// A play is passed over: it has no hosts.
+    PlaySkipped {
+        /// Its name, or its host pattern.
+        play: String,
+    },
     /// The first result of a task is about to come.
     TaskStarted {
         /// What it is.

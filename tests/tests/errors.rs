@@ -95,12 +95,11 @@ fn files_and_hosts() {
 "#,
     );
     assert_snapshot!(case.diagnostics(), @r#"
-    error: no host or group matches `wbe`
+    warning: no host or group matches `wbe`
      --> DIR/site.yml:2:10
       |
     2 | - hosts: wbe
       |          ^^^
-    hint: `trueup plan -i` names the inventory; its hosts and groups are what a pattern can match
 
     error: there is no file DIR/nothing.yml
      --> DIR/site.yml:6:17
@@ -115,6 +114,27 @@ fn files_and_hosts() {
     8 |     - debug: { msg: "{{ 1 + }}" }
       |                           ^
     "#);
+}
+
+#[test]
+fn no_play_has_a_host() {
+    let case = Case::new(1, "- hosts: wbe\n  tasks: []\n- hosts: h1,!h1\n  tasks: []\n");
+    assert_snapshot!(case.diagnostics(), @r"
+    error: no play has a host to run on
+    hint: `trueup plan -i` names the inventory; its hosts and groups are what a pattern can match
+
+    warning: no host or group matches `wbe`
+     --> DIR/site.yml:1:10
+      |
+    1 | - hosts: wbe
+      |          ^^^
+
+    warning: no host matches `h1,!h1`
+     --> DIR/site.yml:3:10
+      |
+    3 | - hosts: h1,!h1
+      |          ^^^^^^
+    ");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Several hosts: their order, who acts for whom, and what they know of each other.
 
 use insta::assert_snapshot;
+use trueup::event::Event;
 use trueup::report::summary::Verdict;
 use trueup_tests::Case;
 
@@ -277,4 +278,21 @@ fn what_a_lost_host_was_to_do_once_another_does() {
     let run = case.apply();
     let told = run.told();
     assert!(told.contains("h2 changed Once") && told.contains("h1 unreachable"), "{told}");
+}
+
+#[test]
+fn plays_in_which_nothing_is_to_do_are_told_in_their_places() {
+    let case = Case::new(
+        1,
+        "- { name: A, hosts: nobody }\n- { name: B, hosts: all, gather_facts: false }\n\
+         - { name: C, hosts: all, gather_facts: false, tasks: [{ debug: }] }\n- { name: D, hosts: nobody }\n",
+    );
+    let told = |event: &Event| match event {
+        Event::PlayStarted { play } => Some(play.clone()),
+        Event::PlaySkipped { play } => Some(format!("not {play}")),
+        Event::Result(_) => Some("result".into()),
+        _ => None,
+    };
+    let plays: Vec<String> = case.apply().events.iter().filter_map(told).collect();
+    assert_eq!(plays, ["not A", "B", "C", "result", "not D"]);
 }

@@ -50,12 +50,14 @@ pub(super) fn flatten(
         steps: Vec::new(),
         idle: BTreeSet::new(),
         written: Vec::new(),
+        unheard_of: false,
         project,
         inventory,
         selection,
         diagnostics,
     };
     playbooks.iter().for_each(|playbook| flattener.playbook(playbook, &Imported::default()));
+    flattener.some_host();
     let Flattener { plays, mut steps, written, idle, .. } = flattener;
     if let Some(first) = &selection.start_at {
         match steps.iter().position(|step| is_named(step, first)) {
@@ -72,6 +74,16 @@ pub(super) struct Written {
     play: Arc<Play>,
     imported: Imported,
     dir: PathBuf,
+}
+
+impl Written {
+    /// Its name, or its host pattern, as it is written.
+    pub(super) fn name(&self) -> String {
+        match &self.play.common.name {
+            Some(name) => name.value.written().to_owned(),
+            None => self.play.hosts.iter().map(|pattern| pattern.value.written()).collect::<Vec<_>>().join(","),
+        }
+    }
 }
 
 /// Takes the plays from one on anew, for the hosts that are there now: the plan at `from` and those behind it are replaced.
@@ -93,6 +105,7 @@ pub(super) fn flatten_from(
         // What was idle among the plays that stay is so still.
         idle: std::mem::take(&mut program.idle),
         written: Vec::new(),
+        unheard_of: false,
         project,
         inventory,
         selection,
@@ -125,6 +138,8 @@ struct Flattener<'a> {
     steps: Vec<Arc<Step>>,
     idle: BTreeSet<String>,
     written: Vec<Written>,
+    /// A play asks for hosts or groups that the inventory does not know.
+    unheard_of: bool,
     project: &'a mut Project,
     inventory: &'a Inventory,
     selection: &'a Selection,
@@ -206,11 +221,11 @@ impl Flattener<'_> {
     fn written_play(&mut self, number: usize, written: &Written) {
         let Written { play, imported, dir } = written;
         let Some(hosts) = self.hosts(play) else { return };
-        let vars_files = self.vars_files(play, dir);
+        let vars_files = if hosts.is_empty() { Vec::new() } else { self.vars_files(play, dir) };
         let name = match &play.common.name {
             Some(Spanned { value: Field::Known(name), .. }) => name.clone(),
             Some(name) => self.text(play, name).unwrap_or_else(|_| name.value.written().to_owned()),
-            None => play.hosts.iter().map(|pattern| pattern.value.written().to_owned()).collect::<Vec<_>>().join(","),
+            None => written.name(),
         };
         let mut all_hosts: Vec<String> = hosts.into_iter().collect();
         self.order(play, &mut all_hosts);
@@ -310,15 +325,15 @@ impl Flattener<'_> {
         let pattern = patterns.join(",");
         let span = play.hosts.first().map_or(&play.span, |pattern| &pattern.span);
         let mut found = inventory.select(&pattern, span);
+        // Such a play is passed over, as Ansible does: sites write plays for groups that not every inventory has.
         if found.hosts.is_empty() && self.may_come() {
             return Some(found.hosts);
         }
         if found.hosts.is_empty() {
-            let hint = "`trueup plan -i` names the inventory; its hosts and groups are what a pattern can match";
-            let unmatched = found.unmatched.into_iter().next();
-            let error = unmatched.unwrap_or_else(|| Diagnostic::error(format!("no host matches `{pattern}`")).at(span));
-            self.diagnostics.push(Diagnostic { severity: Severity::Error, ..error }.hint(hint));
-            return None;
+            self.unheard_of |= !patterns.iter().all(|pattern| inventory.groups.contains_key(pattern));
+        }
+        if found.hosts.is_empty() && found.unmatched.is_empty() {
+            self.diagnostics.push(Diagnostic::warning(format!("no host matches `{pattern}`")).at(span));
         }
         found.unmatched.into_iter().for_each(|warning| self.diagnostics.push(warning));
         if let Some(limit) = &self.selection.limit {
@@ -330,6 +345,14 @@ impl Flattener<'_> {
             found.hosts.retain(|host| limited.hosts.contains(host));
         }
         Some(found.hosts)
+    }
+
+    /// Where no play has a host since the inventory has not what they ask for, that is a mistake of who runs them.
+    fn some_host(&mut self) {
+        if self.plays.is_empty() && self.selection.limit.is_none() && self.unheard_of {
+            let hint = "`trueup plan -i` names the inventory; its hosts and groups are what a pattern can match";
+            self.diagnostics.push(Diagnostic::error("no play has a host to run on").hint(hint));
+        }
     }
 
     /// Whether the plays before may add hosts and groups that nobody knows of yet.

@@ -68,6 +68,18 @@ pub struct Program {
 }
 
 impl Program {
+    /// The plays as they are written behind one play and before another: their names, and whether they have hosts.
+    pub fn between(&self, after: Option<usize>, before: Option<usize>) -> Vec<(String, bool)> {
+        let number = |play: usize| self.plays[play].written;
+        let first = after.map_or(0, |play| number(play) + 1);
+        let end = before.map_or(self.written.len(), number);
+        let told = |at: usize| match self.plays.iter().find(|plan| plan.written == at) {
+            Some(plan) => (plan.name.clone(), true),
+            None => (self.written[at].name(), false),
+        };
+        (first..end).map(told).collect()
+    }
+
     /// Whether a play is another batch of the same play as written.
     pub fn same_play(&self, play: usize) -> impl Fn(usize) -> bool + '_ {
         move |other| self.plays[other].written == self.plays[play].written

@@ -246,6 +246,11 @@ impl<O: Write> Reporter for Ansible<O> {
                 self.release()?;
                 self.banner(&format!("PLAY [{play}]"))?;
             }
+            Event::PlaySkipped { play } => {
+                self.release()?;
+                self.banner(&format!("PLAY [{play}]"))?;
+                self.line("skipping: no hosts matched")?;
+            }
             Event::TaskStarted { task } => {
                 self.release()?;
                 self.task(task)?;

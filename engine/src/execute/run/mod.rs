@@ -178,6 +178,10 @@ impl Run {
     async fn finish(&mut self, cancelled: bool) {
         // Of a preview that was interrupted: as far as it came.
         self.release().await;
+        // A run that has lost all its hosts ends where it stands.
+        if !cancelled && self.hosts.iter().any(|host| host.recap.failed + host.recap.unreachable == 0) {
+            self.pass_over(None).await;
+        }
         let mut recap: Vec<(String, Recap)> = Vec::new();
         for host in &mut self.hosts {
             host.control.finish();

@@ -259,6 +259,7 @@ impl Run {
         }
         let play = self.steps()[index].play;
         if self.shown.0 != Some(play) {
+            self.pass_over(Some(play)).await;
             self.shown.0 = Some(play);
             let name = self.compiled.plays[play].name.clone();
             self.send(Event::PlayStarted { play: name }).await;
@@ -266,6 +267,13 @@ impl Run {
         if self.shown.1 != Some(index) {
             self.shown.1 = Some(index);
             self.send(Event::TaskStarted { task: self.info(index, name) }).await;
+        }
+    }
+
+    /// Tells of the plays before that one, or of the rest, in which nothing was to do.
+    pub(super) async fn pass_over(&mut self, before: Option<usize>) {
+        for (play, has_hosts) in self.compiled.between(self.shown.0, before) {
+            self.send(if has_hosts { Event::PlayStarted { play } } else { Event::PlaySkipped { play } }).await;
         }
     }
 

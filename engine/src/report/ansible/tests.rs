@@ -146,3 +146,12 @@ fn what_is_withheld_and_what_is_asked_for() {
     fatal: [h1]: FAILED! => {"censored": "the output has been hidden due to the fact that 'no_log: true' was specified for this result", "changed": false}
     "#);
 }
+
+#[test]
+fn a_play_without_hosts() {
+    let out = told(vec![Event::PlaySkipped { play: "Nobody".into() }]);
+    assert_snapshot!(out.trim(), @r"
+    PLAY [Nobody] ******************************************************************
+    skipping: no hosts matched
+    ");
+}
