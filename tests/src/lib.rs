@@ -5,9 +5,11 @@ pub mod agree;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tempfile::TempDir;
 use tokio::sync::mpsc;
+use trueup::compile::{Asker, Question};
 use trueup::connect::Agents;
 use trueup::diagnostic::{Diagnostics, Paint};
 use trueup::event::{Event, Recap, Status, TaskResult};
@@ -29,6 +31,7 @@ pub struct Case {
     extra_vars: Vec<String>,
     limit: Option<String>,
     vault: Option<&'static str>,
+    asker: Option<Asker>,
 }
 
 impl Case {
@@ -41,6 +44,7 @@ impl Case {
             extra_vars: Vec::new(),
             limit: None,
             vault: None,
+            asker: None,
         };
         let mut inventory = String::new();
         for host in (1..=hosts).map(|n| format!("h{n}")) {
@@ -103,6 +107,13 @@ impl Case {
     #[must_use]
     pub fn vault(mut self, password: &'static str) -> Self {
         self.vault = Some(password);
+        self
+    }
+
+    /// Who answers what `vars_prompt` asks.
+    #[must_use]
+    pub fn asker(mut self, asker: impl Fn(&Question) -> Option<&'static str> + Send + Sync + 'static) -> Self {
+        self.asker = Some(Arc::new(move |question| Ok(asker(question).map(Secret::new))));
         self
     }
 
@@ -179,6 +190,7 @@ impl Case {
             tags: self.tags.clone(),
             skip_tags: self.skip_tags.clone(),
             extra_vars: self.extra_vars.clone(),
+            asker: self.asker.clone(),
             ..options(self.path("site.yml"), &self.path("hosts.ini"), vault_passwords)
         }
     }
@@ -219,6 +231,7 @@ fn options(playbook: PathBuf, inventory: &Path, vault_passwords: VaultPasswords)
         gather_always: false,
         start_at: None,
         force_handlers: false,
+        asker: None,
         agents: Agents { carried: Vec::new(), local: Some(agent()) },
     }
 }

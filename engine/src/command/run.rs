@@ -1,6 +1,7 @@
 //! `trueup plan` and `trueup apply`: compile, run, and tell.
 
 use std::io;
+use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
@@ -110,6 +111,7 @@ pub(super) fn executable(args: Run) -> Result<Options, CommandError> {
         gather_always: false,
         start_at: args.start_at_task,
         force_handlers: args.force_handlers,
+        asker: None,
     })
 }
 
@@ -133,7 +135,8 @@ impl Ending {
     }
 }
 
-fn run(options: Options, format: Format, paint: Paint) -> Result<Ending, CommandError> {
+fn run(mut options: Options, format: Format, paint: Paint) -> Result<Ending, CommandError> {
+    options.asker = Some(Arc::new(ask::question));
     let mut diagnostics = Diagnostics::new();
     let program = execute::compile(&options, &mut diagnostics);
     print::diagnostics(&diagnostics, paint);

@@ -12,7 +12,7 @@ use crate::value::Value;
 use crate::yaml::{Data, Node};
 
 /// Keywords of Ansible that change what a playbook does and that are not built yet: to pass over one would be a lie.
-const NOT_YET: [&str; 2] = ["debugger", "vars_prompt"];
+const NOT_YET: [&str; 1] = ["debugger"];
 
 pub(super) fn check(program: &Program, templar: &Templar, diagnostics: &mut Diagnostics) {
     let mut seen = BTreeSet::new();

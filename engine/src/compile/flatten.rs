@@ -9,6 +9,7 @@ use indexmap::IndexSet;
 
 use super::list::{Around, Lister};
 use super::project::Project;
+use super::prompt::{self, Asker};
 use super::role::Wanted;
 use super::{BlockInfo, PlayPlan, Program, Section, Step, Strategy, tags};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
@@ -36,6 +37,8 @@ pub struct Selection {
     pub start_at: Option<String>,
     /// `--force-handlers`: what plays mean that do not say it.
     pub force_handlers: bool,
+    /// Whom to ask for the variables of `vars_prompt`; without, they have their defaults.
+    pub asker: Option<Asker>,
 }
 
 pub(super) fn flatten(
@@ -213,6 +216,9 @@ impl Flattener<'_> {
         if self.selection.force_handlers && play.force_handlers.is_none() {
             play.force_handlers = Some(Spanned { value: Field::Known(true), span: play.span.clone() });
         }
+        // Nobody wants to be asked, and then told of a mistake.
+        let asker = self.selection.asker.as_ref().filter(|_| !self.diagnostics.has_errors());
+        prompt::ask(&mut play, self.project, asker, self.diagnostics);
         let written = Written { play: Arc::new(play), imported: imported.clone(), dir: dir.into() };
         self.written_play(self.written.len(), &written);
         self.written.push(written);

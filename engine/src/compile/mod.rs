@@ -17,6 +17,7 @@ pub mod graph;
 mod handlers;
 mod list;
 mod project;
+mod prompt;
 pub mod region;
 mod role;
 pub mod search;
@@ -39,6 +40,7 @@ pub use flatten::Selection;
 pub use graph::Graph;
 pub use list::Around;
 pub use project::{Project, SearchPaths};
+pub use prompt::{Asker, Question};
 pub use region::Region;
 pub use role::{Own, Role, RoleVars};
 

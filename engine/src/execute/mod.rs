@@ -80,6 +80,8 @@ pub struct Options {
     pub start_at: Option<String>,
     /// `--force-handlers`.
     pub force_handlers: bool,
+    /// Whom to ask for the variables of `vars_prompt`; without, they have their defaults.
+    pub asker: Option<compile::Asker>,
 }
 
 /// Passwords that were typed.
@@ -134,6 +136,7 @@ pub fn compile(options: &Options, diagnostics: &mut Diagnostics) -> Option<Progr
         gather_always: options.gather_always,
         start_at: options.start_at.clone(),
         force_handlers: options.force_handlers,
+        asker: options.asker.clone(),
     };
     match SshConfig::load(options.ssh_config.as_deref(), &Surroundings::of_process()) {
         Ok(config) => config.warnings.iter().for_each(|text| diagnostics.push(Diagnostic::warning(text))),

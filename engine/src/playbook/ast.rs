@@ -79,6 +79,8 @@ pub struct Play {
     pub gather_facts: Opt<bool>,
     /// Each item is one file, or a list of which the first that exists counts.
     pub vars_files: Vec<Vec<Spanned<Field<String>>>>,
+    /// `vars_prompt`.
+    pub prompts: Vec<Prompt>,
     /// Run before the roles.
     pub pre_tasks: Vec<Step>,
     /// Run after `pre_tasks`.
@@ -102,6 +104,25 @@ pub struct Play {
     /// What plays, blocks and tasks share.
     pub common: Common,
     /// The whole play.
+    pub span: Span,
+}
+
+/// An item of `vars_prompt`: a variable that the user is asked for.
+#[derive(Clone, Debug)]
+pub struct Prompt {
+    /// The variable.
+    pub name: Spanned<String>,
+    /// What is asked; else the variable's name.
+    pub text: Opt<String>,
+    /// The value if the answer is empty.
+    pub default: Option<Node>,
+    /// What is typed is not shown; true unless it is said.
+    pub private: Opt<bool>,
+    /// Ask twice.
+    pub confirm: Opt<bool>,
+    /// The answer is no template, whatever it looks like.
+    pub is_unsafe: Opt<bool>,
+    /// The whole item.
     pub span: Span,
 }
 

@@ -17,6 +17,8 @@ pub enum Place {
     Import,
     /// `loop_control`.
     LoopControl,
+    /// An item of `vars_prompt`.
+    Prompt,
 }
 
 /// In everything but `loop_control`.
@@ -96,6 +98,8 @@ const TASK: &[&str] = &[
 const LOOP_CONTROL: &[&str] =
     &["break_when", "extended", "extended_allitems", "index_var", "label", "loop_var", "pause"];
 
+const PROMPT: &[&str] = &["confirm", "default", "encrypt", "name", "private", "prompt", "salt", "salt_size", "unsafe"];
+
 impl Place {
     /// For messages.
     pub fn noun(self) -> &'static str {
@@ -107,6 +111,7 @@ impl Place {
             Self::Role => "a role",
             Self::Import => "`import_playbook`",
             Self::LoopControl => "`loop_control`",
+            Self::Prompt => "an item of `vars_prompt`",
         }
     }
 
@@ -120,8 +125,9 @@ impl Place {
             Self::Role => (&["delegate_facts", "delegate_to", "needs", "role", "when"], &[]),
             Self::Import => (&["import_playbook", "when"], &[]),
             Self::LoopControl => (LOOP_CONTROL, &[]),
+            Self::Prompt => (PROMPT, &[]),
         };
-        let base = if self == Self::LoopControl { &[] } else { BASE };
+        let base = if matches!(self, Self::LoopControl | Self::Prompt) { &[] } else { BASE };
         base.iter().chain(own).chain(more).copied()
     }
 

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 pub use ast::{
     Args, Batch, Become, Block, Common, Condition, Detached, Entry, Field, ImportPlaybook, Loop, LoopControl, LoopOver,
-    Mutex, Need, Needed, Opt, Play, Playbook, Retry, Role, Spanned, Step, Task,
+    Mutex, Need, Needed, Opt, Play, Playbook, Prompt, Retry, Role, Spanned, Step, Task,
 };
 pub use keyword::Place;
 pub use task::plain_name;

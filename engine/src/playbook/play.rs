@@ -1,6 +1,6 @@
 //! Plays, roles and imports.
 
-use super::ast::{Entry, Field, ImportPlaybook, Play, Role, Spanned};
+use super::ast::{Common, Entry, Field, ImportPlaybook, Play, Prompt, Role, Spanned};
 use super::field;
 use super::keyword::Place;
 use super::reader::Reader;
@@ -34,6 +34,7 @@ fn play(node: &Node, diagnostics: &mut Diagnostics) -> Option<Play> {
         hosts: r.fields("hosts"),
         gather_facts: r.field("gather_facts"),
         vars_files: r.items("vars_files").iter().map(|item| files(item, r.diagnostics)).collect(),
+        prompts: r.items("vars_prompt").iter().filter_map(|item| prompt(item, r.diagnostics)).collect(),
         pre_tasks: steps(&mut r, "pre_tasks"),
         roles: roles(&mut r),
         tasks: steps(&mut r, "tasks"),
@@ -83,6 +84,30 @@ fn files(node: &Node, diagnostics: &mut Diagnostics) -> Vec<Spanned<Field<String
     let alternatives = node.as_seq().unwrap_or(std::slice::from_ref(node));
     let mut read = |item: &Node| field::field(item, "vars_files").map_err(|error| diagnostics.push(error)).ok();
     alternatives.iter().filter_map(&mut read).collect()
+}
+
+fn prompt(node: &Node, diagnostics: &mut Diagnostics) -> Option<Prompt> {
+    let mut r = Reader::new(Place::Prompt, node, diagnostics)?;
+    if !r.has("name") {
+        r.diagnostics
+            .push(Diagnostic::error("an item of `vars_prompt` must have the `name` of a variable").at(&node.span));
+    }
+    let name = r.variable("name");
+    if let Some(encrypt) = r.entry("encrypt").filter(|encrypt| !encrypt.value.is_null()) {
+        let error = Diagnostic::error("`encrypt` of `vars_prompt` is not supported").at(&encrypt.key);
+        r.diagnostics.push(error.hint("give the hash itself, for example from `mkpasswd`"));
+    }
+    let prompt = name.map(|name| Prompt {
+        name,
+        text: r.field("prompt"),
+        default: r.node("default").cloned(),
+        private: r.field("private"),
+        confirm: r.field("confirm"),
+        is_unsafe: r.field("unsafe"),
+        span: node.span.clone(),
+    });
+    r.close(&mut Common::default());
+    prompt
 }
 
 fn import(node: &Node, diagnostics: &mut Diagnostics) -> Option<ImportPlaybook> {
