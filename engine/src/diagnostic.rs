@@ -111,6 +111,16 @@ impl Diagnostics {
         self.0.push(diagnostic);
     }
 
+    /// Adds an error, or makes one of what was a warning so far.
+    pub fn raise(&mut self, error: Diagnostic) {
+        let place = |one: &Diagnostic| one.labels.first().map(|(span, _)| span.clone());
+        let same = |known: &&mut Diagnostic| known.message == error.message && place(known) == place(&error);
+        match self.0.iter_mut().find(same) {
+            Some(known) => known.severity = Severity::Error,
+            None => self.push(error),
+        }
+    }
+
     /// Whether one of them is an error.
     pub fn has_errors(&self) -> bool {
         self.0.iter().any(|d| d.severity == Severity::Error)

@@ -1,10 +1,11 @@
 //! Parameters, handler names and templates, held against what exists, before any host is touched.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{Program, Step, defaults};
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use super::{Program, Step, defaults, reach};
+use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::playbook::{Common, Condition, Field, LoopOver};
 use crate::source::Span;
 use crate::template::{Templar, TemplateError};
@@ -14,29 +15,98 @@ use crate::yaml::{Data, Node};
 /// Keywords of Ansible that change what a playbook does and that are not built yet: to pass over one would be a lie.
 const NOT_YET: [&str; 1] = ["debugger"];
 
-pub(super) fn check(program: &Program, templar: &Templar, diagnostics: &mut Diagnostics) {
-    let mut seen = BTreeSet::new();
-    for plan in &program.plays {
+/// Looks through the steps of the plays from `from` on. What is wrong with a step that is surely run and whose failure is surely
+/// one is an error now; any other fails when its turn comes, and of all those one warning tells.
+pub(super) fn check(
+    program: &mut Program,
+    from: usize,
+    stage: Stage,
+    templar: &Templar,
+    diagnostics: &mut Diagnostics,
+) {
+    for plan in &program.plays[from..] {
         not_yet(&plan.play.common, diagnostics);
     }
-    let seen = |step: &&Arc<Step>| seen.insert((step.task.span.start, step.task.span.path().to_owned()));
-    // A play with several batches has each of its tasks several times.
-    let once: Vec<Arc<Step>> = program.steps.iter().filter(seen).cloned().collect();
-    steps(program, &once, templar, diagnostics);
+    let mut found: HashMap<(usize, PathBuf), Found> = HashMap::new();
+    let mut told = BTreeSet::new();
+    let mut later = Vec::new();
+    // The plays that a host may have left before their end.
+    let mut left = BTreeSet::new();
+    for at in 0..program.steps.len() {
+        let step = Arc::clone(&program.steps[at]);
+        if step.play < from {
+            continue;
+        }
+        let key = (step.task.span.start, step.task.span.path().to_owned());
+        // A play with several batches has each of its tasks several times.
+        let found = found.entry(key.clone()).or_insert_with(|| problems(program, &step, templar));
+        let first = told.insert((key, step.is_missing()));
+        if first {
+            diagnostics.extend(found.warnings.iter().cloned());
+        }
+        let sure = stage == Stage::Before && !left.contains(&step.play) && reach::is_sure(program, &step);
+        if step.meta_action().starts_with("end_") {
+            left.insert(step.play);
+        }
+        let all = || found.fails.iter().chain(&found.found_later).cloned();
+        match (sure, first) {
+            (true, true) => all().for_each(|error| diagnostics.raise(error)),
+            (true, false) => {}
+            (false, first) => {
+                later.extend(all().take(usize::from(first)));
+                Arc::make_mut(&mut program.steps[at]).wrong.clone_from(&found.fails);
+            }
+        }
+    }
+    diagnostics.extend(reach::warning(&later));
     diagnostics.sort();
 }
 
-/// The same for steps of which some are not in the program yet.
-pub(super) fn steps(program: &Program, steps: &[Arc<Step>], templar: &Templar, diagnostics: &mut Diagnostics) {
+/// When it is looked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Before the run.
+    Before,
+    /// In the run, when plays have got other hosts: nothing is refused any more.
+    During,
+}
+
+/// The same for steps that an include brings: the run is under way, so that each fails when its turn comes.
+pub(super) fn included(program: &Program, steps: &mut [Arc<Step>], templar: &Templar) {
     for step in steps {
-        params(step, diagnostics);
-        notified(program, step, diagnostics);
-        not_yet(&step.task.common, diagnostics);
-        for (block, _) in step.blocks() {
-            not_yet(&block.common, diagnostics);
+        let found = problems(program, step, templar);
+        if !found.fails.is_empty() {
+            Arc::make_mut(step).wrong = found.fails;
         }
-        templates(step, templar, diagnostics);
     }
+}
+
+/// What is wrong with a step.
+#[derive(Default)]
+struct Found {
+    /// It cannot be run.
+    fails: Vec<Diagnostic>,
+    /// The run finds it by itself where it matters: a template is only rendered when it is needed.
+    found_later: Vec<Diagnostic>,
+    warnings: Vec<Diagnostic>,
+}
+
+fn problems(program: &Program, step: &Step, templar: &Templar) -> Found {
+    let mut fails = Diagnostics::new();
+    let mut later = Diagnostics::new();
+    fails.extend(step.wrong.iter().cloned());
+    if !step.is_missing() {
+        params(step, &mut fails);
+    }
+    not_yet(&step.task.common, &mut fails);
+    for (block, _) in step.blocks() {
+        not_yet(&block.common, &mut fails);
+    }
+    notified(program, step, &mut later);
+    later.extend(step.task.wrong.iter().cloned());
+    templates(step, templar, &mut later);
+    let (fails, warnings) = fails.into_iter().partition(|one| one.severity == Severity::Error);
+    Found { fails, found_later: later.into_iter().collect(), warnings }
 }
 
 fn not_yet(common: &Common, diagnostics: &mut Diagnostics) {
@@ -123,14 +193,29 @@ fn templates(step: &Step, templar: &Templar, diagnostics: &mut Diagnostics) {
     found.extend(
         conditions.iter().filter_map(|condition| templar.check_expression(&condition.text, &condition.span).err()),
     );
-    let mut nodes: Vec<&Node> =
-        task.args.given().map(|(_, entry)| entry).chain(task.common.vars.values()).map(|entry| &entry.value).collect();
+    let mut nodes: Vec<&Node> = task.args.given().map(|(_, entry)| &entry.value).chain(&task.args.free_form).collect();
     if let Some(looping) = &task.looping {
         let (LoopOver::List(node) | LoopOver::Lookup(_, node)) = &looping.over;
         nodes.push(node);
     }
+    // A variable is rendered where it is read, and nowhere else.
+    let read = |name: &str| {
+        let texts = conditions.iter().map(|condition| condition.text.as_str());
+        texts.chain(nodes.iter().flat_map(|node| scalars(node))).any(|text| text.contains(name))
+    };
+    let vars: Vec<&Node> =
+        task.common.vars.iter().filter(|(name, _)| read(name)).map(|(_, entry)| &entry.value).collect();
+    nodes.extend(vars);
     nodes.iter().for_each(|node| check_node(node, templar, &mut found));
     found.into_iter().for_each(|error| diagnostics.push(diagnostic(&error)));
+}
+
+fn scalars(node: &Node) -> Vec<&str> {
+    match &node.data {
+        Data::Seq(items) => items.iter().flat_map(scalars).collect(),
+        Data::Map(map) => map.values().flat_map(|entry| scalars(&entry.value)).collect(),
+        Data::Scalar(scalar) => vec![&scalar.text],
+    }
 }
 
 fn check_node(node: &Node, templar: &Templar, found: &mut Vec<TemplateError>) {
@@ -138,7 +223,9 @@ fn check_node(node: &Node, templar: &Templar, found: &mut Vec<TemplateError>) {
         Data::Seq(items) => items.iter().for_each(|item| check_node(item, templar, found)),
         Data::Map(map) => map.values().for_each(|entry| check_node(&entry.value, templar, found)),
         Data::Scalar(_) => {
-            if let Value::Template(template) = node.to_value() {
+            if let Some(why) = node.unopened() {
+                found.push(TemplateError::unopened(why, &node.span));
+            } else if let Value::Template(template) = node.to_value() {
                 found.extend(templar.check(&template).err());
             }
         }

@@ -58,12 +58,12 @@ pub fn expand(
         steps: Vec::new(),
     };
     let listed = lister.include(&step, include, audience);
-    let steps = std::mem::take(&mut lister.steps);
+    let mut steps = std::mem::take(&mut lister.steps);
     if let Err(error) = listed {
         diagnostics.push(error);
     }
     let behind = program.steps[at + 1..].iter().take_while(|next| next.around.includes.contains(&step.id)).count();
-    check::steps(program, &steps, &project.templar, &mut diagnostics);
+    check::included(program, &mut steps, &project.templar);
     if diagnostics.has_errors() {
         return Err(diagnostics);
     }

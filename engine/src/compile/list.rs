@@ -114,7 +114,13 @@ impl Lister<'_> {
         if handler.is_none() && !tags::selected(self.selection, &own) {
             return;
         }
-        let Some(entry) = self.module(task) else { return };
+        let (entry, wrong) = match self.module(task) {
+            Ok(entry) => (entry, Vec::new()),
+            Err(error) => match builtin::find("fail") {
+                Some(fail) => (fail, vec![error]),
+                None => return,
+            },
+        };
         let mut task = task.clone();
         let blocks = around.blocks.iter().map(|(block, _)| &block.common);
         let outer = std::iter::once(&self.plan.play.common).chain(blocks);
@@ -122,18 +128,17 @@ impl Lister<'_> {
         self.steps.push(Arc::new(Step {
             id: self.project.number(),
             handler,
+            wrong,
             ..Step::new(self.play, Arc::new(task), entry, around.clone())
         }));
     }
 
-    fn module(&mut self, task: &Task) -> Option<&'static Entry> {
+    fn module(&self, task: &Task) -> Result<&'static Entry, Diagnostic> {
         let name = task.module.value.as_str();
-        let found = builtin::find(name);
-        if found.is_none() {
+        builtin::find(name).ok_or_else(|| {
             let error = Diagnostic::error(format!("there is no module `{}`", task.written)).at(&task.module.span);
-            self.diagnostics.push(error.did_you_mean(name, builtin::names()));
-        }
-        found
+            error.did_you_mean(name, builtin::names())
+        })
     }
 
     fn import_tasks(&mut self, task: &Task, around: &Around) -> Result<(), Diagnostic> {

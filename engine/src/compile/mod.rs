@@ -18,6 +18,7 @@ mod handlers;
 mod list;
 mod project;
 mod prompt;
+mod reach;
 pub mod region;
 mod role;
 pub mod search;
@@ -28,9 +29,10 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use trueup_modules::builtin;
 use trueup_modules::module::Entry;
 
-use crate::diagnostic::Diagnostics;
+use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::inventory::Inventory;
 use crate::playbook::{Common, Condition, Field, Opt, Play, Playbook, Spanned, Task};
 use crate::value::Map;
@@ -203,6 +205,8 @@ pub struct Step {
     pub notifies: BTreeSet<String>,
     /// One host does it for all (`run_once`).
     pub once: bool,
+    /// Why it fails if it is reached: there is no such module, or it has no such parameter.
+    pub wrong: Vec<Diagnostic>,
 }
 
 /// What a handler is notified by.
@@ -279,6 +283,7 @@ impl Step {
             when_words: Vec::new(),
             notifies: BTreeSet::new(),
             once: false,
+            wrong: Vec::new(),
         }
     }
 
@@ -293,6 +298,16 @@ impl Step {
         let action = args.free_form.as_ref().or(args.params.get("action").map(|entry| &entry.value));
         let scalar = action.filter(|_| self.entry.name == "meta").and_then(Node::as_scalar);
         scalar.map_or("", |scalar| scalar.text.trim())
+    }
+
+    /// The module's name as it is reported.
+    pub fn module(&self) -> &str {
+        if self.is_missing() { &self.task.module.value } else { self.entry.name }
+    }
+
+    /// Whether there is no such module. What it comes to if it is reached is a `fail`.
+    pub fn is_missing(&self) -> bool {
+        self.entry.name == "fail" && builtin::find(&self.task.module.value).is_none()
     }
 
     /// Whether what comes after it can be told only when its end is known.
@@ -373,7 +388,7 @@ pub fn compile(
     diagnostics: &mut Diagnostics,
 ) -> Program {
     let mut program = flatten::flatten(playbooks, inventory, project, selection, diagnostics);
-    check::check(&program, &project.templar, diagnostics);
+    check::check(&mut program, 0, check::Stage::Before, &project.templar, diagnostics);
     program.definitions = Arc::new(data::definitions(&program, inventory));
     data::annotate(&mut program, 0, usize::MAX);
     facts::gather(&mut program, 0, selection, diagnostics);
@@ -400,7 +415,7 @@ pub fn recompile(
 ) -> Result<(), Diagnostics> {
     let mut diagnostics = Diagnostics::new();
     flatten::flatten_from(program, from, inventory, project, selection, &mut diagnostics);
-    check::check(program, &project.templar.clone(), &mut diagnostics);
+    check::check(program, from, check::Stage::During, &project.templar, &mut diagnostics);
     data::define_more(program, inventory);
     data::annotate(program, 0, usize::MAX);
     facts::gather(program, from, selection, &mut diagnostics);

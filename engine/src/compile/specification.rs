@@ -53,6 +53,7 @@ pub(super) fn task(specifications: &Option<Node>, entry_point: &str, own: &Own, 
         delegate_to: None,
         delegate_facts: None,
         common,
+        wrong: Vec::new(),
         span: at.clone(),
     })))
 }

@@ -121,6 +121,10 @@ pub(super) fn judge(
         (Work::Skip(because), _) => Judged::new(Status::Skipped { because: because.clone() }, Answer::default()),
         (Work::Unknown(why), _) => Judged::new(Status::Unknown(why.clone()), Answer::default()),
         (Work::Error(LowerError::Unknown(why)), _) => Judged::new(Status::Unknown(why.clone()), Answer::default()),
+        // What the module itself would say: its result, as of any other failure of it.
+        (Work::Error(error @ (LowerError::Param(_) | LowerError::Wrong(_))), _) => {
+            conditions(lower, step, item, Judged::new(failed(error.to_string(), error.hint(), None), Answer::default()))
+        }
         (Work::Error(error), _) => Judged::new(failed(error.to_string(), error.hint(), None), Answer::default()),
         (Work::Task(_), None) => Judged::new(failed("no answer".into(), None, None), Answer::default()),
         (Work::Task(task), Some(Outcome::Would(answer))) if task.check => {

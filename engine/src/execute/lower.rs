@@ -16,6 +16,7 @@ use trueup_modules::wire::{Become, Task as WireTask};
 use super::json::to_json;
 use super::vars::{Layers, View};
 use crate::compile::{Program, Step, search};
+use crate::diagnostic::Diagnostic;
 use crate::playbook::{Common, Condition, Field, LoopOver, Opt, Spanned};
 use crate::remote::Blobs;
 use crate::source::{Source, Span};
@@ -40,9 +41,17 @@ pub(super) enum LowerError {
     /// A parameter is not what the module wants.
     #[error(transparent)]
     Param(Error),
+    /// It was known before the run that this would fail.
+    #[error("{}", placed(.0))]
+    Wrong(Box<Diagnostic>),
     /// It depends on a task that a preview does not run.
     #[error("{0}")]
     Unknown(Why),
+}
+
+fn placed(wrong: &Diagnostic) -> String {
+    let places: String = wrong.labels.iter().take(1).map(|(span, _)| format!("\n  at {span}")).collect();
+    format!("{}{places}", wrong.message)
 }
 
 fn located(error: &TemplateError) -> String {
@@ -64,6 +73,7 @@ impl LowerError {
     pub(super) fn hint(&self) -> Option<String> {
         match self {
             Self::Template(error) if !error.hints.is_empty() => Some(error.hints.join("; ")),
+            Self::Wrong(error) if !error.hints.is_empty() => Some(error.hints.join("; ")),
             _ => None,
         }
     }
@@ -240,6 +250,9 @@ impl Lower<'_> {
     }
 
     fn task(&self, step: &Step, vars: &Arc<dyn Lookup>) -> Result<WireTask, LowerError> {
+        if let Some(wrong) = step.wrong.first() {
+            return Err(LowerError::Wrong(Box::new(wrong.clone())));
+        }
         let given = Json::Object(self.params(step, vars)?);
         let mut secrets = BTreeSet::new();
         agent::collect_secrets(&given, &mut secrets);

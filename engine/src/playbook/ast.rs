@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
+use crate::diagnostic::Diagnostic;
 use crate::source::{Source, Span};
 use crate::value::Template;
 use crate::yaml::{self, Mapping, Node};
@@ -213,6 +214,8 @@ pub struct Task {
     pub delegate_facts: Opt<bool>,
     /// What plays, blocks and tasks share.
     pub common: Common,
+    /// What is wrong with it, and found in the run if it is reached.
+    pub wrong: Vec<Diagnostic>,
     /// The whole task.
     pub span: Span,
 }

@@ -69,6 +69,7 @@ pub(super) fn block(node: &Node, diagnostics: &mut Diagnostics) -> Option<Block>
 fn task(place: Place, node: &Node, diagnostics: &mut Diagnostics) -> Option<Task> {
     let mut r = Reader::new(place, node, diagnostics)?;
     let looping = looping(&mut r);
+    let wrong = looping.as_ref().and_then(check_loop).into_iter().collect();
     let local = r.has("local_action");
     let action = r.entry("action").or_else(|| r.entry("local_action"));
     let args = r.node("args");
@@ -88,6 +89,7 @@ fn task(place: Place, node: &Node, diagnostics: &mut Diagnostics) -> Option<Task
         delegate_to: r.field("delegate_to"),
         delegate_facts: r.field("delegate_facts"),
         common: r.common(),
+        wrong,
         span: node.span.clone(),
     };
     let (unknown, diagnostics) = r.finish(&mut task.common);
@@ -165,7 +167,6 @@ fn looping(r: &mut Reader<'_, '_>) -> Option<Loop> {
     let list = r.entry("loop");
     let mut sources = Vec::new();
     if let Some(entry) = list {
-        check_loop(&entry.value, r.diagnostics);
         sources.push((&entry.key, LoopOver::List(entry.value.clone())));
     }
     for (lookup, entry) in &with {
@@ -187,10 +188,12 @@ fn looping(r: &mut Reader<'_, '_>) -> Option<Loop> {
     Some(Loop { over, control })
 }
 
-fn check_loop(node: &Node, diagnostics: &mut Diagnostics) {
-    let diagnostic = match &node.data {
-        Data::Seq(_) => return,
-        Data::Scalar(_) if node.is_template() => return,
+/// What cannot be a list; its conditions may still say that nobody asks.
+fn check_loop(looping: &Loop) -> Option<Diagnostic> {
+    let LoopOver::List(node) = &looping.over else { return None };
+    let hint = match &node.data {
+        Data::Seq(_) => return None,
+        Data::Scalar(_) if node.is_template() => return None,
         Data::Scalar(scalar) if super::field::is_variable(&scalar.text) => {
             Some(format!("to loop over the variable, write `loop: \"{{{{ {} }}}}\"`", scalar.text))
         }
@@ -198,10 +201,7 @@ fn check_loop(node: &Node, diagnostics: &mut Diagnostics) {
         Data::Scalar(_) => None,
     };
     let error = Diagnostic::error(format!("`loop` must be a list, and this is {}", node.describe())).at(&node.span);
-    diagnostics.push(match diagnostic {
-        Some(hint) => error.hint(hint),
-        None => error,
-    });
+    Some(hint.into_iter().fold(error, Diagnostic::hint))
 }
 
 fn loop_control(node: &Node, diagnostics: &mut Diagnostics) -> Option<LoopControl> {

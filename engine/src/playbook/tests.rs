@@ -23,7 +23,16 @@ fn said_of_task(task: &str) -> String {
         text.push_str(line);
         text.push('\n');
     }
-    read(&text).1
+    let (playbook, said) = read(&text);
+    let tasks = playbook.entries.iter().flat_map(|entry| match entry {
+        Entry::Play(play) => play.tasks.as_slice(),
+        Entry::Import(_) => &[],
+    });
+    let wrong = tasks.flat_map(|step| match step {
+        Step::Task(task) => task.wrong.as_slice(),
+        Step::Block(_) => &[],
+    });
+    wrong.fold(said, |said, wrong| said + &wrong.render(Paint::Plain))
 }
 
 fn play(text: &str) -> Play {

@@ -53,6 +53,11 @@ impl TemplateError {
         Self { problem, span, via: Vec::new(), hints: Vec::new() }
     }
 
+    /// A sealed value is read that cannot be opened.
+    pub(crate) fn unopened(why: String, span: &Span) -> Self {
+        Self::new(Problem::Failed(why), span.clone())
+    }
+
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self

@@ -57,6 +57,8 @@ pub(crate) static FUNCTIONS: &[Entry] = &[
     Entry::new(&["lookup"], &["name", "*", "**"], "Looks something up; several values are joined.", |c| run(c, false)),
     Entry::new(&["query", "q"], &["name", "*", "**"], "Looks something up, as a list.", |c| run(c, true)),
     Entry::new(&["dict"], &["value", "**"], "Makes a dictionary.", dict),
+    // Stands where a sealed value is that cannot be opened.
+    Entry::new(&["__unopened"], &["why"], "Fails, and says why.", |c| Err(fail(c.str(0)?))),
     Entry::new(&["now"], &["utc", "fmt"], "The time.", now),
     Entry {
         undefined: Undefined::Handled,

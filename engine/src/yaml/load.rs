@@ -9,7 +9,7 @@ use trueup_modules::secret::Secret;
 use super::hint;
 use super::node::{Data, Entry, Mapping, Node, Scalar, Style};
 use super::places::Places;
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::source::{Source, Span};
 use crate::vault::{self, VaultPasswords};
 
@@ -195,7 +195,12 @@ impl<'t> Loader<'t, '_> {
                 scalar.secret = true;
                 match vault::decrypt_text(text.trim_start(), self.vault, &format!("the value at {span}")) {
                     Ok(secret) => Secret::expose(&secret).clone_into(&mut scalar.text),
-                    Err(error) => self.diagnostics.push(error.at(&span)),
+                    // It is opened when somebody reads it, as in Ansible: nobody may.
+                    Err(error) => {
+                        let error = error.at(&span);
+                        (scalar.text, scalar.secret) = (super::node::unopened(&error.message), false);
+                        self.diagnostics.push(Diagnostic { severity: Severity::Warning, ..error });
+                    }
                 }
             }
             Tagged::No | Tagged::Unsafe | Tagged::Text => {}

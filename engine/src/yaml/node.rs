@@ -153,6 +153,13 @@ impl Node {
         self.as_scalar().is_some_and(|scalar| scalar.secret) && !vault::is_vault(&self.span.source.text)
     }
 
+    /// Why it cannot be read, if it is a `!vault` value that has no password.
+    pub fn unopened(&self) -> Option<String> {
+        let text = &self.as_scalar().filter(|scalar| !scalar.secret)?.text;
+        let why = text.strip_prefix(UNOPENED)?.strip_suffix(UNOPENED_END)?;
+        Some(why.replace("\\'", "'").replace("\\\\", "\\"))
+    }
+
     /// What it is, for error messages: `a list`, `the string "x"`. Never shows a secret.
     pub fn describe(&self) -> String {
         match &self.data {
@@ -168,6 +175,14 @@ impl Node {
         }
     }
 }
+
+/// What stands in the place of a sealed value that cannot be opened: a template that fails when it is read.
+pub(super) fn unopened(why: &str) -> String {
+    format!("{UNOPENED}{}{UNOPENED_END}", why.replace('\\', "\\\\").replace('\'', "\\'"))
+}
+
+const UNOPENED: &str = "{{ __unopened('";
+const UNOPENED_END: &str = "') }}";
 
 fn abbreviate(text: &str) -> String {
     let line = text.lines().next().unwrap_or("");

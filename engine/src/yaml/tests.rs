@@ -161,7 +161,7 @@ fn an_inline_vault_is_secret_alone() {
     assert_eq!(map["db_password"], Value::Secret(Secret::new("s3cret")));
     assert_eq!(map["plain"], Value::Int(1));
     assert_snapshot!(vaulted(text, "wrong").1, @r"
-    error: vault password `default` does not open the value at f.yml:1:14
+    warning: vault password `default` does not open the value at f.yml:1:14
      --> f.yml:1:14
       |
     1 | db_password: !vault |
@@ -169,7 +169,7 @@ fn an_inline_vault_is_secret_alone() {
     hint: check that the password file is the one this vault was made with (a vault can be damaged, too)
     ");
     assert_snapshot!(said_plainly(text), @r"
-    error: no vault password was given, and the value at f.yml:1:14 is encrypted
+    warning: no vault password was given, and the value at f.yml:1:14 is encrypted
      --> f.yml:1:14
       |
     1 | db_password: !vault |

@@ -246,7 +246,7 @@ impl Run {
         let step = &self.steps()[index];
         TaskInfo {
             name: name.into(),
-            module: step.entry.name.into(),
+            module: step.module().into(),
             place: step.task.span.to_string(),
             handler: step.handler.is_some() || step.around.in_handler,
             step: index,
