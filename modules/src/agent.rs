@@ -17,7 +17,9 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 
 use self::contents::Contents;
+use crate::attributes;
 use crate::builtin;
+use crate::digest::Algorithm;
 use crate::edit::{Blob, Edit};
 use crate::host::{Command, Error, Host, Input, Look, Output, Stat, Why};
 use crate::interpret::{self, Applied, Failure, Happening};
@@ -281,9 +283,9 @@ fn within<W: Write>(
 fn ask(task: &Task, module: &dyn Planner, host: &dyn Host) -> Outcome {
     match module.plan(host) {
         Ok(plan) if waits(task, if task.check { plan.changes() } else { !plan.is_empty() }) => {
-            Outcome::Would(answer(&plan))
+            Outcome::Would(if task.check { told(&plan, host) } else { answer(&plan) })
         }
-        Ok(plan) => Outcome::Ok(answer(&plan)),
+        Ok(plan) => Outcome::Ok(told(&plan, host)),
         // It asked for content: what is there is not as it shall be.
         Err(Error::Unknown(_)) => Outcome::Would(Answer::default()),
         Err(error) => unplanned(module, host, error),
@@ -293,7 +295,11 @@ fn ask(task: &Task, module: &dyn Planner, host: &dyn Host) -> Outcome {
 /// It can't be told what is to be done.
 fn unplanned(module: &dyn Planner, host: &dyn Host, error: Error) -> Outcome {
     let explanation = module.explain(host, &error);
-    Outcome::Failed(error, Answer { explanation, ..Answer::default() })
+    let mut answer = Answer { explanation, ..Answer::default() };
+    let (error, data) = error.apart();
+    answer.data = data;
+    attributes::tell(host, &mut answer.data);
+    Outcome::Failed(error, answer)
 }
 
 fn load(task: &Task) -> Result<Box<dyn Planner>, Error> {
@@ -307,6 +313,13 @@ fn answer(plan: &Plan) -> Answer {
     Answer { data: plan.data.clone(), diffs: plan.diffs(), warnings: plan.warnings.clone(), ..Answer::default() }
 }
 
+/// With what is there now.
+fn told(plan: &Plan, host: &dyn Host) -> Answer {
+    let mut answer = answer(plan);
+    attributes::tell(host, &mut answer.data);
+    answer
+}
+
 /// A failure while something is pending, and "not known yet", are the same: only the earlier task's run will tell.
 /// What is never going to be done is not pending either.
 fn preview(pending: &mut Preview, task: &Task, module: &dyn Planner, host: &dyn Host) -> Outcome {
@@ -316,13 +329,13 @@ fn preview(pending: &mut Preview, task: &Task, module: &dyn Planner, host: &dyn 
     let unknown = |why: Why| Outcome::Unknown(why, Answer { diffs: module.intent(), ..Answer::default() });
     let (outcome, plan) = match (planned, pending.why()) {
         (Ok(plan), _) => {
-            let answer = Answer { conditional, ..answer(&plan) };
+            let answer = Answer { conditional, ..told(&plan, &view) };
             (if waits(task, plan.changes()) { Outcome::Would(answer) } else { Outcome::Ok(answer) }, Some(plan))
         }
         (Err(Error::Unknown(why)), _) | (Err(_), Some(why)) => (unknown(why), None),
         // With what is wanted: something may be pending where the answer came from.
         (Err(error @ Error::Unanswered { .. }), None) => {
-            (Outcome::Failed(error, Answer { diffs: module.intent(), ..Answer::default() }), None)
+            (Outcome::failed(error, Answer { diffs: module.intent(), ..Answer::default() }), None)
         }
         (Err(error), None) => (unplanned(module, host, error), None),
     };
@@ -338,7 +351,7 @@ fn preview(pending: &mut Preview, task: &Task, module: &dyn Planner, host: &dyn 
 /// Plans, applies, and plans again: what is left to do then is an error.
 fn apply<W: Write>(id: u64, module: &dyn Planner, system: &mut Linked<'_, W>) -> Outcome {
     let plan = match module.plan(system) {
-        Ok(plan) if plan.is_empty() => return Outcome::Ok(answer(&plan)),
+        Ok(plan) if plan.is_empty() => return Outcome::Ok(told(&plan, system)),
         Ok(plan) => plan,
         Err(error) => return unplanned(module, system, error),
     };
@@ -356,11 +369,16 @@ fn apply<W: Write>(id: u64, module: &dyn Planner, system: &mut Linked<'_, W>) ->
     if let Err(error) = system.contents.ask_for(&plan) {
         return Outcome::Failed(error, Answer::default());
     }
-    let done = interpret::apply(&with_environment(plan, system.environment), system, &mut tell);
+    let plan = match with_environment(plan, system.environment) {
+        Ok(plan) => plan,
+        Err(error) => return Outcome::Failed(error, result),
+    };
+    let done = interpret::apply(&plan, system, &mut tell);
     system.contents.forget();
     match done {
         Ok(applied) => {
             result.data.extend(module.report(&applied));
+            attributes::tell(system, &mut result.data);
             result.warnings.extend(applied.rows.iter().flat_map(|rows| rows.warnings.clone()));
             match converged(module, system) {
                 Ok(()) if changes => Outcome::Changed(result),
@@ -382,7 +400,8 @@ fn failed(module: &dyn Planner, host: &dyn Host, applied: &Applied, error: Error
     result.diffs.clone_from(&applied.diffs);
     result.data.extend(module.report(applied));
     result.explanation = module.explain(host, &error);
-    Outcome::Failed(error, result)
+    attributes::tell(host, &mut result.data);
+    Outcome::failed(error, result)
 }
 
 fn converged(module: &dyn Planner, host: &dyn Host) -> Result<(), Error> {
@@ -398,13 +417,20 @@ fn converged(module: &dyn Planner, host: &dyn Host) -> Result<(), Error> {
     Err(Error::NotConverged { remaining: subjects.into_iter().collect::<Vec<_>>().join(", ") })
 }
 
-fn with_environment(mut plan: Plan, environment: &BTreeMap<String, serde_json::Value>) -> Plan {
+/// A secret of the environment must not have come into an argument, which everybody on the host can see.
+fn with_environment(mut plan: Plan, environment: &BTreeMap<String, serde_json::Value>) -> Result<Plan, Error> {
     for edit in &mut plan.edits {
-        if let Edit::Run { command, .. } = edit {
-            add_environment(command, environment);
+        let Edit::Run { command, .. } = edit else { continue };
+        add_environment(command, environment);
+        for (name, value) in &command.env {
+            let Input::Secret(secret) = value else { continue };
+            if !secret.expose().is_empty() && command.args.iter().any(|arg| arg.contains(secret.expose())) {
+                let reason = format!("${name} is secret, but every user of the host can see arguments while it runs");
+                return Err(Error::param("cmd", reason));
+            }
         }
     }
-    plan
+    Ok(plan)
 }
 
 pub(crate) fn add_environment(command: &mut Command, environment: &BTreeMap<String, serde_json::Value>) {
@@ -463,8 +489,8 @@ impl<W: Write> Host for Linked<'_, W> {
     fn read(&self, path: &Path) -> Look<Option<Vec<u8>>> {
         self.system.read(path)
     }
-    fn sha256(&self, path: &Path) -> Look<Option<String>> {
-        self.system.sha256(path)
+    fn digest(&self, path: &Path, algorithm: Algorithm) -> Look<Option<String>> {
+        self.system.digest(path, algorithm)
     }
     fn list(&self, path: &Path) -> Look<Vec<PathBuf>> {
         self.system.list(path)

@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::host::{Output, Why};
+use crate::plan::Data;
 use crate::sqlstate::SqlState;
 
 /// Why a look, a plan or an edit did not succeed. Travels from the agent to the controller.
@@ -85,6 +87,15 @@ pub enum Error {
     /// The host lacks something that the module needs.
     #[error("{0}")]
     Unsupported(String),
+    /// With return values that come with it. `msg` among them is what Ansible says in the same case, where playbooks
+    /// compare that; people are shown the error itself.
+    #[error("{error}")]
+    Telling {
+        /// What went wrong.
+        error: Box<Error>,
+        /// What the task registers beside.
+        data: Data,
+    },
     /// The module says that the task fails (`fail`, `assert`, an expectation).
     #[error("{0}")]
     Failed(String),
@@ -139,6 +150,22 @@ impl Error {
     /// An [`Error::Param`].
     pub fn param(name: &str, reason: impl Into<String>) -> Self {
         Self::Param { name: name.into(), reason: reason.into() }
+    }
+
+    /// With a return value, of which `msg` stands in the place of the error's own words.
+    #[must_use]
+    pub fn telling(self, name: &str, value: impl Into<Value>) -> Self {
+        let (error, mut data) = self.apart();
+        data.insert(name.into(), value.into());
+        Self::Telling { error: Box::new(error), data }
+    }
+
+    /// What went wrong, and what is registered beside.
+    pub fn apart(self) -> (Self, Data) {
+        match self {
+            Self::Telling { error, data } => (*error, data),
+            error => (error, Data::new()),
+        }
     }
 
     /// The server's code, if a server said this.

@@ -118,6 +118,28 @@ pub(crate) fn user<H: Host + ?Sized>(host: &H, name: &str) -> Look<Option<User>>
     }))
 }
 
+/// The name of an account, where it has one. The file is read first: getent(1) costs a process.
+pub(crate) fn user_name<H: Host + ?Sized>(host: &H, uid: u32) -> Option<String> {
+    listed(host, "/etc/passwd", uid).or_else(|| Some(host.user(&uid.to_string()).ok()??.name))
+}
+
+/// The same of a group.
+pub(crate) fn group_name<H: Host + ?Sized>(host: &H, gid: u32) -> Option<String> {
+    listed(host, "/etc/group", gid).or_else(|| Some(host.group(&gid.to_string()).ok()??.name))
+}
+
+/// The name in the first field of a line whose third is that number.
+fn listed<H: Host + ?Sized>(host: &H, file: &str, id: u32) -> Option<String> {
+    let bytes = host.read(Path::new(file)).ok()??;
+    let text = String::from_utf8_lossy(&bytes);
+    let name = |line: &str| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(id)).then(|| name.to_owned())
+    };
+    text.lines().find_map(name)
+}
+
 pub(crate) fn group<H: Host + ?Sized>(host: &H, name: &str) -> Look<Option<Group>> {
     let Some(line) = entry(host, "group", name)? else { return Ok(None) };
     let field: Vec<&str> = line.split(':').collect();

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+use crate::digest::Algorithm;
 use crate::edit::{Blob, Owner, Text};
-use crate::host::{Command, Error, Host, Kind, Look, Output, Stat};
+use crate::host::{Command, Detail, Error, Host, Kind, Look, Output, Stat};
 use crate::preview::hex;
 use crate::sql::{PgConn, Rows, SqlArg};
 use crate::system::{Pieces, Stream, System};
@@ -93,7 +94,7 @@ impl Fake {
     /// The same, for an effect.
     pub fn set_answer(&mut self, command: &str, status: i32, stdout: &str) {
         let (out, err) = if status == 0 { (stdout, "") } else { ("", stdout) };
-        self.answers.insert(command.into(), Output { status, stdout: out.into(), stderr: err.into() });
+        self.answers.insert(command.into(), Output { status, stdout: out.into(), stderr: err.into(), time: None });
     }
 
     /// What running a command (or executing a statement) does to the host; it then succeeds.
@@ -205,6 +206,16 @@ impl Host for Fake {
             mtime: 0,
             id: (1, 1),
             nlink: 1,
+            detail: Detail {
+                access: 7,
+                mode: match node.kind {
+                    Kind::File => 0o100_000,
+                    Kind::Dir => 0o040_000,
+                    Kind::Link(_) => 0o120_000,
+                    Kind::Other => 0,
+                } | node.mode,
+                ..Detail::default()
+            },
         }))
     }
 
@@ -219,8 +230,8 @@ impl Host for Fake {
         }
     }
 
-    fn sha256(&self, path: &Path) -> Look<Option<String>> {
-        Ok(self.read(path)?.map(|content| hex(&Sha256::digest(content))))
+    fn digest(&self, path: &Path, algorithm: Algorithm) -> Look<Option<String>> {
+        Ok(self.read(path)?.map(|content| algorithm.of(&content)))
     }
 
     fn list(&self, path: &Path) -> Look<Vec<PathBuf>> {

@@ -22,14 +22,20 @@ pub struct Problem {
     pub reason: String,
     /// What the user can do.
     pub hint: Option<String>,
+    /// What Ansible says in the same case: what the task registers as `msg`.
+    pub msg: Option<String>,
 }
 
 impl Problem {
     fn new(param: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self { param: param.into(), reason: reason.into(), hint: None }
+        Self { param: param.into(), reason: reason.into(), hint: None, msg: None }
     }
     fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+    fn msg(mut self, msg: String) -> Self {
+        self.msg = Some(msg);
         self
     }
 }
@@ -88,6 +94,17 @@ pub(crate) fn fit(schema: &Value, module: &str, params: Value) -> Result<Value, 
         }
     }
     Ok(Value::Object(fitted))
+}
+
+/// Parameters of which none is missing.
+pub(crate) fn whole(schema: &Value, module: &str, fitted: Value) -> Result<Value, Problem> {
+    let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let missing: Vec<&str> = required.filter(|name| fitted.get(*name).is_none()).collect();
+    match missing.first() {
+        None => Ok(fitted),
+        Some(first) => Err(Problem::new(*first, format!("`{module}` needs this parameter"))
+            .msg(format!("missing required arguments: {}", missing.join(", ")))),
+    }
 }
 
 /// A module's [`shape`]: computed once, read for every task of every host.
@@ -170,7 +187,12 @@ impl<'a> Params<'a> {
     }
 
     fn unknown(&self, module: &str, name: &str) -> Problem {
-        let problem = Problem::new(name, format!("`{module}` has no parameter `{name}`"));
+        let mut supported: Vec<&str> = self.written().collect();
+        supported.sort_unstable();
+        let problem = Problem::new(name, format!("`{module}` has no parameter `{name}`")).msg(format!(
+            "Unsupported parameters for ({module}) module: {name}. Supported parameters include: {}.",
+            supported.join(", ")
+        ));
         match self.nearest(name) {
             Some(near) => problem.hint(format!("did you mean `{near}`?")),
             None => problem.hint(format!("it takes {}", self.written().collect::<Vec<_>>().join(", "))),
@@ -243,16 +265,37 @@ fn take_secret(name: &str, schema: &Value, secret: &str) -> Result<Value, Proble
 }
 
 fn boolean(name: &str, value: Value) -> Result<Value, Problem> {
+    let refused = || {
+        let (kind, shown) = python(&value);
+        Problem::new(name, format!("must be true or false, not {}", describe(&value))).msg(format!(
+            "argument '{name}' is of type {kind} and we were unable to convert to bool: The value {shown} is not a valid \
+             boolean. Valid booleans include: 'y', 'yes', 'on', '1', 'true', 't', 1, 1.0, True, 'n', 'no', 'off', '0', \
+             'false', 'f', 0, 0.0, False"
+        ))
+    };
     let text = match &value {
         Value::Bool(_) => return Ok(value),
         Value::String(text) => text.to_lowercase(),
         Value::Number(number) => number.to_string(),
-        _ => return Err(Problem::new(name, format!("must be true or false, not {}", describe(&value)))),
+        _ => return Err(refused()),
     };
     match text.as_str() {
         "y" | "yes" | "on" | "1" | "true" | "t" => Ok(Value::Bool(true)),
         "n" | "no" | "off" | "0" | "false" | "f" => Ok(Value::Bool(false)),
-        _ => Err(Problem::new(name, format!("must be true or false, not {}", describe(&value)))),
+        _ => Err(refused()),
+    }
+}
+
+/// The type of a value and the value as Python names them, for Ansible's words.
+fn python(value: &Value) -> (&'static str, String) {
+    match value {
+        Value::Null => ("NoneType", "None".into()),
+        Value::Bool(flag) => ("bool", if *flag { "True".into() } else { "False".into() }),
+        Value::Number(number) if number.is_f64() => ("float", number.to_string()),
+        Value::Number(number) => ("int", number.to_string()),
+        Value::String(text) => ("str", format!("'{text}'")),
+        Value::Array(_) => ("list", value.to_string()),
+        Value::Object(_) => ("dict", value.to_string()),
     }
 }
 
@@ -268,7 +311,11 @@ fn string(name: &str, schema: &Value, value: Value) -> Result<Value, Problem> {
     if choices.is_empty() || choices.contains(&text.as_str()) {
         return Ok(Value::String(text));
     }
-    let problem = Problem::new(name, format!("must be one of {}, not `{text}`", choices.join(", ")));
+    let problem = Problem::new(name, format!("must be one of {}, not `{text}`", choices.join(", "))).msg({
+        let mut sorted = choices.clone();
+        sorted.sort_unstable();
+        format!("value of {name} must be one of: {}, got: {text}", sorted.join(", "))
+    });
     Err(match nearest(&text, choices.iter().copied()) {
         Some(near) => problem.hint(format!("did you mean `{near}`?")),
         None => problem,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::digest::Algorithm;
 pub use crate::error::Error;
 use crate::facts::{self, Group, Package, Unit, User};
 use crate::secret::Secret;
@@ -21,8 +22,12 @@ pub trait Host {
     fn stat(&self, path: &Path) -> Look<Option<Stat>>;
     /// The content of the file at `path`, at most [`MAX_READ`] bytes; `None` if there is nothing.
     fn read(&self, path: &Path) -> Look<Option<Vec<u8>>>;
-    /// The SHA-256 of the file at `path` in hexadecimal, of any size; `None` if there is nothing.
-    fn sha256(&self, path: &Path) -> Look<Option<String>>;
+    /// A checksum of the file at `path` in hexadecimal, of any size; `None` if there is nothing.
+    fn digest(&self, path: &Path, algorithm: Algorithm) -> Look<Option<String>>;
+    /// Its SHA-256.
+    fn sha256(&self, path: &Path) -> Look<Option<String>> {
+        self.digest(path, Algorithm::Sha256)
+    }
     /// The names in a directory, sorted, as whole paths. An absent directory is an error.
     fn list(&self, path: &Path) -> Look<Vec<PathBuf>>;
     /// The output of a command that only asks. A status other than 0 is an answer, not an error.
@@ -137,6 +142,25 @@ pub struct Stat {
     pub id: (u64, u64),
     /// Hard links.
     pub nlink: u64,
+    /// What only a few ask for; zeros in a preview.
+    pub detail: Detail,
+}
+
+/// The rest of what `lstat` says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Detail {
+    /// When it was read, when its content was changed and when anything of it was, in nanoseconds since 1970.
+    pub times: [i64; 3],
+    /// What the user that looks may do with what it is or points to: read 4, write 2, execute 1 (access(2)).
+    pub access: u8,
+    /// The whole `st_mode`, which tells what a special file is.
+    pub mode: u32,
+    /// Of a special file: which device.
+    pub device: u64,
+    /// Allocated blocks of 512 bytes.
+    pub blocks: u64,
+    /// The best size for reading, in bytes.
+    pub block_size: u64,
 }
 
 impl Stat {
@@ -228,6 +252,9 @@ pub struct Output {
     pub stdout: String,
     /// What it complained about.
     pub stderr: String,
+    /// When it was started and when it had ended, in nanoseconds since 1970; not known of one that was only scripted.
+    #[serde(default)]
+    pub time: Option<[i64; 2]>,
 }
 
 impl Output {

@@ -218,7 +218,8 @@ fn say(text: &str) -> Result<(), Error> {
 
 fn own(args: &[&str]) -> Command {
     let args = std::iter::once("job").chain(args.iter().copied());
-    Command::new(OWN_PROGRAM, args.collect::<Vec<_>>())
+    // What a job runs begins where it would without one.
+    Command { cwd: Some(".".into()), ..Command::new(OWN_PROGRAM, args.collect::<Vec<_>>()) }
 }
 
 /// What the program said, if it did well.

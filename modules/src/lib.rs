@@ -6,12 +6,14 @@
 //!
 //! - [`module`]: what a module is, and the registry's entry for one; [`builtin`]: the modules.
 //! - [`host`]: what a module may do: look. [`facts`]: the users, packages and units it can ask for.
+//!   [`digest`]: checksums.
 //! - [`plan`] and [`edit`]: what it returns. [`param`]: types for parameters; [`secret`]: text that is never shown.
 //!   `fit`: how what a playbook says becomes parameters, which is the controller's part (the feature `manual`).
 //! - [`sql`] and [`sqlstate`]: how a PostgreSQL server is asked, and what it says when it refuses.
 //! - [`system`]: what the interpreter may do: touch. [`interpret`]: the interpreter. [`wait`]: what it can wait for.
 //! - [`preview`]: a host as it would be after edits that were not made.
 //! - [`local`]: this machine; [`fake`]: a host in memory; [`proxy`]: this machine as another user.
+//! - `attributes`: what every module tells of the file that it is about.
 //! - [`wire`]: frames and messages between controller and agent; [`agent`]: the loop that serves them.
 //! - [`job`]: tasks that go on without an agent.
 //!
@@ -19,7 +21,9 @@
 //! [`system::System`]; no file under `builtin` contains the word "check mode".
 
 pub mod agent;
+mod attributes;
 pub mod builtin;
+pub mod digest;
 pub mod edit;
 pub mod error;
 pub mod facts;

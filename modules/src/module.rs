@@ -179,14 +179,16 @@ impl Entry {
     /// Rendered parameters as the module wants them; or what is wrong with them. Secrets are `{"$secret": "text"}`; see
     /// [`fit`](crate::fit).
     pub fn fit(&self, params: Value) -> Result<Value, Problem> {
-        let fitted = fit::fit(&fit::shape_of(self), self.name, params)?;
+        let shape = fit::shape_of(self);
+        let fitted = fit::whole(&shape, self.name, fit::fit(&shape, self.name, params)?)?;
         (self.manual.read)(fitted.clone())?;
         Ok(fitted)
     }
 
     /// [`Entry::fit`] and [`Entry::take`] in one.
     pub fn load(&self, params: Value) -> Result<Box<dyn Planner>, Problem> {
-        (self.manual.read)(fit::fit(&fit::shape_of(self), self.name, params)?)
+        let shape = fit::shape_of(self);
+        (self.manual.read)(fit::whole(&shape, self.name, fit::fit(&shape, self.name, params)?)?)
     }
 }
 
@@ -208,6 +210,7 @@ fn read<M: Module>(params: Value) -> Result<Box<dyn Planner>, Problem> {
         param: error.path().to_string(),
         reason: error.inner().to_string(),
         hint: None,
+        msg: None,
     })?;
     Ok(Box::new(module))
 }

@@ -12,11 +12,10 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
-
+use crate::digest::Algorithm;
 use crate::edit::{Blob, Edit, Owner, Reach, Text};
 use crate::facts::{self, Fact, Group, Package, Unit, User};
-use crate::host::{Command, Error, Host, Kind, Look, Output, Stat, Why};
+use crate::host::{Command, Detail, Error, Host, Kind, Look, Output, Stat, Why};
 use crate::plan::Plan;
 use crate::sql::{PgConn, Rows, SqlArg};
 
@@ -236,6 +235,7 @@ impl View<'_> {
                     mtime: 0,
                     id: (0, 0),
                     nlink: 1,
+                    detail: Detail::default(),
                 });
                 let placed = self.preview.placed.get(path).map(|blob| blob.size);
                 let size = content.as_ref().map(|text| text.bytes.len() as u64).or(placed).unwrap_or(base.size);
@@ -276,14 +276,16 @@ impl Host for View<'_> {
         }
     }
 
-    fn sha256(&self, path: &Path) -> Look<Option<String>> {
-        if let Some(blob) = self.preview.placed.get(path) {
-            return Ok(Some(blob.sha256.clone()));
+    fn digest(&self, path: &Path, algorithm: Algorithm) -> Look<Option<String>> {
+        match self.preview.placed.get(path) {
+            Some(blob) if algorithm == Algorithm::Sha256 => return Ok(Some(blob.sha256.clone())),
+            Some(blob) => return Ok(Some(algorithm.of(&self.host.blob(&blob.sha256)?))),
+            None => {}
         }
         match self.preview.entry(path) {
             Some(Entry::Absent) => Ok(None),
-            Some(Entry::Present { content: Some(text), .. }) => Ok(Some(hex(&Sha256::digest(&text.bytes)))),
-            Some(Entry::Present { .. }) | None => self.of_host(self.host.sha256(path)),
+            Some(Entry::Present { content: Some(text), .. }) => Ok(Some(algorithm.of(&text.bytes))),
+            Some(Entry::Present { .. }) | None => self.of_host(self.host.digest(path, algorithm)),
         }
     }
 

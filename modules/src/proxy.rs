@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::digest::Algorithm;
 use crate::edit::{Blob, Owner, Text};
 use crate::host::{Command, Error, Host, Input, Look, Output, Stat};
 use crate::local::{Cancel, Local};
@@ -29,7 +30,7 @@ use crate::wire::{self, Become, Frame, PREAMBLE};
 enum Call {
     Stat(PathBuf),
     Read(PathBuf),
-    Sha256(PathBuf),
+    Digest(PathBuf, Algorithm),
     List(PathBuf),
     Query(PlainCommand),
     Sql(PlainConn, String, Vec<PlainArg>),
@@ -356,8 +357,8 @@ impl Host for Proxy {
     fn read(&self, path: &Path) -> Look<Option<Vec<u8>>> {
         self.call(&Call::Read(path.into()))
     }
-    fn sha256(&self, path: &Path) -> Look<Option<String>> {
-        self.call(&Call::Sha256(path.into()))
+    fn digest(&self, path: &Path, algorithm: Algorithm) -> Look<Option<String>> {
+        self.call(&Call::Digest(path.into(), algorithm))
     }
     fn list(&self, path: &Path) -> Look<Vec<PathBuf>> {
         self.call(&Call::List(path.into()))
@@ -494,7 +495,7 @@ fn answer(call: Call, system: &mut Local, output: &mut impl Write) -> Result<ser
     match call {
         Call::Stat(path) => json(system.stat(&path)),
         Call::Read(path) => json(system.read(&path)),
-        Call::Sha256(path) => json(system.sha256(&path)),
+        Call::Digest(path, algorithm) => json(system.digest(&path, algorithm)),
         Call::List(path) => json(system.list(&path)),
         Call::Query(command) => json(system.query(&command.into())),
         Call::Sql(at, query, args) => json(system.sql(&at.into(), &query, &sql_args(args))),

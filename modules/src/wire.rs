@@ -184,6 +184,15 @@ pub enum Outcome {
     Failed(Error, Answer),
 }
 
+impl Outcome {
+    /// A failure; what the error tells is among what is registered.
+    pub fn failed(error: Error, mut answer: Answer) -> Self {
+        let (error, data) = error.apart();
+        answer.data.extend(data);
+        Self::Failed(error, answer)
+    }
+}
+
 /// What a task has to say.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Answer {

@@ -102,6 +102,7 @@ fn laws(case: &Case, entry: &Entry, module: &dyn Planner, seen: &mut Seen) -> Re
         Err(error) => {
             seen.explanation = module.explain(&host, &error);
             seen.error = Some(error.to_string());
+            seen.data = Value::Object(error.apart().1);
             return Ok(());
         }
     };

@@ -80,7 +80,7 @@ fn no_link_is_followed_out_of_an_open_directory() {
     fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
     fs::write(&target, "precious").unwrap();
     symlink(&target, open.join("link")).unwrap();
-    let error = apply("copy", json!({"dest": open.join("link"), "content": "x"})).unwrap_err();
+    let error = apply("copy", json!({"dest": open.join("link"), "content": "x", "follow": true})).unwrap_err();
     assert!(error.to_string().ends_with("is a symbolic link that another user may have put there"), "{error}");
     assert_eq!(fs::read_to_string(&target).unwrap(), "precious");
 }

@@ -198,4 +198,4 @@ macro_rules! files {
     )* };
 }
 
-files!(roles, includes, handlers, hosts, jobs, keywords, reached);
+files!(roles, includes, handlers, hosts, jobs, keywords, reached, values);

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use trueup_modules::agent::without_secrets;
 use trueup_modules::builtin;
+use trueup_modules::digest::Algorithm;
 use trueup_modules::host::{Command, Error, Host, Look, Output, Stat};
 use trueup_modules::sql::{PgConn, Rows, SqlArg};
 use trueup_modules::wire::{Answer, Outcome, Task};
@@ -22,7 +23,7 @@ pub(super) fn plan(task: &Task) -> Outcome {
     };
     let planned = match module.plan(&Nowhere) {
         Ok(plan) => Outcome::Ok(Answer { data: plan.data, warnings: plan.warnings, ..Answer::default() }),
-        Err(error) => Outcome::Failed(error, Answer { data: module.report(&Default::default()), ..Answer::default() }),
+        Err(error) => Outcome::failed(error, Answer { data: module.report(&Default::default()), ..Answer::default() }),
     };
     without_secrets(planned, task)
 }
@@ -41,7 +42,7 @@ impl Host for Nowhere {
     fn read(&self, _: &Path) -> Look<Option<Vec<u8>>> {
         nowhere()
     }
-    fn sha256(&self, _: &Path) -> Look<Option<String>> {
+    fn digest(&self, _: &Path, _: Algorithm) -> Look<Option<String>> {
         nowhere()
     }
     fn list(&self, _: &Path) -> Look<Vec<PathBuf>> {

@@ -122,8 +122,15 @@ pub(super) fn judge(
         (Work::Unknown(why), _) => Judged::new(Status::Unknown(why.clone()), Answer::default()),
         (Work::Error(LowerError::Unknown(why)), _) => Judged::new(Status::Unknown(why.clone()), Answer::default()),
         // What the module itself would say: its result, as of any other failure of it.
-        (Work::Error(error @ (LowerError::Param(_) | LowerError::Wrong(_))), _) => {
-            conditions(lower, step, item, Judged::new(failed(error.to_string(), error.hint(), None), Answer::default()))
+        (Work::Error(error @ (LowerError::Param(_) | LowerError::Wrong(..))), _) => {
+            let data = match error {
+                LowerError::Param(error) => error.clone().apart().1,
+                LowerError::Wrong(_, Some(msg)) => [("msg".to_owned(), json!(msg))].into_iter().collect(),
+                _ => Default::default(),
+            };
+            let judged =
+                Judged::new(failed(error.to_string(), error.hint(), None), Answer { data, ..Answer::default() });
+            conditions(lower, step, item, judged)
         }
         (Work::Error(error), _) => Judged::new(failed(error.to_string(), error.hint(), None), Answer::default()),
         (Work::Task(_), None) => Judged::new(failed("no answer".into(), None, None), Answer::default()),

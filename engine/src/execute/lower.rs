@@ -41,9 +41,9 @@ pub(super) enum LowerError {
     /// A parameter is not what the module wants.
     #[error(transparent)]
     Param(Error),
-    /// It was known before the run that this would fail.
+    /// It was known before the run that this would fail; and what Ansible's module says of it.
     #[error("{}", placed(.0))]
-    Wrong(Box<Diagnostic>),
+    Wrong(Box<Diagnostic>, Option<String>),
     /// It depends on a task that a preview does not run.
     #[error("{0}")]
     Unknown(Why),
@@ -62,18 +62,19 @@ fn located(error: &TemplateError) -> String {
 impl LowerError {
     /// What is wrong with a parameter, without the secrets among the parameters.
     fn param(problem: Problem, secrets: &BTreeSet<String>) -> Self {
-        let Problem { param, reason, hint } = problem;
+        let Problem { param, reason, hint, msg } = problem;
         let reason = hint.map_or(reason.clone(), |hint| format!("{reason} ({hint})"));
         let hide = |text: String, secret: &String| text.replace(secret.as_str(), REDACTED);
-        let reason = secrets.iter().filter(|secret| !secret.is_empty()).fold(reason, hide);
-        Self::Param(Error::Param { name: param, reason })
+        let hidden = |text: String| secrets.iter().filter(|secret| !secret.is_empty()).fold(text, hide);
+        let error = Error::Param { name: param, reason: hidden(reason) };
+        Self::Param(msg.into_iter().fold(error, |error, msg| error.telling("msg", hidden(msg))))
     }
 
     /// What the user can do.
     pub(super) fn hint(&self) -> Option<String> {
         match self {
             Self::Template(error) if !error.hints.is_empty() => Some(error.hints.join("; ")),
-            Self::Wrong(error) if !error.hints.is_empty() => Some(error.hints.join("; ")),
+            Self::Wrong(error, _) if !error.hints.is_empty() => Some(error.hints.join("; ")),
             _ => None,
         }
     }
@@ -251,7 +252,9 @@ impl Lower<'_> {
 
     fn task(&self, step: &Step, vars: &Arc<dyn Lookup>) -> Result<WireTask, LowerError> {
         if let Some(wrong) = step.wrong.first() {
-            return Err(LowerError::Wrong(Box::new(wrong.clone())));
+            let fitted = self.params(step, vars).map(|given| step.entry.fit(Json::Object(given)));
+            let msg = fitted.ok().and_then(Result::err).and_then(|problem| problem.msg);
+            return Err(LowerError::Wrong(Box::new(wrong.clone()), msg));
         }
         let given = Json::Object(self.params(step, vars)?);
         let mut secrets = BTreeSet::new();

@@ -298,7 +298,7 @@ fn failure(result: &TaskResult) -> Map<String, Value> {
         data.shift_remove(name);
     }
     let ran = data.contains_key("rc") && data.contains_key("stdout");
-    data.insert("msg".into(), if ran { "non-zero return code".into() } else { error.as_str().into() });
+    data.entry("msg").or_insert_with(|| error.as_str().into());
     data.insert("changed".into(), (ran || !result.diffs.is_empty()).into());
     if let Some(item) = &result.item {
         data.insert("ansible_loop_var".into(), "item".into());

@@ -158,22 +158,16 @@ mod tests {
 
     #[test]
     fn a_page() {
-        assert_snapshot!(page(find("stat").unwrap(), Paint::Plain), @r"
-        stat
+        assert_snapshot!(page(find("slurp").unwrap(), Paint::Plain), @r"
+        slurp
 
-          Looks at a path and registers what is there as `stat`: `exists`, `isreg`, `isdir`, `islnk`, `mode`, `uid`, `gid`,
-          `size`, `mtime`, `checksum` (SHA-256), `lnk_source`, `pw_name`, `gr_name`, `rusr` and so on. Changes nothing.
+          Reads a file of the host and registers its `content` in Base64 (read it with `| b64decode`), `source` and
+          `encoding`. Changes nothing. A file of more than 64 MiB is refused.
 
         Parameters
 
-          path  text; required; or dest, name
-              The path.
-
-          follow  true | false; default false
-              Of a symbolic link, look at what it points to.
-
-          get_checksum  true | false; default true
-              Whether to compute a regular file's checksum.
+          src  text; required; or path
+              The file.
         ");
     }
 }

@@ -39,12 +39,21 @@ pub(super) struct Assemble {
     backup: bool,
     /// A command that refuses bad content by its status, such as `visudo -cf %s`; `%s` is a file that holds it.
     validate: Option<String>,
+    /// Whether fragments of the controller that are encrypted by Ansible's vault are decrypted first; the file is a secret
+    /// then.
+    #[serde(default = "common::yes")]
+    #[expect(dead_code, reason = "the controller decrypts them")]
+    decrypt: bool,
     /// Permission bits.
     mode: Option<Mode>,
     /// The owner, by name or number.
     owner: Option<String>,
     /// The group, by name or number.
     group: Option<String>,
+    /// Taken for Ansible's sake: files are put in place atomically in any case.
+    #[serde(default)]
+    #[expect(dead_code, reason = "there is nothing that it could change")]
+    unsafe_writes: bool,
 }
 
 /// A file of the directory.
@@ -64,9 +73,11 @@ impl Module for Assemble {
         let (path, now) = common::resolve(host, &self.dest)?;
         let after = Text::plain(self.joined(&self.contents(host)?));
         let (attributes, validate) = (self.attributes(), self.validate.as_deref());
+        let content = after.clone();
         let plan = Wanted { path, now, after, attributes, backup: self.backup, validate }.plan(host)?;
         let shown = |path: &Path| path.display().to_string();
-        Ok(plan.returning("dest", shown(&self.dest)).returning("src", shown(&self.src)).returning("msg", "OK"))
+        let plan = common::told(plan, &shown(&self.dest), &content);
+        Ok(plan.returning("src", shown(&self.src)).returning("msg", "OK"))
     }
 
     fn intent(&self) -> Vec<Diff> {
@@ -95,6 +106,17 @@ impl Assemble {
         }
         if !self.remote_src {
             return Err(Error::param("src", "names no directory of the controller"));
+        }
+        let missing = |what: &str, msg: &str| {
+            let error = Error::path("assemble", &self.src, what);
+            error.telling("msg", format!("Source ({}) {msg}", self.src.display()))
+        };
+        match host.stat(&self.src.join("."))? {
+            Some(stat) if stat.is_dir() => {}
+            None if host.stat(&self.src)?.is_none() => {
+                return Err(missing("No such file or directory", "does not exist"));
+            }
+            _ => return Err(missing("it is not a directory", "is not a directory")),
         }
         for path in host.list(&self.src)? {
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();

@@ -3,11 +3,13 @@
 use std::path::{Component, Path, PathBuf};
 
 use fancy_regex::Regex;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::digest::Algorithm;
 use crate::edit::{Blob, Diff, Edit, Owner, Reach, Shown, Text};
 use crate::host::{Command, Error, Host, Input, Kind, Known, Look, Stat, known};
-use crate::param::Mode;
+use crate::param::{Mode, SECRET_KEY};
 use crate::plan::Plan;
 use crate::preview::hex;
 
@@ -17,6 +19,26 @@ const MAX_LINKS: usize = 40;
 /// For `#[serde(default = "yes")]`.
 pub(super) fn yes() -> bool {
     true
+}
+
+/// What Ansible says where a file that is edited is not there; `rc` is its, too.
+pub(super) fn no_file(error: Error, path: &Path) -> Error {
+    error.telling("msg", format!("Path {} does not exist !", path.display())).telling("rc", 257)
+}
+
+/// The same where it is a directory.
+pub(super) fn no_regular_file(path: &Path, now: &Stat) -> Error {
+    let error = Error::path("edit", path, "it is not a regular file");
+    let dir = now.is_dir().then(|| format!("Path {} is a directory !", path.display()));
+    dir.into_iter().fold(error, |error, msg| error.telling("msg", msg).telling("rc", 256))
+}
+
+/// What was done to the content, and whether owners or permissions of a file that is there change beside.
+pub(super) fn edited(plan: Plan, said: &str) -> Plan {
+    let beside = plan.edits.iter().any(|edit| matches!(edit, Edit::Mode { .. } | Edit::Owner { .. }));
+    let both = if said.is_empty() { "" } else { " and " };
+    let msg = if beside { format!("{said}{both}ownership, perms or SE linux context changed") } else { said.into() };
+    plan.returning("msg", msg)
 }
 
 /// A regular expression that a parameter gives.
@@ -45,6 +67,72 @@ pub(super) fn unescape(text: &str) -> String {
     plain
 }
 
+/// A pattern of fnmatch(3) as a regular expression.
+pub(super) fn glob(pattern: &str) -> String {
+    let mut regex = String::from("(?s)^");
+    let mut rest = pattern.chars();
+    while let Some(c) = rest.next() {
+        match c {
+            '*' => regex.push_str(".*"),
+            '?' => regex.push('.'),
+            // A bracket that is not closed stands for itself; a `]` right after it does not close it.
+            '[' => match class(rest.as_str()) {
+                Some((class, after)) => {
+                    regex.push_str(&class);
+                    rest = after.chars();
+                }
+                None => regex.push_str("\\["),
+            },
+            c => regex.push_str(&fancy_regex::escape(c.encode_utf8(&mut [0; 4]))),
+        }
+    }
+    regex.push_str("\\z");
+    regex
+}
+
+fn class(after: &str) -> Option<(String, &str)> {
+    let (not, body) = after.strip_prefix('!').map_or(("", after), |body| ("^", body));
+    let first = body.chars().next()?.len_utf8();
+    let end = first + body[first..].find(']')?;
+    let members = body[..end].replace('\\', "\\\\").replace('[', "\\[").replace(']', "\\]").replace('^', "\\^");
+    Some((format!("[{not}{members}]"), &body[end + 1..]))
+}
+
+/// Whether something has a path that matches a pattern of glob(7). Without `*`, `?` and `[` it is the path itself.
+pub(super) fn exists(host: &dyn Host, pattern: &Path) -> Look<bool> {
+    let magic = |part: &Path| part.as_os_str().as_encoded_bytes().iter().any(|byte| b"*?[".contains(byte));
+    if !magic(pattern) {
+        return Ok(host.stat(pattern)?.is_some());
+    }
+    let mut found = vec![PathBuf::new()];
+    for part in pattern.components() {
+        let part = Path::new(part.as_os_str());
+        if !magic(part) {
+            found.iter_mut().for_each(|path| path.push(part));
+            continue;
+        }
+        let regex = regex("creates", &glob(&part.to_string_lossy()))?;
+        let mut next = Vec::new();
+        for dir in found {
+            // What is no directory has nothing in it.
+            for path in host.list(&dir).unwrap_or_default() {
+                let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+                let hidden = name.starts_with('.') && !part.to_string_lossy().starts_with('.');
+                if !hidden && regex.is_match(&name).unwrap_or(false) {
+                    next.push(path);
+                }
+            }
+        }
+        found = next;
+    }
+    for path in found {
+        if host.stat(&path)?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// A path with every symbolic link in it followed, and what is there.
 ///
 /// A link is followed only if nobody but root or the owner of what it points to can have put it there: in a directory
@@ -55,10 +143,51 @@ pub(super) fn resolve(host: &dyn Host, path: &Path) -> Result<(PathBuf, Option<S
     Ok((parent, stat))
 }
 
+/// Where a file goes: what `dest` names; below it, under that name, if it is a directory or ends in `/`. A link that is
+/// there is followed or, without `follow`, is what will be replaced.
+pub(super) fn destination(
+    host: &dyn Host,
+    dest: &Path,
+    follow: bool,
+    name: &dyn Fn() -> Result<PathBuf, Error>,
+) -> Result<(PathBuf, Option<Stat>), Error> {
+    let is_dir = |path: &Path| Ok::<_, Error>(host.stat(&path.join("."))?.is_some_and(|stat| stat.is_dir()));
+    let place = |path: &Path| if follow { resolve(host, path) } else { resolve_parent(host, path) };
+    let (path, now) = place(dest)?;
+    let below = dest.as_os_str().as_encoded_bytes().ends_with(b"/");
+    let dir = now.as_ref().is_some_and(|now| now.is_dir() || now.is_link()) && is_dir(dest)?;
+    if below || dir || now.as_ref().is_some_and(Stat::is_dir) {
+        let (dir, _) = resolve(host, dest)?;
+        return place(&dir.join(name()?));
+    }
+    Ok((path, now))
+}
+
+/// Takes away the link that stands where a file will be.
+pub(super) fn unlinked(path: &Path, now: Option<Stat>) -> (Option<Edit>, Option<Stat>) {
+    match now {
+        Some(Stat { kind: before @ Kind::Link(_), .. }) => (Some(Edit::Remove { path: path.into(), before }), None),
+        now => (None, now),
+    }
+}
+
+/// What Ansible tells of a file that was put in place: `dest`, `size` and `checksum` (SHA-1), with `md5sum` if there is new
+/// content and `path` if there is not. What is told of a secret is one, too.
+pub(super) fn told(plan: Plan, dest: &str, content: &Text) -> Plan {
+    let sum = |algorithm: Algorithm| -> Value {
+        let sum = algorithm.of(&content.bytes);
+        if content.secret { json!({ SECRET_KEY: sum }) } else { sum.into() }
+    };
+    let new = plan.edits.iter().any(|edit| matches!(edit, Edit::Write { .. } | Edit::Place { .. }));
+    let plan = plan.returning("dest", dest).returning("size", content.bytes.len());
+    let plan = plan.returning("checksum", sum(Algorithm::Sha1));
+    if new { plan.returning("md5sum", sum(Algorithm::Md5)) } else { plan.returning("path", dest) }
+}
+
 /// As [`resolve`], but a link that `path` itself names is not followed.
 pub(super) fn resolve_parent(host: &dyn Host, path: &Path) -> Result<(PathBuf, Option<Stat>), Error> {
     let resolved = match (path.parent(), path.file_name()) {
-        (Some(parent), Some(name)) => follow(host, parent, 0)?.join(name),
+        (Some(parent), Some(name)) if path.is_absolute() => follow(host, parent, 0)?.join(name),
         _ => follow(host, path, 0)?,
     };
     let stat = host.stat(&resolved)?;
@@ -196,7 +325,8 @@ fn user_id(host: &dyn Host, name: Option<&str>) -> Result<Option<u32>, Error> {
     }
     match known(host.user(name))? {
         Known::Yes(Some(user)) => Ok(user.uid),
-        Known::Yes(None) => Err(Error::param("owner", format!("there is no user `{name}`"))),
+        Known::Yes(None) => Err(Error::param("owner", format!("there is no user `{name}`"))
+            .telling("msg", format!("chown failed: failed to look up user {name}"))),
         Known::No(_) => Ok(None),
     }
 }
@@ -209,7 +339,8 @@ fn group_id(host: &dyn Host, name: Option<&str>) -> Result<Option<u32>, Error> {
     }
     match known(host.group(name))? {
         Known::Yes(Some(group)) => Ok(group.gid),
-        Known::Yes(None) => Err(Error::param("group", format!("there is no group `{name}`"))),
+        Known::Yes(None) => Err(Error::param("group", format!("there is no group `{name}`"))
+            .telling("msg", format!("chgrp failed: failed to look up group {name}"))),
         Known::No(_) => Ok(None),
     }
 }
@@ -274,11 +405,12 @@ fn has_directory(host: &dyn Host, path: &Path) -> Result<(), Error> {
     if host.stat(parent)?.is_some_and(|stat| stat.is_dir()) {
         return Ok(());
     }
-    Err(Error::refused(
+    let error = Error::refused(
         path.display().to_string(),
         format!("the directory {} does not exist", parent.display()),
         "make it with a `file` task that says `state: directory`",
-    ))
+    );
+    Err(error.telling("msg", format!("Destination directory {} does not exist", parent.display())))
 }
 
 impl Wanted<'_> {

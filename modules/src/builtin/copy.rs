@@ -11,7 +11,8 @@ use serde::Deserialize;
 
 use self::tree::{Leaf, Tree};
 use super::common::{self, Attributes, Placed, Wanted};
-use crate::edit::{Blob, Diff, MAX_SHOWN, Shown, Text};
+use crate::digest::Algorithm;
+use crate::edit::{Blob, Diff, Edit, MAX_SHOWN, Shown, Text};
 use crate::host::{Error, Host};
 use crate::module::Module;
 use crate::param::{Content, Mode};
@@ -68,7 +69,27 @@ pub(super) struct Copy {
     validate: Option<String>,
     /// Whether a file with other content is replaced.
     #[serde(default = "common::yes")]
+    #[schemars(extend("aliases" = ["thirsty"]))]
     force: bool,
+    /// Whether a symbolic link at `dest` is followed. Without it, the file takes the place of the link.
+    #[serde(default)]
+    follow: bool,
+    /// The SHA-1 that the content must have, in hexadecimal.
+    checksum: Option<String>,
+    /// Whether a file of the controller that is encrypted by Ansible's vault is decrypted first; it is a secret then.
+    #[serde(default = "common::yes")]
+    #[expect(dead_code, reason = "the controller decrypts it")]
+    decrypt: bool,
+    /// Taken for Ansible's sake: files are put in place atomically in any case.
+    #[serde(default)]
+    #[expect(dead_code, reason = "there is nothing that it could change")]
+    unsafe_writes: bool,
+}
+
+/// What takes a link away comes first.
+fn after_unlink(unlink: Option<Edit>, mut plan: Plan) -> Plan {
+    plan.edits.splice(..0, unlink);
+    plan
 }
 
 #[derive(Clone, Copy, Default, Deserialize, JsonSchema)]
@@ -99,26 +120,31 @@ impl Module for Copy {
                 .map(|plan| plan.returning("dest", self.dest.display().to_string()));
         }
         let source = self.source()?;
-        let (mut path, mut now) = common::resolve(host, &self.dest)?;
-        if now.as_ref().is_some_and(|now| now.is_dir()) || self.dest.as_os_str().as_encoded_bytes().ends_with(b"/") {
-            (path, now) = common::resolve(host, &path.join(self.file_name()?))?;
-        }
+        let (path, now) = common::destination(host, &self.dest, self.follow, &|| self.file_name())?;
         let dest = path.display().to_string();
         if now.is_some() && !self.force {
-            return Ok(Plan::nothing().returning("dest", dest));
+            let plan = Plan::nothing().returning("dest", dest);
+            return Ok(match &self.src {
+                Some(src) => plan.returning("src", src.display().to_string()),
+                None => plan,
+            });
         }
+        let (unlink, now) = common::unlinked(&path, now);
         let after = match source {
             Source::Text(text) => text,
             Source::Remote(src) => {
                 let bytes = host.read(src)?;
-                Text::plain(bytes.ok_or_else(|| Error::path("read", src, "No such file or directory"))?)
+                Text::plain(bytes.ok_or_else(|| {
+                    let error = Error::path("read", src, "No such file or directory");
+                    error.telling("msg", format!("Source {} not found", src.display()))
+                })?)
             }
             // What is too long to be shown need not be held.
             Source::Blob(sha256) if self.is_long() => {
                 let size = self.size.unwrap_or_default();
                 let content = Blob { sha256: sha256.into(), size, durable: true };
                 let plan = Placed { path, now, content, attributes: self.attributes() }.plan(host)?;
-                return Ok(plan.returning("dest", dest).returning("size", size));
+                return Ok(after_unlink(unlink, plan).returning("dest", dest).returning("size", size));
             }
             // What is there already need not travel.
             Source::Blob(sha256) if host.sha256(&path)?.as_deref() == Some(sha256) => {
@@ -126,10 +152,19 @@ impl Module for Copy {
             }
             Source::Blob(sha256) => Text::plain(host.blob(sha256)?),
         };
-        let size = after.bytes.len();
+        if let Some(checksum) = self.checksum.as_ref().filter(|sum| **sum != Algorithm::Sha1.of(&after.bytes)) {
+            let error = Error::param("checksum", format!("`{checksum}` is not the SHA-1 of what is copied"));
+            let msg = "Copied file does not match the expected checksum. Transfer failed.";
+            return Err(error.telling("msg", msg).telling("expected_checksum", checksum.as_str()));
+        }
         let (attributes, validate) = (self.attributes(), self.validate.as_deref());
+        let content = after.clone();
         let plan = Wanted { path, now, after, attributes, backup: self.backup, validate }.plan(host)?;
-        Ok(plan.returning("dest", dest).returning("size", size))
+        let plan = common::told(after_unlink(unlink, plan), &dest, &content);
+        Ok(match &self.src {
+            Some(src) => plan.returning("src", src.display().to_string()),
+            None => plan,
+        })
     }
 
     fn intent(&self) -> Vec<Diff> {
@@ -153,8 +188,10 @@ impl Copy {
             (Some(content), None, None) => Ok(Source::Text(self.decoded(content)?)),
             (None, Some(sha256), _) => Ok(Source::Blob(sha256)),
             (None, None, Some(src)) if self.remote_src => Ok(Source::Remote(src)),
-            (Some(_), _, _) => Err(Error::param("content", "there is a `src` too; give one of them")),
-            (None, None, _) => Err(Error::param("content", "is missing; give `content` or `src`")),
+            (Some(_), _, _) => Err(Error::param("content", "there is a `src` too; give one of them")
+                .telling("msg", "src and content are mutually exclusive")),
+            (None, None, _) => Err(Error::param("content", "is missing; give `content` or `src`")
+                .telling("msg", "src (or content) is required")),
         }
     }
 
@@ -188,11 +225,10 @@ impl Copy {
 
     fn file_name(&self) -> Result<PathBuf, Error> {
         let of_src = self.src.as_ref().and_then(|src| src.file_name()).map(PathBuf::from);
-        self.name
-            .as_ref()
-            .map(PathBuf::from)
-            .or(of_src)
-            .ok_or_else(|| Error::param("dest", format!("{} is a directory; name a file in it", self.dest.display())))
+        self.name.as_ref().map(PathBuf::from).or(of_src).ok_or_else(|| {
+            let error = Error::param("dest", format!("{} is a directory; name a file in it", self.dest.display()));
+            error.telling("msg", "can not use content with a dir as dest")
+        })
     }
 
     fn attributes(&self) -> Attributes<'_> {

@@ -1,10 +1,14 @@
 //! `file`: a directory, a link, an empty file, or nothing at a path; owners and permissions.
 
+mod times;
+
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::Value;
 
+use self::times::Times;
 use super::common::{self, Attributes};
 use crate::edit::{Diff, Edit, Owner, Reach, Shown, Text};
 use crate::host::{Command, Error, Host, Kind, Stat};
@@ -35,6 +39,26 @@ pub(super) struct FileModule {
     /// Whether a link may replace a file or an empty directory, and may point to nothing.
     #[serde(default)]
     force: bool,
+    /// When the content was last changed: `now`, `preserve`, or a time as `modification_time_format` has it, in the host's
+    /// zone. `preserve` by default, and `now` with `state: touch`, which then changes something each time.
+    modification_time: Option<String>,
+    /// How `modification_time` is written, as strptime(3) has it: with `%Y`, `%m`, `%d`, `%H`, `%M`, `%S`.
+    #[serde(default = "times::format")]
+    modification_time_format: String,
+    /// The same for when it was last read.
+    access_time: Option<String>,
+    /// How `access_time` is written.
+    #[serde(default = "times::format")]
+    access_time_format: String,
+    /// Whether a link that `path` names is followed to what has owners and permissions set. Always so for files and
+    /// directories; never for links.
+    #[serde(default = "common::yes")]
+    #[expect(dead_code, reason = "it is what is done")]
+    follow: bool,
+    /// Taken for Ansible's sake: files are put in place atomically in any case.
+    #[serde(default)]
+    #[expect(dead_code, reason = "there is nothing that it could change")]
+    unsafe_writes: bool,
 }
 
 #[derive(Clone, Copy, Deserialize, JsonSchema, PartialEq, Eq)]
@@ -50,7 +74,7 @@ enum State {
     Link,
     /// A hard link to `src`.
     Hard,
-    /// A file, made empty if there is none. Unlike Ansible's, this leaves the times of one that exists alone.
+    /// A file, made empty if there is none; its times are set to now.
     Touch,
 }
 
@@ -58,16 +82,13 @@ impl Module for FileModule {
     const NAME: &'static str = "file";
 
     fn plan(&self, host: &dyn Host) -> Result<Plan, Error> {
-        let plan = match self.state {
-            None if self.recurse => self.directory(host)?,
-            None | Some(State::File) => self.existing(host)?,
-            Some(State::Directory) => self.directory(host)?,
-            Some(State::Absent) => self.absent(host)?,
-            Some(State::Link) => self.link(host)?,
-            Some(State::Hard) => self.hard(host)?,
-            Some(State::Touch) => self.touch(host)?,
-        };
-        Ok(plan.returning("path", self.path.display().to_string()))
+        let plan = self.of_state(host).map_err(|error| error.telling("path", self.path.display().to_string()))?;
+        let named = plan.data.contains_key("path") || plan.data.contains_key("dest");
+        Ok(if named { plan } else { plan.returning("path", self.path.display().to_string()) })
+    }
+
+    fn converges(&self) -> bool {
+        !self.times().now()
     }
 
     fn intent(&self) -> Vec<Diff> {
@@ -87,6 +108,36 @@ impl Module for FileModule {
 }
 
 impl FileModule {
+    fn of_state(&self, host: &dyn Host) -> Result<Plan, Error> {
+        if self.recurse && !matches!(self.state, None | Some(State::Directory)) {
+            let error = Error::param("recurse", "is for directories; say `state: directory`");
+            return Err(error.telling("msg", "recurse option requires state to be 'directory'"));
+        }
+        if self.src.is_some() && !matches!(self.state, Some(State::Link | State::Hard)) {
+            let error = Error::param("src", "is for links; say `state: link` or `state: hard`");
+            return Err(error.telling("msg", "src option requires state to be 'link' or 'hard'"));
+        }
+        let plan = match self.state {
+            None if self.recurse => self.directory(host)?,
+            None | Some(State::File) => self.existing(host)?,
+            Some(State::Directory) => self.directory(host)?,
+            Some(State::Absent) => self.absent(host)?,
+            Some(State::Link) => self.link(host)?,
+            Some(State::Hard) => self.hard(host)?,
+            Some(State::Touch) => self.touch(host)?,
+        };
+        Ok(plan)
+    }
+
+    fn times(&self) -> Times<'_> {
+        let default = if self.state == Some(State::Touch) { "now" } else { "preserve" };
+        let time = |value: &'_ Option<String>| value.as_deref().unwrap_or(default).to_owned();
+        Times {
+            modification: (time(&self.modification_time), &self.modification_time_format),
+            access: (time(&self.access_time), &self.access_time_format),
+        }
+    }
+
     fn attributes(&self) -> Attributes<'_> {
         Attributes { mode: self.mode.as_ref(), owner: self.owner.as_deref(), group: self.group.as_deref() }
     }
@@ -95,13 +146,34 @@ impl FileModule {
         let (path, now) = common::resolve(host, &self.path)?;
         match now {
             Some(now) if self.state.is_none() || !now.is_dir() => self.attribute(host, &path, &now),
-            Some(_) => Err(self.refused("is a directory, not a file")),
-            None => Err(self.refused("does not exist")),
+            Some(_) => Err(self
+                .refused(
+                    "is a directory, not a file",
+                    &format!("file ({}) is directory, cannot continue", path.display()),
+                )
+                .telling("state", "directory")),
+            None => Err(self
+                .refused("does not exist", &format!("file ({}) is absent, cannot continue", path.display()))
+                .telling("state", "absent")),
         }
     }
 
     fn attribute(&self, host: &dyn Host, path: &Path, now: &Stat) -> Result<Plan, Error> {
-        Ok(Plan { edits: self.attributes().edits(host, path, now)?, ..Plan::default() })
+        let mut plan = Plan { edits: self.attributes().edits(host, path, now)?, ..Plan::default() };
+        plan.edits.extend(self.times().edits(host, path, Some(now))?);
+        // As Ansible has it: without `state`, what is there is told of as what it is; else a link is followed in that, too.
+        let link = match host.stat(&self.path)?.map(|stat| stat.kind) {
+            Some(Kind::Link(target)) => Some(target),
+            _ => None,
+        };
+        Ok(match (self.state, link) {
+            (None, Some(target)) if !self.recurse => Plan { data: self.linked(&target).data, ..plan },
+            (None, None) if now.is_file() && now.nlink > 1 => {
+                plan.returning("dest", self.path.display().to_string()).returning("src", Value::Null)
+            }
+            (_, Some(_)) => plan.returning("path", path.display().to_string()),
+            (_, None) => plan,
+        })
     }
 
     fn directory(&self, host: &dyn Host) -> Result<Plan, Error> {
@@ -114,7 +186,10 @@ impl FileModule {
                 }
                 Ok(plan)
             }
-            Some(_) => Err(self.refused("exists and is not a directory")),
+            Some(_) => {
+                Err(self
+                    .refused("exists and is not a directory", &format!("{} already exists as a file", path.display())))
+            }
             None => self.make_directories(host, &path),
         }
     }
@@ -139,11 +214,14 @@ impl FileModule {
                 None => missing.push(above),
                 Some(stat) if stat.is_dir() => break,
                 Some(_) => {
-                    return Err(Error::refused(
-                        above.display().to_string(),
-                        "is not a directory",
-                        "remove it, or choose another path",
-                    ));
+                    let above = above.display().to_string();
+                    let msg = format!(
+                        "There was an issue creating {} as requested: [Errno 20] Not a directory: b'{}'",
+                        path.display(),
+                        path.display()
+                    );
+                    return Err(Error::refused(above, "is not a directory", "remove it, or choose another path")
+                        .telling("msg", msg));
                 }
             }
         }
@@ -154,20 +232,34 @@ impl FileModule {
     fn absent(&self, host: &dyn Host) -> Result<Plan, Error> {
         let (path, now) = common::resolve_parent(host, &self.path)?;
         if path.parent().is_none() {
-            return Err(self.refused("is the root directory"));
+            return Err(self.refused("is the root directory", "rmtree failed: refusing to remove the root directory"));
         }
-        Ok(now.map_or_else(Plan::nothing, |now| Plan::nothing().with(Edit::Remove { path, before: now.kind })))
+        let plan = now.map_or_else(Plan::nothing, |now| Plan::nothing().with(Edit::Remove { path, before: now.kind }));
+        Ok(plan.returning("state", "absent"))
     }
 
     fn link(&self, host: &dyn Host) -> Result<Plan, Error> {
-        let src = self.src.clone().ok_or_else(|| Error::param("src", "is missing: where shall the link point?"))?;
         let (path, now) = common::resolve_parent(host, &self.path)?;
+        // Without `src`, a link that is there stays as it is.
+        let src = match (&self.src, &now) {
+            (Some(src), _) => src.clone(),
+            (None, Some(Stat { kind: Kind::Link(target), .. })) => target.clone(),
+            (None, _) => {
+                let error = Error::param("src", "is missing: where shall the link point?");
+                return Err(error.telling("msg", "src is required for creating new symlinks"));
+            }
+        };
         let target = path.parent().unwrap_or(&path).join(&src);
         if !self.force && host.stat(&target)?.is_none() {
             let hint = "make it first, or say `force: true` for a link to nothing";
-            return Err(Error::refused(target.display().to_string(), "does not exist", hint));
+            let msg = format!(
+                "src file does not exist, use 'force=yes' if you really want to create the link: {}",
+                target.display()
+            );
+            let error = Error::refused(target.display().to_string(), "does not exist", hint).telling("msg", msg);
+            return Err(error.telling("src", src.display().to_string()));
         }
-        let mut plan = Plan::nothing().returning("src", src.display().to_string());
+        let mut plan = self.linked(&src);
         if self.mode.is_some() {
             plan.warnings.push("a symbolic link has no permissions of its own; `mode` has no effect".into());
         }
@@ -202,26 +294,46 @@ impl FileModule {
     /// What a link may replace: only with `force`, and never a directory that holds something.
     fn make_way(&self, host: &dyn Host, path: &Path, now: &Stat) -> Result<Edit, Error> {
         if now.is_dir() && !host.list(path)?.is_empty() {
-            return Err(self.refused("is a directory that is not empty"));
+            let msg = format!("the directory {} is not empty, refusing to convert it", path.display());
+            return Err(self.refused("is a directory that is not empty", &msg));
         }
         if !self.force {
+            let kind = if now.is_dir() {
+                "directory"
+            } else if now.nlink > 1 {
+                "hard"
+            } else {
+                "file"
+            };
+            let msg = match self.state {
+                Some(State::Hard) => format!("Cannot link, {kind} exists at destination"),
+                _ => format!("refusing to convert from {kind} to symlink for {}", path.display()),
+            };
             let hint = "say `force: true` to replace it";
-            return Err(Error::refused(path.display().to_string(), "exists and is not a link", hint));
+            return Err(
+                Error::refused(path.display().to_string(), "exists and is not a link", hint).telling("msg", msg)
+            );
         }
         Ok(Edit::Remove { path: path.into(), before: now.kind.clone() })
     }
 
     fn hard(&self, host: &dyn Host) -> Result<Plan, Error> {
-        let src = self.src.clone().ok_or_else(|| Error::param("src", "is missing: what shall be linked?"))?;
+        let src = self.src.clone().ok_or_else(|| {
+            let error = Error::param("src", "is missing: what shall be linked?");
+            error.telling("msg", "src is required for creating new hardlinks")
+        })?;
+        let written = src.clone();
         let (src, source) = common::resolve(host, &src)?;
         let (path, now) = common::resolve_parent(host, &self.path)?;
         let Some(source) = source else {
-            return Err(Error::path("link", src, "No such file or directory"));
+            let error = Error::path("link", src, "No such file or directory").telling("msg", "src does not exist");
+            return Err(error.telling("src", written.display().to_string()));
         };
-        let mut plan = Plan::nothing();
+        let mut plan = self.linked(&written);
         if let Some(now) = now {
             if now.id == source.id {
-                return self.attribute(host, &path, &now);
+                plan.edits = self.attribute(host, &path, &now)?.edits;
+                return Ok(plan);
             }
             plan.edits.push(self.make_way(host, &path, &now)?);
         }
@@ -235,16 +347,28 @@ impl FileModule {
 
     fn touch(&self, host: &dyn Host) -> Result<Plan, Error> {
         let (path, now) = common::resolve(host, &self.path)?;
-        match now {
-            Some(now) => self.attribute(host, &path, &now),
+        let plan = match now {
+            Some(now) => self.attribute(host, &path, &now)?,
             None => {
                 let (after, attributes) = (Text::plain(""), self.attributes());
-                common::Wanted { path, now, after, attributes, backup: false, validate: None }.plan(host)
+                let wanted =
+                    common::Wanted { path: path.clone(), now, after, attributes, backup: false, validate: None };
+                let mut plan = wanted.plan(host)?;
+                plan.edits.extend(self.times().edits(host, &path, None)?);
+                plan
             }
-        }
+        };
+        let data = Plan::nothing().returning("dest", self.path.display().to_string()).data;
+        Ok(Plan { data, ..plan })
     }
 
-    fn refused(&self, reason: &str) -> Error {
-        Error::Refused { subject: self.path.display().to_string(), reason: reason.into(), hint: None }
+    /// What is told of a link.
+    fn linked(&self, src: &Path) -> Plan {
+        Plan::nothing().returning("dest", self.path.display().to_string()).returning("src", src.display().to_string())
+    }
+
+    fn refused(&self, reason: &str, msg: &str) -> Error {
+        let subject = self.path.display().to_string();
+        Error::Refused { subject, reason: reason.into(), hint: None }.telling("msg", msg)
     }
 }

@@ -61,6 +61,10 @@ pub(super) struct FileBlock {
     owner: Option<String>,
     /// The group, by name or number.
     group: Option<String>,
+    /// Taken for Ansible's sake: files are put in place atomically in any case.
+    #[serde(default)]
+    #[expect(dead_code, reason = "there is nothing that it could change")]
+    unsafe_writes: bool,
 }
 
 fn marker() -> String {
@@ -85,17 +89,14 @@ impl Module for FileBlock {
         let before = match &now {
             Some(stat) if stat.is_file() => String::from_utf8(host.read(&path)?.unwrap_or_default())
                 .map_err(|_| Error::path("edit", &path, "it is not UTF-8 text"))?,
-            Some(_) => return Err(Error::path("edit", &path, "it is not a regular file")),
+            Some(stat) => return Err(common::no_regular_file(&self.path, stat)),
             None if self.state == State::Absent => {
                 return Ok(Plan::nothing().returning("msg", format!("File {shown} not present")));
             }
             None if self.create => String::new(),
             None => {
-                return Err(Error::refused(
-                    shown,
-                    "does not exist",
-                    "make it by an earlier task, or say `create: true`",
-                ));
+                let hint = "make it by an earlier task, or say `create: true`";
+                return Err(common::no_file(Error::refused(shown, "does not exist", hint), &self.path));
             }
         };
         let text = self.edited(&before)?;
@@ -109,7 +110,7 @@ impl Module for FileBlock {
         let after = Text { bytes: text.into_bytes(), secret };
         let (attributes, validate) = (self.attributes(), self.validate.as_deref());
         let plan = Wanted { path, now, after, attributes, backup: self.backup, validate }.plan(host)?;
-        Ok(plan.returning("msg", msg))
+        Ok(common::edited(plan, msg))
     }
 
     fn intent(&self) -> Vec<Diff> {
@@ -183,7 +184,8 @@ impl FileBlock {
             lines.iter().rposition(matches)
         };
         match (self.insertbefore.as_deref(), self.insertafter.as_deref()) {
-            (Some(_), Some(_)) => Err(Error::param("insertbefore", "there is an `insertafter` too; give one of them")),
+            (Some(_), Some(_)) => Err(Error::param("insertbefore", "there is an `insertafter` too; give one of them")
+                .telling("msg", "parameters are mutually exclusive: insertbefore|insertafter")),
             (Some("BOF"), None) => Ok(0),
             (None, None | Some("EOF")) => Ok(lines.len()),
             (Some(before), None) => Ok(last(&common::regex("insertbefore", before)?).unwrap_or(lines.len())),

@@ -63,6 +63,10 @@ pub(super) struct FileLine {
     owner: Option<String>,
     /// The group, by name or number.
     group: Option<String>,
+    /// Taken for Ansible's sake: files are put in place atomically in any case.
+    #[serde(default)]
+    #[expect(dead_code, reason = "there is nothing that it could change")]
+    unsafe_writes: bool,
 }
 
 impl Module for FileLine {
@@ -73,21 +77,36 @@ impl Module for FileLine {
         let (path, now) = common::resolve(host, &self.path)?;
         let before = match &now {
             Some(now) => self.content(host, now)?,
-            None if self.state == State::Absent => return Ok(Plan::nothing()),
+            None if self.state == State::Absent => return Ok(Plan::nothing().returning("msg", "file not present")),
             None if self.create => String::new(),
             None => {
                 let hint = "make it by an earlier task, or say `create: true`";
-                return Err(Error::refused(path.display().to_string(), "does not exist", hint));
+                let error = Error::refused(path.display().to_string(), "does not exist", hint);
+                let msg = format!("Destination {} does not exist !", self.path.display());
+                return Err(error.telling("msg", msg).telling("rc", 257));
             }
         };
         let after = match self.state {
             State::Present => self.present(&before)?,
             State::Absent => self.absent(&before)?,
         };
+        let count = |text: &str| text.lines().count();
+        let removed = count(&before).saturating_sub(count(&after));
+        let msg = match self.state {
+            _ if after == before => String::new(),
+            State::Present if count(&after) > count(&before) => "line added".into(),
+            State::Present => "line replaced".into(),
+            State::Absent => format!("{removed} line(s) removed"),
+        };
         let secret = self.line.as_ref().is_some_and(|line| line.0.secret);
         let after = Text { bytes: after.into_bytes(), secret };
         let (attributes, validate) = (self.attributes(), self.validate.as_deref());
-        Wanted { path, now, after, attributes, backup: self.backup, validate }.plan(host)
+        let mut plan = Wanted { path, now, after, attributes, backup: self.backup, validate }.plan(host)?;
+        // Ansible's name for it in this one module.
+        let backup = plan.data.get("backup_file").cloned().unwrap_or_else(|| "".into());
+        plan.data.insert("backup".into(), backup);
+        let plan = common::edited(plan, &msg);
+        Ok(if self.state == State::Absent { plan.returning("found", removed) } else { plan })
     }
 
     fn intent(&self) -> Vec<Diff> {
@@ -112,18 +131,22 @@ impl Module for FileLine {
 impl FileLine {
     fn content(&self, host: &dyn Host, now: &Stat) -> Result<String, Error> {
         if !now.is_file() {
-            return Err(Error::path("edit", &self.path, "it is not a regular file"));
+            return Err(common::no_regular_file(&self.path, now));
         }
         let bytes = host.read(&self.path)?.unwrap_or_default();
         String::from_utf8(bytes).map_err(|_| Error::path("edit", &self.path, "it is not UTF-8 text"))
     }
 
     fn present(&self, text: &str) -> Result<String, Error> {
-        let line = self.line()?.ok_or_else(|| Error::param("line", "is missing"))?;
+        let line = self
+            .line()?
+            .ok_or_else(|| Error::param("line", "is missing").telling("msg", "line is required with state=present"))?;
         if self.backrefs {
             let pattern = self.regexp.as_deref().map(|regexp| regex("regexp", regexp)).transpose()?;
-            let pattern =
-                pattern.ok_or_else(|| Error::param("regexp", "is missing; `backrefs` refers to its groups"))?;
+            let pattern = pattern.ok_or_else(|| {
+                let error = Error::param("regexp", "is missing; `backrefs` refers to its groups");
+                error.telling("msg", "regexp is required with backrefs=true")
+            })?;
             return lines::substitute(text, &pattern, line, self.pick());
         }
         lines::ensure(text, line, &self.pattern()?, self.pick(), &self.anchor()?)
@@ -155,18 +178,21 @@ impl FileLine {
 
     fn pattern(&self) -> Result<Pattern<'_>, Error> {
         match (&self.regexp, &self.search_string, self.line()?) {
-            (Some(_), Some(_), _) => Err(Error::param("search_string", "there is a `regexp` too; give one of them")),
+            (Some(_), Some(_), _) => Err(Error::param("search_string", "there is a `regexp` too; give one of them")
+                .telling("msg", "parameters are mutually exclusive: regexp|search_string")),
             (Some(regexp), None, _) => Ok(Pattern::Regex(regex("regexp", regexp)?)),
             (None, Some(part), _) => Ok(Pattern::Part(part)),
             (None, None, Some(line)) => Ok(Pattern::Whole(line)),
-            (None, None, None) => Err(Error::param("line", "is missing; give `line`, `regexp` or `search_string`")),
+            (None, None, None) => Err(Error::param("line", "is missing; give `line`, `regexp` or `search_string`")
+                .telling("msg", "one of line, search_string, or regexp is required with state=absent")),
         }
     }
 
     fn anchor(&self) -> Result<Anchor, Error> {
         let pick = if self.firstmatch { Pick::First } else { self.pick() };
         match (self.insertbefore.as_deref(), self.insertafter.as_deref()) {
-            (Some(_), Some(_)) => Err(Error::param("insertbefore", "there is an `insertafter` too; give one of them")),
+            (Some(_), Some(_)) => Err(Error::param("insertbefore", "there is an `insertafter` too; give one of them")
+                .telling("msg", "parameters are mutually exclusive: insertbefore|insertafter")),
             (Some("BOF"), None) => Ok(Anchor::Start),
             (None, None | Some("EOF")) => Ok(Anchor::End),
             (Some(before), None) => Ok(Anchor::Before(regex("insertbefore", before)?, pick)),

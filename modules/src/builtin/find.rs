@@ -6,7 +6,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::replace::Encoding;
 use super::{common, describe};
+use crate::digest::Algorithm;
 use crate::host::{Command, Error, Host, Kind, Stat};
 use crate::module::Module;
 use crate::param::Mode;
@@ -44,9 +46,8 @@ pub(super) struct Find {
     file_type: FileType,
     /// The least age, such as `30`, `90s`, `5m`, `2h`, `3d`, `4w`; with a minus the greatest.
     age: Option<String>,
-    /// Which time the age counts from. Only `mtime`, the last change of the content, is known.
+    /// Which time the age counts from.
     #[serde(default)]
-    #[expect(dead_code, reason = "its one value says what is done")]
     age_stamp: Stamp,
     /// The least size, such as `100`, `10k`, `5m`, `1g`, `1t`; with a minus the greatest.
     size: Option<String>,
@@ -66,9 +67,17 @@ pub(super) struct Find {
     /// Whether to look in directories that links point to.
     #[serde(default)]
     follow: bool,
-    /// Whether to compute `checksum`, the SHA-256 of a file.
+    /// Whether to compute the `checksum` of files.
     #[serde(default)]
     get_checksum: bool,
+    /// How.
+    #[serde(default)]
+    #[schemars(extend("aliases" = ["checksum", "checksum_algo"]))]
+    checksum_algorithm: Algorithm,
+    /// How files are encoded that `contains` is looked for in. Only `utf-8` is known.
+    #[serde(default)]
+    #[expect(dead_code, reason = "its one value says what is done")]
+    encoding: Encoding,
     /// Stop after so many.
     limit: Option<usize>,
 }
@@ -93,6 +102,10 @@ enum Stamp {
     /// The last change of the content.
     #[default]
     Mtime,
+    /// The last change of anything of it.
+    Ctime,
+    /// When it was read last.
+    Atime,
 }
 
 /// As deep as a path can be: PATH_MAX / 2. What links in a circle make of it ends there.
@@ -133,7 +146,8 @@ struct Search<'a> {
 impl<'a> Search<'a> {
     fn new(find: &'a Find, host: &'a dyn Host) -> Result<Self, Error> {
         if find.limit == Some(0) {
-            return Err(Error::param("limit", "cannot be 0; leave it out for no limit"));
+            let error = Error::param("limit", "cannot be 0; leave it out for no limit");
+            return Err(error.telling("msg", "limit cannot be 0 (use None for unlimited)"));
         }
         let flags = if find.read_whole_file { "" } else { "(?m)^" };
         let contains =
@@ -205,10 +219,20 @@ impl<'a> Search<'a> {
         let cheap = of_type
             && (self.find.hidden || !name.starts_with('.'))
             && self.names.take(&name)?
-            && self.age.is_none_or(|age| age.admits(self.now - stat.mtime))
+            && self.age.is_none_or(|age| age.admits(self.now - self.stamp(stat)))
             && (!stat.is_file() || self.size.is_none_or(|least| least.admits(size)))
             && self.has_mode(stat);
         Ok(cheap && self.has_content(path)?)
+    }
+
+    /// Seconds since 1970.
+    fn stamp(&self, stat: &Stat) -> i64 {
+        let at = match self.find.age_stamp {
+            Stamp::Mtime => return stat.mtime,
+            Stamp::Ctime => 2,
+            Stamp::Atime => 0,
+        };
+        stat.detail.times[at].div_euclid(1_000_000_000)
     }
 
     fn has_mode(&self, stat: &Stat) -> bool {
@@ -231,7 +255,7 @@ impl<'a> Search<'a> {
     fn describe(&self, path: &Path, stat: &Stat) -> Result<Value, Error> {
         let mut file = describe::describe(self.host, path, stat);
         if stat.is_file() && self.find.get_checksum {
-            file["checksum"] = json!(self.host.sha256(path)?);
+            file["checksum"] = json!(self.host.digest(path, self.find.checksum_algorithm)?);
         }
         Ok(file)
     }

@@ -33,7 +33,7 @@ impl Module for Raw {
     fn plan(&self, host: &dyn Host) -> Result<Plan, Error> {
         let command = Command::new(&self.executable, ["-c", &self.cmd.0]);
         let mut plan = Run { creates: None, removes: None, chdir: None }.plan(host, command, &self.cmd.0)?;
-        plan.data.shift_remove("cmd");
+        plan.data.clear();
         Ok(plan)
     }
 
@@ -42,6 +42,6 @@ impl Module for Raw {
     }
 
     fn report(&self, applied: &Applied) -> Data {
-        command::report(applied, false)
+        command::bare(applied)
     }
 }

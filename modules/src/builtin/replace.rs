@@ -46,10 +46,15 @@ pub(super) struct Replace {
     owner: Option<String>,
     /// The group, by name or number.
     group: Option<String>,
+    /// Taken for Ansible's sake: files are put in place atomically in any case.
+    #[serde(default)]
+    #[expect(dead_code, reason = "there is nothing that it could change")]
+    unsafe_writes: bool,
 }
 
+/// How a file is encoded.
 #[derive(Default, Deserialize, JsonSchema)]
-enum Encoding {
+pub(super) enum Encoding {
     /// UTF-8.
     #[default]
     #[serde(rename = "utf-8")]
@@ -64,10 +69,11 @@ impl Module for Replace {
         let (path, now) = common::resolve(host, &self.path)?;
         let shown = path.display().to_string();
         let Some(stat) = &now else {
-            return Err(Error::refused(shown, "does not exist", "make it by an earlier task"));
+            let error = Error::refused(shown, "does not exist", "make it by an earlier task");
+            return Err(common::no_file(error, &self.path));
         };
         if !stat.is_file() {
-            return Err(Error::path("edit", &path, "it is not a regular file"));
+            return Err(common::no_regular_file(&self.path, stat));
         }
         let before = String::from_utf8(host.read(&path)?.unwrap_or_default())
             .map_err(|_| Error::path("edit", &path, "it is not UTF-8 text"))?;
@@ -85,7 +91,7 @@ impl Module for Replace {
         if again {
             plan.warnings.push(format!("`{}` matches what it is replaced by: each run changes {shown}", self.regexp));
         }
-        Ok(plan.returning("rc", 0).returning("msg", msg))
+        Ok(common::edited(plan, &msg).returning("rc", 0))
     }
 
     fn intent(&self) -> Vec<Diff> {

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::command::{self, Run};
+use super::common;
 use crate::edit::Diff;
 use crate::host::{Command, Error, Host, Input};
 use crate::interpret::Applied;
@@ -31,7 +32,7 @@ pub(super) struct Script {
     creates: Option<PathBuf>,
     /// A path that the script removes: nothing is run if it does not exist.
     removes: Option<PathBuf>,
-    /// The directory to run in, absolute; `/` by default.
+    /// The directory to run in, absolute; that of the connection by default.
     chdir: Option<PathBuf>,
 }
 
@@ -50,11 +51,17 @@ impl Module for Script {
             Run { creates: self.creates.as_deref(), removes: self.removes.as_deref(), chdir: self.chdir.as_deref() };
         let sha256 = self.sha256.as_deref().ok_or_else(|| Error::param("cmd", "names no script"))?;
         let mut plan = run.plan(host, Command::default(), &self.cmd.0)?;
-        plan.data.shift_remove("cmd");
         if plan.is_empty() {
-            let why = plan.data.get("stdout").cloned().unwrap_or_default();
+            let why = match (&self.creates, &self.removes) {
+                (Some(path), _) if common::exists(host, path)? => {
+                    format!("{} exists, matching creates option", path.display())
+                }
+                (_, Some(path)) => format!("{} does not exist, matching removes option", path.display()),
+                _ => String::new(),
+            };
             return Ok(Plan::nothing().returning("skipped", true).returning("msg", why));
         }
+        plan.data.clear();
         for edit in &mut plan.edits {
             if let crate::edit::Edit::Run { command, .. } = edit {
                 let cwd = command.cwd.take();
@@ -69,7 +76,7 @@ impl Module for Script {
     }
 
     fn report(&self, applied: &Applied) -> Data {
-        command::report(applied, false)
+        command::bare(applied)
     }
 }
 

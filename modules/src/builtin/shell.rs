@@ -13,7 +13,8 @@ use crate::module::Module;
 use crate::param::{Content, Word};
 use crate::plan::{Data, Plan};
 
-/// Runs a line of shell. Registers `rc`, `stdout`, `stderr`, their lines, and `cmd`. It runs each time, and what it
+/// Runs a line of shell. Registers `rc`, `stdout`, `stderr`, their lines, `cmd`, `msg`, and `start`, `end` (UTC) and
+/// `delta`. It runs each time, and what it
 /// changes can't be previewed, unless `creates` or `removes` says when not.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -28,7 +29,7 @@ pub(super) struct Shell {
     creates: Option<PathBuf>,
     /// A path that the line removes: nothing is run if it does not exist.
     removes: Option<PathBuf>,
-    /// The directory to run in; `/` by default.
+    /// The directory to run in; by default that of the connection, which is the user's home, or here the present one.
     chdir: Option<PathBuf>,
     /// What the line reads. May be secret: then what it prints is withheld.
     stdin: Option<Content>,

@@ -25,8 +25,16 @@ impl Module for Slurp {
     const NAME: &'static str = "slurp";
 
     fn plan(&self, host: &dyn Host) -> Result<Plan, Error> {
-        let bytes = host.read(&self.src)?;
-        let bytes = bytes.ok_or_else(|| Error::path("read", &self.src, "No such file or directory"))?;
+        let failed = |error: Error, msg: &str| error.telling("msg", format!("{msg}: {}", self.src.display()));
+        let bytes = match host.read(&self.src) {
+            Err(error @ Error::Path { .. }) => Err(match host.stat(&self.src.join("."))? {
+                Some(stat) if stat.is_dir() => failed(error, "Source is a directory and must be a file"),
+                _ => failed(error, "File is not readable"),
+            }),
+            read => read,
+        }?;
+        let bytes = bytes
+            .ok_or_else(|| failed(Error::path("read", &self.src, "No such file or directory"), "File not found"))?;
         let source = self.src.display().to_string();
         let plan = Plan::nothing().returning("content", STANDARD.encode(bytes));
         Ok(plan.returning("source", source).returning("encoding", "base64"))

@@ -51,7 +51,8 @@ impl Module for Tempfile {
     fn plan(&self, _host: &dyn Host) -> Result<Plan, Error> {
         for (name, part) in [("prefix", &self.prefix), ("suffix", &self.suffix)] {
             if part.contains('/') {
-                return Err(Error::param(name, format!("`{part}` must not have a `/`; give the directory as `path`")));
+                let error = Error::param(name, format!("`{part}` must not have a `/`; give the directory as `path`"));
+                return Err(error.telling("msg", format!("{name} must be a valid file name component, got '{part}'")));
             }
         }
         let mut args = vec![match &self.path {

@@ -41,6 +41,13 @@ pub(super) struct Template {
     /// Whether a file with other content is replaced.
     #[serde(default = "common::yes")]
     force: bool,
+    /// Whether a symbolic link at `dest` is followed. Without it, the file takes the place of the link.
+    #[serde(default)]
+    follow: bool,
+    /// Taken for Ansible's sake: files are put in place atomically in any case.
+    #[serde(default)]
+    #[expect(dead_code, reason = "there is nothing that it could change")]
+    unsafe_writes: bool,
 }
 
 impl Module for Template {
@@ -48,18 +55,17 @@ impl Module for Template {
 
     fn plan(&self, host: &dyn Host) -> Result<Plan, Error> {
         let content = self.content.as_ref().ok_or_else(|| Error::param("src", "is missing"))?;
-        let (mut path, mut now) = common::resolve(host, &self.dest)?;
-        if now.as_ref().is_some_and(|now| now.is_dir()) || self.dest.as_os_str().as_encoded_bytes().ends_with(b"/") {
-            (path, now) = common::resolve(host, &path.join(self.file_name()?))?;
-        }
+        let (path, now) = common::destination(host, &self.dest, self.follow, &|| self.file_name())?;
         let dest = path.display().to_string();
         if now.is_some() && !self.force {
             return Ok(Plan::nothing().returning("dest", dest));
         }
+        let (unlink, now) = common::unlinked(&path, now);
         let (attributes, validate) = (self.attributes(), self.validate.as_deref());
-        let plan =
-            Wanted { path, now, after: content.0.clone(), attributes, backup: self.backup, validate }.plan(host)?;
-        Ok(plan.returning("dest", dest).returning("size", content.0.bytes.len()))
+        let wanted = Wanted { path, now, after: content.0.clone(), attributes, backup: self.backup, validate };
+        let mut plan = wanted.plan(host)?;
+        plan.edits.splice(..0, unlink);
+        Ok(common::told(plan, &dest, &content.0))
     }
 
     fn intent(&self) -> Vec<Diff> {

@@ -5,7 +5,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{self, Child, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
@@ -25,6 +25,7 @@ const MAX_OUTPUT: usize = 16 << 20;
 /// Runs a program in a process group of its own. If it is cancelled, or killed by somebody else, the whole group is ended: a killed
 /// `pg_basebackup` would otherwise leave its WAL receiver running.
 pub(super) fn run(command: &Command, cancel: &Cancel, line: &mut dyn FnMut(Stream, &str)) -> Look<Output> {
+    let began = now();
     let mut child = spawn(command)?;
     let (sender, chunks) = mpsc::channel();
     let readers = [
@@ -62,7 +63,12 @@ pub(super) fn run(command: &Command, cancel: &Cancel, line: &mut dyn FnMut(Strea
         end_group(&mut child);
     }
     let status = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
-    Ok(Output { status, stdout: out.finish(), stderr: err.finish() })
+    Ok(Output { status, stdout: out.finish(), stderr: err.finish(), time: Some([began, now()]) })
+}
+
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }
 
 fn spawn(command: &Command) -> Look<Child> {
@@ -173,7 +179,9 @@ mod tests {
             Command { stdin: Some(Input::Plain("in".into())), ..sh("cat; printf ' a\\rb\\n'; echo no >&2; exit 3") };
         let output =
             run(&command, &Cancel::default(), &mut |stream, text| lines.push((stream, text.to_owned()))).unwrap();
-        assert_eq!(output, Output { status: 3, stdout: "in a\rb\n".into(), stderr: "no\n".into() });
+        let [began, ended] = output.time.unwrap();
+        assert!(0 < began && began < ended);
+        assert_eq!((output.status, output.stdout.as_str(), output.stderr.as_str()), (3, "in a\rb\n", "no\n"));
         lines.sort_by_key(|(stream, _)| *stream == Stream::Err);
         let texts: Vec<&str> = lines.iter().map(|(_, text)| text.as_str()).collect();
         assert_eq!(texts, ["in a", "b", "no"]);

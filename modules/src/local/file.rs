@@ -5,11 +5,12 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Gid, RenameFlags, Uid, XattrFlags};
+use rustix::fs::{Access, AtFlags, CWD, Gid, RenameFlags, Uid, XattrFlags};
 use sha2::{Digest, Sha256};
 
+use crate::digest::Algorithm;
 use crate::edit::Blob;
-use crate::host::{Error, Kind, Look, MAX_READ, Stat};
+use crate::host::{Detail, Error, Kind, Look, MAX_READ, Stat};
 use crate::preview::hex;
 use crate::system::Pieces;
 
@@ -53,7 +54,29 @@ pub(super) fn stat(path: &Path) -> Look<Option<Stat>> {
         mtime: meta.mtime(),
         id: (meta.dev(), meta.ino()),
         nlink: meta.nlink(),
+        detail: Detail {
+            times: [
+                nanos(meta.atime(), meta.atime_nsec()),
+                nanos(meta.mtime(), meta.mtime_nsec()),
+                nanos(meta.ctime(), meta.ctime_nsec()),
+            ],
+            access: access(path),
+            mode: meta.mode(),
+            device: meta.rdev(),
+            blocks: meta.blocks(),
+            block_size: meta.blksize(),
+        },
     }))
+}
+
+/// Exact from 1678 to 2262.
+fn nanos(seconds: i64, nanos: i64) -> i64 {
+    seconds.saturating_mul(1_000_000_000).saturating_add(nanos)
+}
+
+fn access(path: &Path) -> u8 {
+    let may = |access, bit| if rustix::fs::access(path, access).is_ok() { bit } else { 0 };
+    may(Access::READ_OK, 4) | may(Access::WRITE_OK, 2) | may(Access::EXEC_OK, 1)
 }
 
 pub(super) fn read(path: &Path) -> Look<Option<Vec<u8>>> {
@@ -66,9 +89,9 @@ pub(super) fn read(path: &Path) -> Look<Option<Vec<u8>>> {
     Ok(Some(content))
 }
 
-pub(super) fn sha256(path: &Path) -> Look<Option<String>> {
+pub(super) fn digest(path: &Path, algorithm: Algorithm) -> Look<Option<String>> {
     let Some(mut file) = found("read", path, fs::File::open(path))? else { return Ok(None) };
-    let mut hash = Sha256::new();
+    let mut hash = algorithm.begin();
     let mut buffer = vec![0; 1 << 17];
     loop {
         match done("read", path, file.read(&mut buffer))? {

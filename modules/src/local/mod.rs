@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::digest::Algorithm;
 use crate::edit::{Blob, Owner, Text};
 use crate::host::{CONNECT_TIMEOUT, Command, Error, Host, Look, Output, Stat};
 use crate::sql::{PgConn, Rows, SqlArg};
@@ -75,8 +76,8 @@ impl Host for Local {
     fn read(&self, path: &Path) -> Look<Option<Vec<u8>>> {
         file::read(path)
     }
-    fn sha256(&self, path: &Path) -> Look<Option<String>> {
-        file::sha256(path)
+    fn digest(&self, path: &Path, algorithm: Algorithm) -> Look<Option<String>> {
+        file::digest(path, algorithm)
     }
     fn list(&self, path: &Path) -> Look<Vec<PathBuf>> {
         file::list(path)

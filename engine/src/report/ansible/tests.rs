@@ -61,7 +61,7 @@ fn a_run() {
             "h2",
             &run,
             failed("false failed with status 1", true),
-            json!({"rc": 1, "stdout": "", "cmd": ["false"]}),
+            json!({"rc": 1, "stdout": "", "cmd": ["false"], "msg": "non-zero return code"}),
         )),
         Event::Unreachable { host: "h2".into(), reason: "no route".into(), hints: Vec::new() },
         Event::RunFinished { recap: vec![("h1".into(), recap)], cancelled: false, batches: 1 },

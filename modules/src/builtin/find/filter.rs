@@ -14,7 +14,7 @@ pub(super) struct Names {
 impl Names {
     pub(super) fn new(patterns: &[String], excludes: &[String], use_regex: bool) -> Result<Self, Error> {
         let compile = |param: &str, patterns: &[String]| -> Result<Vec<Regex>, Error> {
-            let regex = |pattern: &String| if use_regex { format!("^(?:{pattern})") } else { glob(pattern) };
+            let regex = |pattern: &String| if use_regex { format!("^(?:{pattern})") } else { common::glob(pattern) };
             patterns.iter().map(|pattern| common::regex(param, &regex(pattern))).collect()
         };
         Ok(Self { patterns: compile("patterns", patterns)?, excludes: compile("excludes", excludes)? })
@@ -29,37 +29,6 @@ impl Names {
         };
         Ok((self.patterns.is_empty() || any(&self.patterns)?) && !any(&self.excludes)?)
     }
-}
-
-/// A pattern of fnmatch(3) as a regular expression.
-fn glob(pattern: &str) -> String {
-    let mut regex = String::from("(?s)^");
-    let mut rest = pattern.chars();
-    while let Some(c) = rest.next() {
-        match c {
-            '*' => regex.push_str(".*"),
-            '?' => regex.push('.'),
-            // A bracket that is not closed stands for itself; a `]` right after it does not close it.
-            '[' => match class(rest.as_str()) {
-                Some((class, after)) => {
-                    regex.push_str(&class);
-                    rest = after.chars();
-                }
-                None => regex.push_str("\\["),
-            },
-            c => regex.push_str(&fancy_regex::escape(c.encode_utf8(&mut [0; 4]))),
-        }
-    }
-    regex.push_str("\\z");
-    regex
-}
-
-fn class(after: &str) -> Option<(String, &str)> {
-    let (not, body) = after.strip_prefix('!').map_or(("", after), |body| ("^", body));
-    let first = body.chars().next()?.len_utf8();
-    let end = first + body[first..].find(']')?;
-    let members = body[..end].replace('\\', "\\\\").replace('[', "\\[").replace(']', "\\]").replace('^', "\\^");
-    Some((format!("[{not}{members}]"), &body[end + 1..]))
 }
 
 /// `10k`: at least so much; `-10k`: at most.

@@ -1,0 +1,76 @@
+//! `$NAME`, `${NAME}` and `~` in arguments, as Ansible's `command` reads them (Python's `expanduser` and `expandvars`).
+
+use std::collections::BTreeMap;
+
+use crate::host::{Command, Error, Host};
+
+/// The words with the host's values in them. What has none stays as it is written.
+pub(super) fn all(host: &dyn Host, words: &[String]) -> Result<Vec<String>, Error> {
+    // Asking costs a process.
+    if !words.iter().any(|word| word.contains('$') || word.starts_with('~')) {
+        return Ok(words.to_vec());
+    }
+    let answer = host.query(&Command { cwd: Some(".".into()), ..Command::new("env", ["-0"]) })?.stdout;
+    let env: BTreeMap<&str, &str> = answer.split('\0').filter_map(|entry| entry.split_once('=')).collect();
+    words.iter().map(|word| Ok(variables(&home(host, word, &env)?, &env))).collect()
+}
+
+fn home(host: &dyn Host, word: &str, env: &BTreeMap<&str, &str>) -> Result<String, Error> {
+    let Some(rest) = word.strip_prefix('~') else { return Ok(word.to_owned()) };
+    let (user, below) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let home = match user {
+        "" => env.get("HOME").map(|home| (*home).to_owned()),
+        user => host.user(user)?.map(|user| user.home),
+    };
+    Ok(home.map_or_else(|| word.to_owned(), |home| format!("{}{below}", home.trim_end_matches('/'))))
+}
+
+fn variables(word: &str, env: &BTreeMap<&str, &str>) -> String {
+    let mut expanded = String::with_capacity(word.len());
+    let mut rest = word;
+    while let Some(at) = rest.find('$') {
+        expanded.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let after = &rest[1..];
+        let (name, length) = match after.strip_prefix('{').and_then(|inner| inner.split_once('}')) {
+            Some((name, _)) => (name, name.len() + 3),
+            None => {
+                let end = after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(after.len());
+                (&after[..end], end + 1)
+            }
+        };
+        expanded.push_str(env.get(name).copied().unwrap_or(&rest[..length]));
+        rest = &rest[length..];
+    }
+    expanded + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::Fake;
+
+    #[test]
+    fn words_are_expanded_like_python_does() {
+        let host = Fake::new()
+            .answer("env -0", 0, "HOME=/home/ann\0NAME=x y\0EMPTY=\0")
+            .answer("getent passwd -- bob", 0, "bob:x:1:1::/srv/bob/:/bin/sh\n")
+            .answer("getent passwd -- nobody-such", 2, "");
+        let table = [
+            ("$NAME", "x y"),
+            ("a${NAME}b$NAME-", "ax yb x y-".replace("b x", "bx").as_str()),
+            ("$EMPTY$NOTHING${NOTHING}", "$NOTHING${NOTHING}"),
+            ("100$", "100$"),
+            ("${NAME", "${NAME"),
+            ("~", "/home/ann"),
+            ("~/a", "/home/ann/a"),
+            ("~bob/a", "/srv/bob/a"),
+            ("~nobody-such/a", "~nobody-such/a"),
+            ("a~", "a~"),
+        ]
+        .map(|(word, wanted)| (word.to_owned(), wanted.to_owned()));
+        for (word, wanted) in table {
+            assert_eq!(all(&host, std::slice::from_ref(&word)).unwrap(), [wanted], "{word}");
+        }
+    }
+}
