@@ -138,6 +138,12 @@ impl Call<'_, '_, '_> {
         text::str(self.value(i)?)
     }
 
+    /// A text, and nothing else.
+    pub(crate) fn text(&self, i: usize) -> Result<String, Error> {
+        let value = self.value(i)?;
+        value.as_str().map(str::to_owned).ok_or_else(|| self.bad(i, "a text", value))
+    }
+
     pub(crate) fn str_or(&self, i: usize, default: &str) -> Result<String, Error> {
         self.option(i)?.map_or_else(|| Ok(default.to_owned()), text::str)
     }

@@ -11,6 +11,7 @@ use crate::value::{Map, Value};
 use super::error::{Problem, TemplateError};
 use super::lazy::{Context, LazyList, LazyMap, Place, is_omit};
 use super::python::text;
+use super::python::time::{DateTime, Delta};
 use super::scope::Flags;
 
 /// The result of an evaluation that has read what `flags` say. `span` is where errors point.
@@ -35,6 +36,11 @@ pub(crate) fn to_value(ctx: &Arc<Context>, value: &Mj, flags: &Flags, span: &Spa
         ValueKind::Undefined => {
             return Err(fail("the expression yields nothing".into()).hint("an inline 'if' needs an 'else'"));
         }
+        // A variable holds a time as a text.
+        _ if value.downcast_object_ref::<DateTime>().is_some() => {
+            Value::Str(value.downcast_object_ref::<DateTime>().map_or_else(String::new, |t| t.isoformat("T")))
+        }
+        _ if value.downcast_object_ref::<Delta>().is_some() => Value::Str(value.to_string()),
         _ => return Err(fail(format!("a value of type {} cannot be stored", text::type_name(value)))),
     };
     Ok(if flags.tainted { redact(plain) } else { plain })

@@ -11,7 +11,7 @@ use minijinja::{AutoEscape, Environment, Error, Output, State, UndefinedBehavior
 
 use crate::source::Span;
 
-use super::call::Entry;
+use super::call::{Entry, Undefined};
 use super::error::{Problem, TemplateError};
 use super::python::{methods, operators, text};
 use super::rewrite::{self, Literals};
@@ -63,7 +63,7 @@ fn build(trim: bool, lstrip: bool) -> Environment<'static> {
         each_name(entry, |name| env.add_filter(name, run(entry)));
     }
     for entry in tests::all() {
-        each_name(entry, |name| env.add_test(name, run(entry)));
+        each_name(entry, |name| env.add_test(name, test(entry)));
     }
     for entry in lookups::FUNCTIONS {
         each_name(entry, |name| env.add_function(name, run(entry)));
@@ -89,6 +89,16 @@ fn run(
     entry: &'static Entry,
 ) -> impl Fn(&mut State<'_, '_>, &[Mj], Kwargs) -> Result<Mj, Error> + Send + Sync + 'static {
     move |state, args, kwargs| entry.call(state, args, &kwargs)
+}
+
+/// A test of something undefined is an error, unless the test is about that.
+fn test(
+    entry: &'static Entry,
+) -> impl Fn(&mut State<'_, '_>, &[Mj], Kwargs) -> Result<Mj, Error> + Send + Sync + 'static {
+    move |state, args, kwargs| match args.first().filter(|v| v.is_undefined()) {
+        Some(missing) if entry.undefined == Undefined::Passes => Err(super::eval::undefined(missing)),
+        _ => entry.call(state, args, &kwargs),
+    }
 }
 
 /// What a template has emitted so far, to know whether it was a single value.

@@ -1,38 +1,46 @@
 //! The filters of Jinja and of `ansible.builtin`.
 
 mod basic;
-mod data;
+
 mod dicts;
 mod hashes;
+mod html;
+mod json;
 mod lists;
 mod numbers;
+mod passwords;
 mod paths;
 mod regex;
 mod select;
 mod sets;
 mod strings;
+mod yaml;
 
 use super::call::Entry;
 
 pub(crate) use basic::truth;
 pub(crate) use dicts::subelements;
 pub(crate) use lists::combine;
-pub(crate) use regex::{compile, subject};
+pub(crate) use passwords::{Settings as HashSettings, hash as hash_password, salt};
+pub(crate) use regex::compile;
 
 /// All filters.
 pub(crate) fn all() -> impl Iterator<Item = &'static Entry> {
     [
         basic::ALL,
-        data::ALL,
         dicts::ALL,
         hashes::ALL,
+        html::ALL,
+        json::ALL,
         lists::ALL,
         numbers::ALL,
+        passwords::ALL,
         paths::ALL,
         regex::ALL,
         select::ALL,
         sets::ALL,
         strings::ALL,
+        yaml::ALL,
     ]
     .into_iter()
     .flatten()

@@ -2,14 +2,21 @@
 
 mod collections;
 mod files;
+mod password;
 mod values;
 
-use minijinja::Error;
-use minijinja::value::{Value as Mj, ValueKind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use minijinja::value::{Object, Value as Mj, ValueKind};
+use minijinja::{Error, State};
 
 use super::call::{Call, Entry, Undefined, fail};
 use super::environment::closest;
+use super::python::time::DateTime;
 use super::python::{mutable, text};
+
+pub(crate) use files::glob;
 
 /// A lookup: from its terms and options to a list of values.
 pub(crate) struct Lookup {
@@ -59,6 +66,16 @@ pub(crate) static FUNCTIONS: &[Entry] = &[
     Entry::new(&["dict"], &["value", "**"], "Makes a dictionary.", dict),
     // Stands where a sealed value is that cannot be opened.
     Entry::new(&["__unopened"], &["why"], "Fails, and says why.", |c| Err(fail(c.str(0)?))),
+    Entry::new(&["cycler"], &["*"], "Its items in turn.", |c| {
+        let items = std::mem::take(&mut c.rest);
+        if items.is_empty() {
+            return Err(fail("at least one item has to be provided"));
+        }
+        Ok(Mj::from_object(Cycler { items, next: AtomicUsize::new(0) }))
+    }),
+    Entry::new(&["joiner"], &["sep"], "Nothing first, then a separator.", |c| {
+        Ok(Mj::from_object(Joiner { separator: c.str_or(0, ", ")?, called: AtomicBool::new(false) }))
+    }),
     Entry::new(&["now"], &["utc", "fmt"], "The time.", now),
     Entry {
         undefined: Undefined::Handled,
@@ -68,7 +85,7 @@ pub(crate) static FUNCTIONS: &[Entry] = &[
 
 /// All lookups.
 pub(crate) fn all() -> impl Iterator<Item = &'static Lookup> {
-    [collections::ALL, files::ALL, values::ALL].into_iter().flatten()
+    [collections::ALL, files::ALL, password::ALL, values::ALL].into_iter().flatten()
 }
 
 fn run(c: &mut Call, as_list: bool) -> Result<Mj, Error> {
@@ -80,6 +97,9 @@ fn run(c: &mut Call, as_list: bool) -> Result<Mj, Error> {
     };
     let as_list = as_list || take(c, "wantlist").is_some_and(|v| v.is_true());
     let errors = take(c, "errors").map_or_else(|| Ok("strict".into()), |v| text::str(&v))?;
+    if !matches!(errors.as_str(), "strict" | "warn" | "ignore") {
+        return Err(fail(format!("'{errors}' is no way to handle errors: strict, warn or ignore")));
+    }
     let known = |key: &String| lookup.options.contains(&key.as_str()) || lookup.options.contains(&"*");
     if let Some((option, _)) = c.named.iter().find(|(key, _)| !known(key)) {
         let options = if lookup.options.is_empty() { "none".into() } else { lookup.options.join(", ") };
@@ -98,6 +118,7 @@ fn run(c: &mut Call, as_list: bool) -> Result<Mj, Error> {
         return Ok(mutable::list(found));
     }
     match <[Mj; 1]>::try_from(found) {
+        Err(none) if none.is_empty() => Ok(mutable::list(none)),
         Ok([one]) => Ok(one),
         // Ansible joins texts with commas and gives a list otherwise.
         Err(many) if many.iter().all(|v| v.as_str().is_some()) => {
@@ -124,7 +145,50 @@ fn dict(c: &mut Call) -> Result<Mj, Error> {
 
 fn now(c: &mut Call) -> Result<Mj, Error> {
     let zone = if c.flag(0, false)? { jiff::tz::TimeZone::UTC } else { jiff::tz::TimeZone::system() };
-    let format = c.str_or(1, "%Y-%m-%d %H:%M:%S")?;
-    let time = jiff::Timestamp::now().to_zoned(zone);
-    jiff::fmt::strtime::format(&format, &time).map(Mj::from).map_err(|e| fail(format!("'{format}': {e}")))
+    let time = DateTime(jiff::Timestamp::now().to_zoned(zone).datetime());
+    match c.option(1)? {
+        Some(format) => time.strftime(&text::str(format)?).map(Mj::from),
+        None => Ok(Mj::from_object(time)),
+    }
+}
+
+/// Functions that hand out one value after the other: `cycler('a', 'b')`, `joiner(', ')`.
+#[derive(Debug)]
+struct Cycler {
+    items: Vec<Mj>,
+    next: AtomicUsize,
+}
+
+impl Object for Cycler {
+    fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Mj> {
+        (key == "current").then(|| self.items[self.next.load(Ordering::Relaxed) % self.items.len()].clone())
+    }
+
+    fn get_value(self: &Arc<Self>, key: &Mj) -> Option<Mj> {
+        self.get_value_by_str(key.as_str()?)
+    }
+
+    fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, name: &str, _: &[Mj]) -> Result<Mj, Error> {
+        match name {
+            "next" => Ok(self.items[self.next.fetch_add(1, Ordering::Relaxed) % self.items.len()].clone()),
+            "reset" => {
+                self.next.store(0, Ordering::Relaxed);
+                Ok(Mj::from(()))
+            }
+            _ => Err(minijinja::ErrorKind::UnknownMethod.into()),
+        }
+    }
+}
+
+/// Nothing at the first call, the separator at the others.
+#[derive(Debug)]
+struct Joiner {
+    separator: String,
+    called: AtomicBool,
+}
+
+impl Object for Joiner {
+    fn call(self: &Arc<Self>, _: &mut State<'_, '_>, _: &[Mj]) -> Result<Mj, Error> {
+        Ok(Mj::from(if self.called.swap(true, Ordering::Relaxed) { self.separator.as_str() } else { "" }))
+    }
 }

@@ -5,4 +5,6 @@ pub(crate) mod methods;
 pub(crate) mod mutable;
 pub(crate) mod operators;
 pub(crate) mod percent;
+pub(crate) mod random;
 pub(crate) mod text;
+pub(crate) mod time;

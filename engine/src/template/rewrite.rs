@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `a < b`, `a in b` | `(a)\|__compare('<', b)` | Python refuses to order a text and a number |
 //! | `a % b` | `(a)\|__percent(b)` | `'%03d' % n` formats |
+//! | `a - b` | `((a)\|__minus(b))` | times have differences |
 //! | `a ~ b` | `(a)\|__concat(b)` | values print as Python prints them |
 //! | `a.b.c \| default(d)`, `a.b.c is defined` | `a\|__get('b')\|__get('c')\|default(d)` | a missing step is undefined, not an error |
 //! | `[…]`, `{…}` where the text appends or updates | `(([…])\|__new)` | lists and dicts are mutable |
@@ -297,9 +298,20 @@ impl Walk<'_, '_> {
     }
 
     fn sum(&mut self) {
+        let start = self.here();
         self.concat();
-        while self.eat("+") || self.eat("-") {
-            self.concat();
+        loop {
+            let at = self.here();
+            if self.eat("-") {
+                self.concat();
+                self.edits.open(start, "((");
+                self.edits.replace(at, at + 1, ")|__minus(");
+                self.edits.close(self.end(), "))");
+            } else if self.eat("+") {
+                self.concat();
+            } else {
+                return;
+            }
         }
     }
 
@@ -357,6 +369,15 @@ impl Walk<'_, '_> {
 
     /// A primary with optional minus; whether it is one that a chain can be rewritten on.
     fn signed(&mut self) -> bool {
+        if self.peek() == "+" {
+            // Nothing to minijinja, and to Python only that of a truth it makes a number.
+            let at = self.here();
+            self.edits.replace(at, at + 1, " ");
+            self.pos += 1;
+            self.signed();
+            self.chain();
+            return false;
+        }
         if self.eat("-") {
             self.signed();
             self.chain();
@@ -371,6 +392,10 @@ impl Walk<'_, '_> {
         match (token.kind, self.peek()) {
             (Kind::Str, _) => {
                 self.pos += 1;
+                // Literals side by side are one.
+                while self.tokens.get(self.pos).is_some_and(|t| t.kind == Kind::Str) {
+                    self.pos += 1;
+                }
                 let body = &self.edits.text[range.start..range.end];
                 if self.edits.embeds && body.contains("{{") && body.contains("}}") {
                     self.edits.open(range.start, "(");

@@ -52,7 +52,6 @@ struct State {
     stack: Vec<(Key, Via)>,
     failure: Option<TemplateError>,
     undefined: HashMap<String, TemplateError>,
-    draws: u64,
 }
 
 /// One evaluation.
@@ -168,13 +167,6 @@ impl Scope {
     pub(crate) fn forget(&self) {
         let state = std::mem::take(&mut *self.state());
         drop(state);
-    }
-
-    /// How many random draws came before this one: a seeded generator continues from there.
-    pub(crate) fn next_draw(&self) -> u64 {
-        let mut state = self.state();
-        state.draws += 1;
-        state.draws
     }
 
     /// The innermost definition being rendered.

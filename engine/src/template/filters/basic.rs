@@ -23,10 +23,15 @@ pub(super) static ALL: &[Entry] = &[
     Entry::new(&["length", "count"], &["value"], "The number of items or letters.", length),
     Entry::new(&["ternary"], &["value", "true_val", "false_val", "none_val"], "One of two values.", ternary),
     Entry::new(&["type_debug"], &["value"], "The name of a value's type.", |c| {
-        Ok(Value::from(c.raw(0).map_or("Undefined", text::type_name)))
+        Ok(Value::from(c.raw(0).map_or("UndefinedMarker", text::type_name)))
     })
     .takes_undefined(),
-    Entry::new(&["safe"], &["value"], "The value itself.", |c| c.value(0).cloned()),
+    Entry::new(
+        &["safe"],
+        &["value"],
+        "A text that needs no escapes for HTML: nothing here is escaped by itself.",
+        |c| c.str(0).map(Value::from),
+    ),
     Entry::new(&["attr"], &["value", "name"], "An attribute.", |c| text::item(c.value(0)?, c.value(1)?)),
     Entry::new(&["undef"], &["value"], "Makes a value undefined.", |_| Ok(Value::UNDEFINED)).takes_undefined(),
     Entry::new(&["pprint"], &["value"], "How Python writes it.", |c| text::repr(c.value(0)?).map(Value::from)),
@@ -59,8 +64,8 @@ pub(crate) fn truth(value: &Value) -> Option<bool> {
             _ => None,
         },
         ValueKind::String => match value.as_str()?.trim().to_lowercase().as_str() {
-            "yes" | "y" | "on" | "1" | "true" | "t" | "1.0" => Some(true),
-            "no" | "n" | "off" | "0" | "false" | "f" | "0.0" => Some(false),
+            "yes" | "y" | "on" | "1" | "true" | "t" => Some(true),
+            "no" | "n" | "off" | "0" | "false" | "f" => Some(false),
             _ => None,
         },
         _ => None,
@@ -69,8 +74,12 @@ pub(crate) fn truth(value: &Value) -> Option<bool> {
 
 fn to_bool(c: &mut Call) -> Result<Value, Error> {
     let value = c.value(0)?;
-    // What means neither counts as no, as in Ansible, which warns.
-    Ok(Value::from(truth(value).unwrap_or(false)))
+    // What means neither counts as no, as in Ansible, which warns. Fewer words count than for a module's parameters.
+    let word = value.as_str().map(str::to_lowercase);
+    Ok(Value::from(match word.as_deref() {
+        Some(word) => matches!(word, "yes" | "on" | "1" | "true"),
+        None => truth(value).unwrap_or(false),
+    }))
 }
 
 fn int(c: &mut Call) -> Result<Value, Error> {
@@ -89,18 +98,18 @@ fn int(c: &mut Call) -> Result<Value, Error> {
             return Err(fail("int() base must be >= 2 and <= 36"));
         }
         let digits = s.strip_prefix(prefix).unwrap_or(&s);
-        return match i64::from_str_radix(digits, base) {
+        return match i128::from_str_radix(digits, base) {
             Ok(number) => Ok(Value::from(number)),
             Err(_) => s
                 .parse::<f64>()
                 .ok()
                 .filter(|f| f.is_finite())
-                .map_or_else(default, |f| Ok(Value::from(f.trunc() as i64))),
+                .map_or_else(default, |f| Ok(Value::from(f.trunc() as i128))),
         };
     }
     match value.kind() {
         ValueKind::Number if value.is_integer() => Ok(value.clone()),
-        ValueKind::Number => f64::try_from(value.clone()).map(|f| Value::from(f.trunc() as i64)),
+        ValueKind::Number => f64::try_from(value.clone()).map(|f| Value::from(f.trunc() as i128)),
         ValueKind::Bool => Ok(Value::from(i64::from(value.is_true()))),
         _ => default(),
     }
@@ -139,5 +148,6 @@ fn ternary(c: &mut Call) -> Result<Value, Error> {
         _ if value.is_true() => 1,
         _ => 2,
     };
+    c.value(2)?;
     c.value(chosen).cloned()
 }

@@ -12,6 +12,12 @@ pub(super) static ALL: &[Entry] = &[
     Entry::new(&["combine"], &["value", "*", "**"], "Merges dictionaries; a later one wins.", combine),
     Entry::new(&["dict2items"], &["value", "key_name", "value_name"], "A list of keys and values.", dict2items),
     Entry::new(&["items2dict"], &["value", "key_name", "value_name"], "A dictionary from keys and values.", items2dict),
+    Entry::new(
+        &["rekey_on_member"],
+        &["value", "key", "duplicates"],
+        "A dictionary of dictionaries, by one of their values.",
+        rekey,
+    ),
     Entry::new(&["items"], &["value"], "The pairs.", |c| {
         Ok(c.pairs(0)?.into_iter().map(|(k, v)| Value::from(Tuple::from([k, v]))).collect())
     }),
@@ -34,12 +40,17 @@ fn combine(c: &mut Call) -> Result<Value, Error> {
     }
     let recursive = named("recursive").is_some_and(Value::is_true);
     let lists = named("list_merge").map_or_else(|| Ok("replace".into()), text::str)?;
+    if c.rest.is_empty() && !matches!(c.value(0)?.kind(), ValueKind::Map | ValueKind::Seq | ValueKind::Iterable) {
+        // One thing alone is merged with nothing, whatever it is.
+        return Ok(if c.value(0)?.is_none() { mutable::dict([]) } else { c.value(0)?.clone() });
+    }
     let mut all = Vec::new();
     for value in std::iter::once(c.value(0)?).chain(&c.rest) {
         match value.kind() {
             ValueKind::Map => all.push(value.clone()),
             // A list of dictionaries counts as its items.
             ValueKind::Seq | ValueKind::Iterable => all.extend(items(value)??),
+            ValueKind::None => {}
             _ => return Err(fail(format!("'combine' needs dictionaries, not {}", text::type_name(value)))),
         }
     }
@@ -100,7 +111,44 @@ fn dict2items(c: &mut Call) -> Result<Value, Error> {
     Ok(c.pairs(0)?.into_iter().map(row).collect())
 }
 
+fn rekey(c: &mut Call) -> Result<Value, Error> {
+    let key = c.value(1)?.clone();
+    let overwrite = match c.str_or(2, "error")?.as_str() {
+        "overwrite" => true,
+        "error" => false,
+        other => return Err(fail(format!("duplicates parameter to rekey_on_member has unknown value: {other}"))),
+    };
+    let all = match c.value(0)?.kind() {
+        ValueKind::Map => c.pairs(0)?.into_iter().map(|(_, v)| v).collect(),
+        ValueKind::Seq | ValueKind::Iterable => c.list(0)?,
+        _ => {
+            return Err(fail(format!(
+                "'rekey_on_member' needs a list or dictionary, not {}",
+                text::type_name(c.value(0)?)
+            )));
+        }
+    };
+    let mut out: IndexMap<Value, Value> = IndexMap::new();
+    for item in all {
+        if item.kind() != ValueKind::Map {
+            return Err(fail(format!("'rekey_on_member' needs dictionaries in it, not {}", text::type_name(&item))));
+        }
+        let name = text::item(&item, &key)?;
+        if name.is_undefined() {
+            return Err(fail(format!("Key {key} was not found")));
+        }
+        if out.contains_key(&name) && !overwrite {
+            return Err(fail(format!("Key {name} is not unique, cannot convert to dict")));
+        }
+        out.insert(name, item);
+    }
+    Ok(mutable::dict(out))
+}
+
 fn items2dict(c: &mut Call) -> Result<Value, Error> {
+    if !matches!(c.value(0)?.kind(), ValueKind::Seq | ValueKind::Iterable) {
+        return Err(fail(format!("items2dict requires a list, got {} instead.", text::type_name(c.value(0)?))));
+    }
     let (key, value) = (Value::from(c.str_or(1, "key")?), Value::from(c.str_or(2, "value")?));
     let need = |item: &Value, name: &Value| {
         let found = text::item(item, name)?;
@@ -111,7 +159,12 @@ fn items2dict(c: &mut Call) -> Result<Value, Error> {
 }
 
 fn dictsort(c: &mut Call) -> Result<Value, Error> {
-    let (case, by_value) = (c.flag(1, false)?, c.str_or(2, "key")? == "value");
+    let (case, by) = (c.flag(1, false)?, c.str_or(2, "key")?);
+    let by_value = match by.as_str() {
+        "key" => false,
+        "value" => true,
+        _ => return Err(fail("You can only sort by either 'key' or 'value'")),
+    };
     let mut all = c.pairs(0)?;
     let mut failure = None;
     let key = |pair: &(Value, Value)| {

@@ -18,12 +18,13 @@ pub(super) static ALL: &[Entry] = &[
     Entry::new(&["checksum", "sha1"], &["value"], "The SHA-1 digest.", |c| digest(&c.str(0)?, "sha1").map(Value::from)),
     Entry::new(&["md5"], &["value"], "The MD5 digest.", |c| digest(&c.str(0)?, "md5").map(Value::from)),
     Entry::new(&["b64encode"], &["value", "encoding"], "Encodes in base64.", |c| {
-        Ok(Value::from(STANDARD.encode(c.str(0)?)))
+        let text = c.str(0)?;
+        Ok(Value::from(match encoding(c)? {
+            Encoding::Utf8 => STANDARD.encode(text),
+            Encoding::Utf16(order) => STANDARD.encode(text.encode_utf16().flat_map(order.1).collect::<Vec<u8>>()),
+        }))
     }),
     Entry::new(&["b64decode"], &["value", "encoding"], "Reads base64.", b64decode),
-    Entry::new(&["password_hash"], &["value", "*", "**"], "Not supported.", |_| {
-        Err(fail("'password_hash' is not supported: give the hash itself, for example from 'mkpasswd'"))
-    }),
     Entry::new(&["to_uuid"], &["value", "namespace"], "A UUID made from a text.", to_uuid),
 ];
 
@@ -45,10 +46,36 @@ fn digest(text: &str, kind: &str) -> Result<String, Error> {
     })
 }
 
+type ByteOrder = (fn([u8; 2]) -> u16, fn(u16) -> [u8; 2]);
+
+/// How letters are bytes.
+enum Encoding {
+    Utf8,
+    Utf16(ByteOrder),
+}
+
+fn encoding(c: &Call) -> Result<Encoding, Error> {
+    Ok(match c.str_or(1, "utf-8")?.to_lowercase().replace('_', "-").as_str() {
+        "utf-8" | "utf8" | "ascii" | "us-ascii" => Encoding::Utf8,
+        "utf-16-le" | "utf-16le" => Encoding::Utf16((u16::from_le_bytes, u16::to_le_bytes)),
+        "utf-16-be" | "utf-16be" => Encoding::Utf16((u16::from_be_bytes, u16::to_be_bytes)),
+        other => return Err(fail(format!("the encoding '{other}' is not known here: utf-8, utf-16-le or utf-16-be"))),
+    })
+}
+
 fn b64decode(c: &mut Call) -> Result<Value, Error> {
-    let text: String = c.str(0)?.split_whitespace().collect();
-    let bytes = STANDARD.decode(text).map_err(|e| fail(format!("not base64: {e}")))?;
-    String::from_utf8(bytes).map(Value::from).map_err(|_| fail("the decoded bytes are not text"))
+    // What is no letter of base64 is passed over, as Python does.
+    let text = c.str(0)?.replace(|ch: char| !ch.is_ascii_alphanumeric() && !"+/=".contains(ch), "");
+    let lenient = base64::engine::GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true);
+    let engine = base64::engine::GeneralPurpose::new(&base64::alphabet::STANDARD, lenient);
+    let bytes = engine.decode(text).map_err(|e| fail(format!("not base64: {e}")))?;
+    let decoded = match encoding(c)? {
+        Encoding::Utf8 => String::from_utf8(bytes).ok(),
+        Encoding::Utf16(order) => {
+            String::from_utf16(&bytes.chunks_exact(2).map(|b| order.0([b[0], b[1]])).collect::<Vec<_>>()).ok()
+        }
+    };
+    decoded.map(Value::from).ok_or_else(|| fail("the decoded bytes are not text"))
 }
 
 /// Ansible's own namespace for UUIDs from names (version 5, RFC 9562).

@@ -1,11 +1,14 @@
 //! Lists: order, grouping, combination.
 
+use std::fmt;
+use std::sync::Arc;
+
 use minijinja::Error;
-use minijinja::value::{Tuple, Value, ValueKind};
+use minijinja::value::{Enumerator, Object, ObjectRepr, Tuple, Value, ValueKind};
 
 use super::super::call::{Call, Entry, fail, items};
-use super::super::lazy::Context;
 use super::super::python::operators::order;
+use super::super::python::random::Random;
 use super::super::python::{mutable, text};
 use super::select::attribute;
 
@@ -29,6 +32,7 @@ pub(super) static ALL: &[Entry] = &[
     Entry::new(&["zip_longest"], &["value", "*", "**"], "Pairs up lists, filling the short ones.", zip_longest),
     Entry::new(&["product"], &["value", "*", "**"], "All combinations of the items of several lists.", product),
     Entry::new(&["combinations"], &["value", "length"], "All choices of so many items.", combinations),
+    Entry::new(&["permutations"], &["value", "length"], "All orders of so many items.", permutations),
     Entry::new(&["shuffle"], &["value", "seed"], "A random order; always the same with the same seed.", shuffle),
     Entry::new(&["random"], &["value", "start", "step", "seed"], "A random item or number.", random),
     Entry::new(&["extract"], &["value", "container", "morekeys"], "Looks the value up in a container.", extract),
@@ -196,9 +200,36 @@ fn group_by(c: &mut Call) -> Result<Value, Error> {
     }
     let groups = all.chunk_by(|a, b| a.0 == b.0).map(|group| {
         let members: Vec<Value> = group.iter().map(|(.., item)| item.clone()).collect();
-        Value::from(Tuple::from([group[0].1.clone(), Value::from(members)]))
+        Value::from_object(Group(group[0].1.clone(), mutable::list(members)))
     });
     Ok(groups.collect())
+}
+
+/// A group: a tuple whose parts have names, too.
+#[derive(Debug)]
+struct Group(Value, Value);
+
+impl Object for Group {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Seq
+    }
+
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        match (key.as_str(), key.as_usize()) {
+            (Some("grouper"), _) | (_, Some(0)) => Some(self.0.clone()),
+            (Some("list"), _) | (_, Some(1)) => Some(self.1.clone()),
+            _ => None,
+        }
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Seq(2)
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tuple = Value::from(Tuple::from([self.0.clone(), self.1.clone()]));
+        f.write_str(&text::repr(&tuple).map_err(|_| fmt::Error)?)
+    }
 }
 
 fn lists(c: &Call) -> Result<Vec<Vec<Value>>, Error> {
@@ -215,6 +246,10 @@ fn tuples(rows: impl Iterator<Item = Vec<Value>>) -> Value {
 
 fn zip(c: &mut Call) -> Result<Value, Error> {
     let all = lists(c)?;
+    let strict = c.named.iter().any(|(k, v)| k == "strict" && v.is_true());
+    if strict && all.iter().any(|l| l.len() != all[0].len()) {
+        return Err(fail("zip() arguments are of different lengths"));
+    }
     let len = all.iter().map(Vec::len).min().unwrap_or(0);
     Ok(tuples((0..len).map(|i| all.iter().map(|l| l[i].clone()).collect())))
 }
@@ -261,50 +296,62 @@ fn combinations(c: &mut Call) -> Result<Value, Error> {
     Ok(tuples(choose(&c.list(0)?, n).into_iter()))
 }
 
-/// A generator that is started by the seed, or by the clock without one. Not Python's: other numbers, as random.
-fn generator(c: &Call, seed: Option<&Value>) -> Result<impl FnMut(usize) -> usize + use<>, Error> {
-    use std::hash::{BuildHasher, Hash, Hasher, RandomState};
-    let mut state = match seed {
-        Some(seed) => {
-            let mut hasher = std::hash::DefaultHasher::new();
-            text::str(seed)?.hash(&mut hasher);
-            Context::of(c.state)?.scope.next_draw().hash(&mut hasher);
-            hasher.finish()
-        }
-        None => RandomState::new().build_hasher().finish(),
-    };
-    Ok(move |below: usize| {
-        // SplitMix64.
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((z ^ (z >> 31)) % below.max(1) as u64).unwrap_or(0)
-    })
-}
-
 fn shuffle(c: &mut Call) -> Result<Value, Error> {
     let mut list = c.list(0)?;
-    let mut below = generator(c, c.option(1)?)?;
+    // A seed that is empty or zero counts as none, as in Ansible.
+    let mut random = Random::new(c.option(1)?.filter(|seed| seed.is_true()))?;
     for i in (1..list.len()).rev() {
-        list.swap(i, below(i + 1));
+        list.swap(i, random.below(i + 1));
     }
     Ok(mutable::list(list))
 }
 
 fn random(c: &mut Call) -> Result<Value, Error> {
-    let mut below = generator(c, c.option(3)?)?;
+    let mut random = Random::new(c.option(3)?)?;
     if c.value(0)?.is_integer() {
         let (start, end, step) = (c.int_or(1, 0)?, c.int(0)?, c.int_or(2, 1)?);
-        let count = usize::try_from((end - start + step.signum().max(1) * (step - 1)).checked_div(step).unwrap_or(0))
-            .unwrap_or(0);
-        if count == 0 {
-            return Err(fail("'random' needs a range that is not empty"));
-        }
-        return Ok(Value::from(start + step * i64::try_from(below(count)).unwrap_or(0)));
+        let step = if step == 0 { 1 } else { step };
+        let count = (i128::from(end) - i128::from(start) + i128::from(step) - i128::from(step.signum()))
+            .div_euclid(step.into());
+        let count = usize::try_from(count).ok().filter(|n| *n > 0);
+        let count = count.ok_or_else(|| fail(format!("empty range for randrange() ({start}, {end}, {step})")))?;
+        return Ok(Value::from(start + step * i64::try_from(random.below(count)).unwrap_or(0)));
+    }
+    if c.option(1)?.or(c.option(2)?).is_some() {
+        return Err(fail("start and step can only be used with integer values"));
     }
     let list = c.list(0)?;
-    Ok(list.get(below(list.len())).cloned().unwrap_or_default())
+    if list.is_empty() {
+        return Err(fail("cannot choose from an empty sequence"));
+    }
+    Ok(list[random.below(list.len())].clone())
+}
+
+fn permutations(c: &mut Call) -> Result<Value, Error> {
+    fn choose(list: &[Value], n: usize) -> Vec<Vec<Value>> {
+        if n == 0 {
+            return vec![Vec::new()];
+        }
+        let with = |i: usize| {
+            let rest = [&list[..i], &list[i + 1..]].concat();
+            choose(&rest, n - 1).into_iter().map(move |tail| [vec![list[i].clone()], tail].concat())
+        };
+        (0..list.len()).flat_map(with).collect()
+    }
+    let list = c.list(0)?;
+    let n = match c.option(1)? {
+        None => list.len(),
+        Some(_) => usize::try_from(c.int(1)?).map_err(|_| fail("'permutations' needs a positive number"))?,
+    };
+    if n > list.len() {
+        return Ok(Value::from(Vec::<Value>::new()));
+    }
+    // More would fill the memory.
+    const MOST: usize = 1_000_000;
+    let count =
+        (list.len() - n + 1..=list.len()).try_fold(1usize, |all, k| all.checked_mul(k).filter(|all| *all <= MOST));
+    count.ok_or_else(|| fail(format!("'permutations' of {} items yields more than {MOST}", list.len())))?;
+    Ok(tuples(choose(&list, n).into_iter()))
 }
 
 fn extract(c: &mut Call) -> Result<Value, Error> {

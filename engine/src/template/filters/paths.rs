@@ -3,16 +3,16 @@
 use std::path::{Component, Path, PathBuf};
 
 use minijinja::Error;
-use minijinja::value::{Tuple, Value};
+use minijinja::value::{Tuple, Value, ValueKind};
 
 use super::super::call::{Call, Entry, fail};
-use super::super::python::{mutable, text};
+use super::super::python::{methods, mutable, text};
 
 pub(super) static ALL: &[Entry] = &[
-    Entry::new(&["basename"], &["value"], "The last part of a path.", |c| Ok(Value::from(split(&c.str(0)?).1))),
-    Entry::new(&["dirname"], &["value"], "A path without its last part.", |c| Ok(Value::from(split(&c.str(0)?).0))),
+    Entry::new(&["basename"], &["value"], "The last part of a path.", |c| Ok(Value::from(split(&c.text(0)?).1))),
+    Entry::new(&["dirname"], &["value"], "A path without its last part.", |c| Ok(Value::from(split(&c.text(0)?).0))),
     Entry::new(&["expanduser"], &["value"], "A path with `~` replaced.", |c| {
-        let path = c.str(0)?;
+        let path = c.text(0)?;
         let home = std::env::var("HOME").unwrap_or_default();
         Ok(match path.strip_prefix('~') {
             Some(rest) if rest.is_empty() || rest.starts_with('/') => Value::from(home + rest),
@@ -24,10 +24,10 @@ pub(super) static ALL: &[Entry] = &[
         let path = c.str(0)?;
         Ok(Value::from(std::fs::canonicalize(&path).map_or(normal(&path), |p| p.display().to_string())))
     }),
-    Entry::new(&["normpath"], &["value"], "A path without `.` and `..`.", |c| Ok(Value::from(normal(&c.str(0)?)))),
+    Entry::new(&["normpath"], &["value"], "A path without `.` and `..`.", |c| Ok(Value::from(normal(&c.text(0)?)))),
     Entry::new(&["relpath"], &["value", "start"], "A path as seen from another.", relative),
     Entry::new(&["splitext"], &["value"], "A path and its extension.", |c| {
-        let path = c.str(0)?;
+        let path = c.text(0)?;
         let name = path.rfind('/').map_or(0, |i| i + 1);
         let lead = path[name..].len() - path[name..].trim_start_matches('.').len();
         let dot = path[name + lead..].rfind('.').map_or(path.len(), |i| name + lead + i);
@@ -36,15 +36,34 @@ pub(super) static ALL: &[Entry] = &[
     Entry::new(&["path_join"], &["value"], "Joins the parts of a path.", |c| {
         let parts = if c.value(0)?.as_str().is_some() { vec![c.value(0)?.clone()] } else { c.list(0)? };
         let mut path = PathBuf::new();
+        if parts.is_empty() {
+            return Err(fail("'path_join' needs at least one part"));
+        }
         for part in parts {
-            path.push(text::str(&part)?);
+            let kind = text::type_name(&part);
+            path.push(part.as_str().ok_or_else(|| fail(format!("'path_join' joins texts, not {kind}")))?);
         }
         Ok(Value::from(path.display().to_string()))
+    }),
+    Entry::new(&["commonpath"], &["value"], "The directory that all paths share.", common),
+    Entry::new(&["fileglob"], &["value"], "The files on the controller that match a pattern.", |c| {
+        super::super::lookups::glob(&c.text(0)?).map(|found| found.into_iter().map(Value::from).collect())
+    }),
+    Entry::new(&["win_basename"], &["value"], "The last part of a path of Windows.", |c| {
+        Ok(Value::from(split_windows(&c.text(0)?).1))
+    }),
+    Entry::new(&["win_dirname"], &["value"], "A path of Windows without its last part.", |c| {
+        Ok(Value::from(split_windows(&c.text(0)?).0))
+    }),
+    Entry::new(&["win_splitdrive"], &["value"], "The drive and the rest of a path of Windows.", |c| {
+        let path = c.text(0)?;
+        let (drive, rest) = split_drive(&path);
+        Ok(Value::from(Tuple::from([Value::from(drive), Value::from(rest)])))
     }),
     Entry::new(&["urlsplit"], &["value", "query"], "The parts of a URL.", urlsplit),
     Entry::new(&["urlencode"], &["value"], "Text for a URL; of a dictionary its query.", urlencode),
     Entry::new(&["urldecode"], &["value"], "Reads what is encoded for a URL.", |c| {
-        let text = c.str(0)?.replace('+', " ");
+        let text = c.text(0)?.replace('+', " ");
         let mut bytes = Vec::new();
         let mut rest = text.as_bytes();
         while let [first, tail @ ..] = rest {
@@ -85,7 +104,9 @@ fn normal(path: &str) -> String {
             part => out.push(part),
         }
     }
-    if out.as_os_str().is_empty() { ".".into() } else { out.display().to_string() }
+    // POSIX leaves the meaning of two slashes at the beginning open; Python keeps them.
+    let double = path.starts_with("//") && !path.starts_with("///");
+    if out.as_os_str().is_empty() { ".".into() } else { format!("{}{}", if double { "/" } else { "" }, out.display()) }
 }
 
 fn relative(c: &mut Call) -> Result<Value, Error> {
@@ -122,7 +143,7 @@ fn expand(text: &str) -> String {
 }
 
 fn urlsplit(c: &mut Call) -> Result<Value, Error> {
-    let url = c.str(0)?;
+    let url: String = c.text(0)?.trim_start_matches(|c: char| c <= ' ').replace(['\n', '\r', '\t'], "");
     let (rest, fragment) = url.split_once('#').unwrap_or((&url, ""));
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let is_scheme = |s: &str| {
@@ -148,7 +169,14 @@ fn urlsplit(c: &mut Call) -> Result<Value, Error> {
         ("netloc", Value::from(netloc)),
         ("password", text(password)),
         ("path", Value::from(path)),
-        ("port", port.parse::<u16>().map_or_else(|_| Value::from(()), Value::from)),
+        (
+            "port",
+            if port.is_empty() {
+                Value::from(())
+            } else {
+                port.parse::<u16>().map(Value::from).map_err(|_| bad_port(port))?
+            },
+        ),
         ("query", Value::from(query)),
         ("scheme", Value::from(scheme.to_lowercase())),
         ("username", text(username)),
@@ -163,6 +191,10 @@ fn urlsplit(c: &mut Call) -> Result<Value, Error> {
     }
 }
 
+fn bad_port(port: &str) -> Error {
+    fail(format!("Port could not be cast to integer value as '{port}'"))
+}
+
 fn urlencode(c: &mut Call) -> Result<Value, Error> {
     let encode = |text: &str, keep: &str| {
         text.bytes().fold(String::new(), |out, b| match b {
@@ -172,10 +204,60 @@ fn urlencode(c: &mut Call) -> Result<Value, Error> {
             b => out + &format!("%{b:02X}"),
         })
     };
-    if c.value(0)?.as_str().is_some() {
-        return Ok(Value::from(encode(&c.str(0)?, "/")));
+    let value = c.value(0)?;
+    let all = match value.kind() {
+        ValueKind::Map => c.pairs(0)?,
+        ValueKind::Seq | ValueKind::Iterable => methods::pair_list(value)?,
+        _ => return Ok(Value::from(encode(&c.str(0)?, "/"))),
+    };
+    let query = |v: &Value| Ok::<_, Error>(encode(&text::str(v)?, " ").replace(' ', "+"));
+    let all = all.iter().map(|(k, v)| Ok(format!("{}={}", query(k)?, query(v)?))).collect::<Result<Vec<_>, Error>>()?;
+    Ok(Value::from(all.join("&")))
+}
+
+/// The longest directory that all paths have (`os.path.commonpath`).
+fn common(c: &mut Call) -> Result<Value, Error> {
+    let mut paths = Vec::new();
+    for path in c.list(0)? {
+        let kind = text::type_name(&path);
+        paths.push(
+            path.as_str().map(str::to_owned).ok_or_else(|| fail(format!("'commonpath' needs texts, not {kind}")))?,
+        );
     }
-    let pair = |(k, v): (Value, Value)| Ok(format!("{}={}", encode(&text::str(&k)?, ""), encode(&text::str(&v)?, "")));
-    let pairs = c.pairs(0)?.into_iter().map(pair).collect::<Result<Vec<_>, Error>>()?;
-    Ok(Value::from(pairs.join("&")))
+    let Some(first) = paths.first() else { return Err(fail("commonpath() arg is an empty sequence")) };
+    let root = first.starts_with('/');
+    if paths.iter().any(|p| p.starts_with('/') != root) {
+        return Err(fail("Can't mix absolute and relative paths"));
+    }
+    let parts = |p: &str| p.split('/').filter(|s| !s.is_empty() && *s != ".").map(str::to_owned).collect::<Vec<_>>();
+    let mut shared = parts(first);
+    for path in &paths[1..] {
+        let same = shared.iter().zip(parts(path)).take_while(|(a, b)| *a == b).count();
+        shared.truncate(same);
+    }
+    Ok(Value::from(format!("{}{}", if root { "/" } else { "" }, shared.join("/"))))
+}
+
+/// `ntpath.splitdrive`.
+fn split_drive(path: &str) -> (&str, &str) {
+    let slash = |c: char| c == '/' || c == '\\';
+    if path.starts_with(slash) && path[1..].starts_with(slash) && !path[2..].starts_with(slash) {
+        let share = path[2..].find(slash).map(|i| i + 2);
+        let end = share.and_then(|i| path[i + 1..].find(slash).map(|j| (i + 1 + j, j)));
+        return match (share, end) {
+            (Some(_), Some((_, 0))) | (None, _) => ("", path),
+            (Some(_), Some((at, _))) => path.split_at(at),
+            (Some(_), None) => (path, ""),
+        };
+    }
+    if path.chars().nth(1) == Some(':') { path.split_at(path.find(':').unwrap_or(0) + 1) } else { ("", path) }
+}
+
+/// `ntpath.split`.
+fn split_windows(path: &str) -> (String, &str) {
+    let (drive, rest) = split_drive(path);
+    let slash = |c: char| c == '/' || c == '\\';
+    let (head, tail) = rest.split_at(rest.rfind(slash).map_or(0, |i| i + 1));
+    let trimmed = head.trim_end_matches(slash);
+    (format!("{drive}{}", if trimmed.is_empty() { head } else { trimmed }), tail)
 }

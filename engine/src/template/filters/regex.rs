@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use fancy_regex::{Captures, Regex};
 use minijinja::Error;
-use minijinja::value::{Value, ValueKind};
+use minijinja::value::Value;
 
 use super::super::call::{Call, Entry, fail};
 
@@ -157,6 +157,9 @@ fn search(c: &mut Call) -> Result<Value, Error> {
         if let Some(name) = wanted.strip_prefix("\\g<").and_then(|n| n.strip_suffix('>')) {
             out.push(value(name.parse().map_or_else(|_| groups.name(name), |i| groups.get(i))));
         } else if let Some(i) = wanted.strip_prefix('\\').and_then(|n| n.parse().ok()) {
+            if i >= groups.len() {
+                return Err(fail("no such group"));
+            }
             out.push(value(groups.get(i)));
         } else {
             return Err(fail("unknown argument: groups are '\\\\1' or '\\\\g<name>'"));
@@ -191,12 +194,4 @@ fn escape(c: &mut Call) -> Result<Value, Error> {
     let escaped =
         |ch: char| if special.contains(ch) { Cow::from(format!("\\{ch}")) } else { Cow::from(ch.to_string()) };
     Ok(Value::from(text.chars().map(escaped).collect::<String>()))
-}
-
-/// The text of a value that is matched; an error for a list or dictionary.
-pub(crate) fn subject(value: &Value) -> Result<String, Error> {
-    match value.kind() {
-        ValueKind::Seq | ValueKind::Map => Err(fail("expected string, not a list or dictionary")),
-        _ => super::super::python::text::str(value),
-    }
 }

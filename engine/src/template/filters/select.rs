@@ -33,8 +33,13 @@ pub(super) fn attribute(value: &Value, path: &Value) -> Result<Value, Error> {
     Ok(value)
 }
 
+/// The items; none of what is empty, whatever it is.
+fn list(c: &Call) -> Result<Vec<Value>, Error> {
+    if c.value(0)?.is_true() { c.list(0) } else { Ok(Vec::new()) }
+}
+
 fn map(c: &mut Call) -> Result<Value, Error> {
-    let list = c.list(0)?;
+    let list = list(c)?;
     let named = |name: &str| c.named.iter().find(|(k, _)| k == name).map(|(_, v)| v.clone());
     if let Some(path) = named("attribute") {
         let default = named("default");
@@ -87,7 +92,7 @@ fn arguments(c: &Call, skip: usize) -> Vec<Value> {
 }
 
 fn select(c: &mut Call, by_attribute: bool, keep: bool) -> Result<Value, Error> {
-    let list = c.list(0)?;
+    let list = list(c)?;
     let (path, test, skip) = if by_attribute {
         let path =
             c.rest.first().cloned().ok_or_else(|| fail(format!("'{}' needs the name of an attribute", c.name)))?;
@@ -104,6 +109,10 @@ fn select(c: &mut Call, by_attribute: bool, keep: bool) -> Result<Value, Error> 
     for item in list {
         let subject = path.as_ref().map_or_else(|| Ok(item.clone()), |p| attribute(&item, p))?;
         let holds = match &test {
+            None if subject.is_undefined() => {
+                let name = path.as_ref().map(Value::to_string).unwrap_or_default();
+                return Err(fail(format!("an item has no attribute '{name}'")));
+            }
             None => subject.is_true(),
             Some(test) => {
                 let mut all = vec![subject];

@@ -4,6 +4,7 @@ use minijinja::Error;
 use minijinja::value::Value;
 
 use super::super::call::{Call, Entry, fail};
+use super::super::python::time::DateTime;
 use super::super::python::{methods, percent, text};
 
 pub(super) static ALL: &[Entry] = &[
@@ -15,7 +16,7 @@ pub(super) static ALL: &[Entry] = &[
     Entry::new(&["replace"], &["value", "old", "new", "count"], "Replaces a text.", replace),
     Entry::new(&["split"], &["value", "sep", "maxsplit"], "Splits a text.", |c| {
         let sep = c.option(1)?.map(text::str).transpose()?;
-        methods::split(&c.str(0)?, sep.as_deref(), usize::try_from(c.int_or(2, -1)?).unwrap_or(usize::MAX))
+        methods::split(&c.text(0)?, sep.as_deref(), usize::try_from(c.int_or(2, -1)?).unwrap_or(usize::MAX))
     }),
     Entry::new(&["splitlines"], &["value"], "The lines.", |c| Ok(c.str(0)?.lines().map(Value::from).collect())),
     Entry::new(&["format"], &["value", "*", "**"], "Formats values like `%`.", format),
@@ -26,27 +27,39 @@ pub(super) static ALL: &[Entry] = &[
     }),
     Entry::new(&["truncate"], &["value", "length", "killwords", "end", "leeway"], "Shortened.", truncate),
     Entry::new(&["wordcount"], &["value"], "The number of words.", |c| {
-        Ok(Value::from(c.str(0)?.split_whitespace().count()))
+        // What Python's `\w+` finds.
+        let words = c.str(0)?;
+        Ok(Value::from(words.split(|ch: char| ch != '_' && !ch.is_alphanumeric()).filter(|w| !w.is_empty()).count()))
     }),
-    Entry::new(&["wordwrap"], &["value", "width"], "In lines of so many letters.", wordwrap),
-    Entry::new(&["escape", "e", "forceescape"], &["value"], "For HTML.", |c| {
-        let text = c.str(0)?.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-        Ok(Value::from(text.replace('\'', "&#39;").replace('"', "&#34;")))
+    Entry::new(
+        &["wordwrap"],
+        &["value", "width", "break_long_words", "wrapstring", "break_on_hyphens"],
+        "In lines of so many letters.",
+        wordwrap,
+    ),
+    Entry::new(&["quote"], &["value"], "Quoted for a shell.", |c| {
+        Ok(Value::from(if c.value(0)?.is_none() { "''".into() } else { quote(&c.str(0)?) }))
     }),
-    Entry::new(&["striptags"], &["value"], "Without HTML's tags.", |c| {
-        let plain = super::compile("<[^>]*>", false, false)?.replace_all(&c.str(0)?, "").into_owned();
-        Ok(Value::from(plain.split_whitespace().collect::<Vec<_>>().join(" ")))
-    }),
-    Entry::new(&["quote"], &["value"], "Quoted for a shell.", |c| Ok(Value::from(quote(&c.str(0)?)))),
     Entry::new(
         &["comment"],
-        &["value", "style", "decoration", "prefix", "prefix_count", "postfix", "postfix_count"],
+        &[
+            "value",
+            "style",
+            "newline",
+            "beginning",
+            "prefix",
+            "prefix_count",
+            "decoration",
+            "postfix",
+            "postfix_count",
+            "end",
+        ],
         "As a comment.",
         comment,
     ),
     Entry::new(&["strftime"], &["value", "second", "utc"], "The time, by a format.", strftime),
-    Entry::new(&["to_datetime"], &["value", "format"], "Not supported.", |_| {
-        Err(fail("'to_datetime' is not supported: compare times as texts in ISO 8601"))
+    Entry::new(&["to_datetime"], &["value", "format"], "A time, read by a format.", |c| {
+        DateTime::parse(&c.text(0)?, &c.str_or(1, "%Y-%m-%d %H:%M:%S")?).map(Value::from_object)
     }),
 ];
 
@@ -92,36 +105,78 @@ fn indent(c: &mut Call) -> Result<Value, Error> {
         let wanted = if i == 0 { first } else { blank || !line.is_empty() };
         format!("{}{line}", if wanted { pad.as_str() } else { "" })
     };
-    Ok(Value::from(c.str(0)?.split('\n').enumerate().map(indented).collect::<Vec<_>>().join("\n")))
+    Ok(Value::from(c.text(0)?.split('\n').enumerate().map(indented).collect::<Vec<_>>().join("\n")))
 }
 
 fn truncate(c: &mut Call) -> Result<Value, Error> {
     let size = |i, default| c.int_or(i, default).map(|n| usize::try_from(n).unwrap_or(0));
-    let (text, length, end, leeway) = (c.str(0)?, size(1, 255)?, c.str_or(3, "...")?, size(4, 5)?);
-    if text.chars().count() <= length + leeway {
-        return Ok(Value::from(text));
+    let (length, end, leeway) = (size(1, 255)?, c.str_or(3, "...")?, size(4, 5)?);
+    let room = length
+        .checked_sub(end.chars().count())
+        .ok_or_else(|| fail(format!("expected length >= {}, got {length}", end.chars().count())))?;
+    if c.value(0)?.len().is_some_and(|len| len <= length + leeway) {
+        return c.value(0).cloned();
     }
-    let room = length.checked_sub(end.chars().count()).ok_or_else(|| fail("'truncate' needs room for its end"))?;
+    let text = c.text(0)?;
     let cut: String = text.chars().take(room).collect();
     let cut = if c.flag(2, false)? { &cut } else { cut.rsplit_once(' ').map_or(cut.as_str(), |(words, _)| words) };
     Ok(Value::from(format!("{cut}{end}")))
 }
 
+/// Python's `textwrap`, line by line.
 fn wordwrap(c: &mut Call) -> Result<Value, Error> {
-    let width = usize::try_from(c.int_or(1, 79)?).unwrap_or(79).max(1);
-    let (text, mut out) = (c.str(0)?, Vec::new());
-    for line in text.lines() {
-        let mut row = String::new();
-        for word in line.split_whitespace() {
-            if !row.is_empty() && row.chars().count() + 1 + word.chars().count() > width {
-                out.push(std::mem::take(&mut row));
-            }
-            row.push_str(if row.is_empty() { "" } else { " " });
-            row.push_str(word);
+    let width = usize::try_from(c.int_or(1, 79)?).ok().filter(|w| *w > 0).ok_or_else(|| fail("invalid width"))?;
+    let (long, hyphens, newline) = (c.flag(2, true)?, c.flag(4, true)?, c.str_or(3, "\n")?);
+    let lines: Vec<String> = c.text(0)?.lines().map(|line| wrap(line, width, long, hyphens).join(&newline)).collect();
+    Ok(Value::from(lines.join(&newline)))
+}
+
+fn wrap(line: &str, width: usize, long: bool, hyphens: bool) -> Vec<String> {
+    let mut chunks: Vec<String> = Vec::new();
+    for c in line.chars() {
+        let breaks = |last: &String| {
+            let space = last.starts_with(char::is_whitespace);
+            let hyphen = hyphens && last.len() > 1 && last.ends_with('-') && c.is_alphabetic();
+            space != c.is_whitespace() || hyphen && last.chars().rev().nth(1).is_some_and(char::is_alphabetic)
+        };
+        match chunks.last_mut() {
+            Some(last) if !breaks(last) => last.push(c),
+            _ => chunks.push(c.to_string()),
         }
-        out.push(row);
     }
-    Ok(Value::from(out.join("\n")))
+    chunks.reverse();
+    let len = |s: &str| s.chars().count();
+    let mut out: Vec<String> = Vec::new();
+    while !chunks.is_empty() {
+        let mut row: Vec<String> = Vec::new();
+        let mut used = 0;
+        if !out.is_empty() && chunks.last().is_some_and(|c| c.trim().is_empty()) {
+            chunks.pop();
+        }
+        while let Some(chunk) = chunks.pop_if(|chunk| used + len(chunk) <= width) {
+            used += len(&chunk);
+            row.push(chunk);
+        }
+        if let Some(chunk) = chunks.pop_if(|chunk| len(chunk) > width) {
+            let room = if long { width - used } else { 0 };
+            let at = chunk.char_indices().nth(room).map_or(chunk.len(), |(i, _)| i);
+            if long && room > 0 {
+                row.push(chunk[..at].to_owned());
+                chunks.push(chunk[at..].to_owned());
+            } else if row.is_empty() {
+                row.push(chunk);
+            } else {
+                chunks.push(chunk);
+            }
+        }
+        if row.last().is_some_and(|c| c.trim().is_empty()) {
+            row.pop();
+        }
+        if !row.is_empty() {
+            out.push(row.concat());
+        }
+    }
+    out
 }
 
 /// `shlex.quote`.
@@ -144,25 +199,34 @@ fn comment(c: &mut Call) -> Result<Value, Error> {
         "xml" => ("<!--", " - ", "-->"),
         other => return Err(fail(format!("'{other}' is no style of comment: plain, erlang, c, cblock or xml"))),
     };
-    let decoration = c.str_or(2, decoration)?;
+    let (newline, begin, end) = (c.str_or(2, "\n")?, c.str_or(3, begin)?, c.str_or(9, end)?);
+    let decoration = c.str_or(6, decoration)?;
     let bare = decoration.trim_end();
-    let edge = |name: usize, count: usize| -> Result<Vec<String>, Error> {
+    let text = c.text(0)?;
+    let edge = |name: usize, count: usize| -> Result<String, Error> {
         let line = c.str_or(name, bare)?;
-        Ok(vec![line.trim_end().to_owned(); usize::try_from(c.int_or(count, 1)?).unwrap_or(0)])
+        let count = usize::try_from(c.int_or(count, 1)?).unwrap_or(0);
+        Ok(if line.is_empty() { String::new() } else { format!("{line}{newline}").repeat(count) })
     };
-    let mut lines: Vec<String> = Vec::new();
-    lines.extend((!begin.is_empty()).then(|| begin.to_owned()));
-    lines.extend(edge(3, 4)?);
-    lines.extend(c.str(0)?.split('\n').map(|line| format!("{decoration}{line}").trim_end().to_owned()));
-    lines.extend(edge(5, 6)?);
-    lines.extend((!end.is_empty()).then(|| end.to_owned()));
-    Ok(Value::from(lines.join("\n")))
+    let (prefix, postfix) = (edge(4, 5)?, edge(7, 8)?);
+    let body = format!("{decoration}{}", text.replace(&newline, &format!("{newline}{decoration}")));
+    // A line without text has no space after its decoration.
+    let body = body.replace(&format!("{decoration}{newline}"), &format!("{}{newline}", decoration.trim_end()));
+    let begin = if begin.is_empty() { begin } else { format!("{begin}{newline}") };
+    let tail = postfix.strip_suffix(newline.as_str()).unwrap_or(&postfix);
+    let tail = if tail.is_empty() { String::new() } else { format!("{newline}{tail}") };
+    let end = if end.is_empty() { end } else { format!("{newline}{end}") };
+    Ok(Value::from(format!("{begin}{prefix}{body}{tail}{end}")))
 }
 
 fn strftime(c: &mut Call) -> Result<Value, Error> {
     let second = match c.option(1)? {
         None => jiff::Timestamp::now().as_second(),
-        Some(_) => c.int(1)?,
+        Some(given) => {
+            let text = text::str(given)?;
+            text.trim().parse::<f64>().map_err(|_| fail(format!("Invalid value for epoch value ({text})")))?.floor()
+                as i64
+        }
     };
     let at = jiff::Timestamp::from_second(second).map_err(|e| fail(format!("no such time: {e}")))?;
     let zone = if c.flag(2, false)? { jiff::tz::TimeZone::UTC } else { jiff::tz::TimeZone::system() };

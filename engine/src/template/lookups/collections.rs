@@ -53,8 +53,10 @@ pub(super) static ALL: &[Lookup] = &[
         doc: "One item by chance.",
         options: &[],
         run: |t| {
-            let list = Value::from(spread(&t.terms)?);
-            t.call.state.apply_filter("random", &[list]).map(|v| vec![v])
+            if t.terms.is_empty() {
+                return Ok(Vec::new());
+            }
+            t.call.state.apply_filter("random", &[Value::from(t.terms.clone())]).map(|v| vec![v])
         },
     },
 ];
@@ -92,6 +94,9 @@ fn dict(t: &mut Terms) -> Result<Vec<Value>, Error> {
 
 fn together(t: &mut Terms) -> Result<Vec<Value>, Error> {
     let lists = t.terms.iter().map(|term| spread(std::slice::from_ref(term))).collect::<Result<Vec<_>, _>>()?;
+    if lists.is_empty() {
+        return Err(fail("with_together requires at least one element in each list"));
+    }
     let len = lists.iter().map(Vec::len).max().unwrap_or(0);
     let row = |i| lists.iter().map(|l: &Vec<Value>| l.get(i).cloned().unwrap_or_else(|| ().into())).collect();
     Ok((0..len).map(row).collect())
@@ -137,15 +142,21 @@ fn sequence(t: &mut Terms) -> Result<Vec<Value>, Error> {
         get(name).map(parse).transpose()
     };
     let (start, end) = (number("start")?.unwrap_or(1), number("end")?);
-    let stride = number("stride")?.unwrap_or(if end.is_some_and(|e| e < start) { -1 } else { 1 });
+    let stride = number("stride")?.unwrap_or(1);
     let end = match (end, number("count")?) {
         (Some(end), _) => end,
         (None, Some(0)) => return Ok(Vec::new()),
         (None, Some(count)) => start + (count - 1) * stride,
         (None, None) => return Err(fail("a sequence needs an 'end' or a 'count'")),
     };
-    if stride == 0 || (end - start).signum() * stride < 0 {
-        return Err(fail("the sequence would never reach its end"));
+    if stride == 0 {
+        return Ok(Vec::new());
+    }
+    if stride > 0 && end < start {
+        return Err(fail("to count backwards make stride negative"));
+    }
+    if stride < 0 && end > start {
+        return Err(fail("to count forward don't make stride negative"));
     }
     let format = get("format").unwrap_or("%d").to_owned();
     let len = (end - start) / stride + 1;

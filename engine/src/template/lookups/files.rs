@@ -46,12 +46,6 @@ pub(super) static ALL: &[Lookup] = &[
         options: &["file", "delimiter", "col", "default", "keycol"],
         run: csv,
     },
-    Lookup {
-        name: "password",
-        doc: "Not supported.",
-        options: &["*"],
-        run: |_| Err(fail("the lookup 'password' is not supported: keep the password in a vault file")),
-    },
 ];
 
 /// The directories that relative paths are looked up in, best first.
@@ -144,6 +138,30 @@ fn fileglob(t: &mut Terms) -> Result<Vec<Value>, Error> {
         out.extend(found.into_iter().map(Value::from));
     }
     Ok(out)
+}
+
+/// The files that fit a pattern, whose directories may hold wildcards, too; in no order in Python, sorted here.
+pub(crate) fn glob(pattern: &str) -> Result<Vec<String>, Error> {
+    let (root, rest) = pattern.strip_prefix('/').map_or(("", pattern), |rest| ("/", rest));
+    let mut found = vec![PathBuf::from(root)];
+    for part in rest.split('/').filter(|p| !p.is_empty()) {
+        let mut next = Vec::new();
+        for dir in &found {
+            if !part.contains(['*', '?', '[']) {
+                next.extend(Some(dir.join(part)).filter(|p| p.exists()));
+                continue;
+            }
+            let here = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+            let Ok(entries) = std::fs::read_dir(here) else { continue };
+            let names = entries.filter_map(Result::ok).map(|e| e.file_name().to_string_lossy().into_owned());
+            let fits = |n: &String| wildcard(part, n) && (part.starts_with('.') || !n.starts_with('.'));
+            next.extend(names.filter(fits).map(|n| dir.join(n)));
+        }
+        found = next;
+    }
+    let mut files: Vec<String> = found.iter().filter(|p| p.is_file()).map(|p| p.display().to_string()).collect();
+    files.sort();
+    Ok(files)
 }
 
 /// Whether a name fits a pattern of `*`, `?` and other letters.

@@ -8,7 +8,18 @@ use super::{percent, text};
 
 /// Fills `{}`, `{0}`, `{name}`, `{a.b[0]}` with `!r`, `!s` and the format specifications for width, alignment and numbers.
 pub(crate) fn format(template: &str, args: &[Value], kwargs: &Kwargs) -> Result<String, Error> {
-    let (mut out, mut rest, mut next) = (String::new(), template, 0);
+    fill(template, args, kwargs, &mut Numbering::Open)
+}
+
+/// Whether fields are numbered by themselves or in the text: both is an error.
+enum Numbering {
+    Open,
+    Automatic(usize),
+    Manual,
+}
+
+fn fill(template: &str, args: &[Value], kwargs: &Kwargs, next: &mut Numbering) -> Result<String, Error> {
+    let (mut out, mut rest) = (String::new(), template);
     while let Some(at) = rest.find(['{', '}']) {
         out.push_str(&rest[..at]);
         let brace = &rest[at..=at];
@@ -21,27 +32,55 @@ pub(crate) fn format(template: &str, args: &[Value], kwargs: &Kwargs) -> Result<
         if brace == "}" {
             return Err(fail("single '}' encountered in format string"));
         }
-        let end = rest.find('}').ok_or_else(|| fail("expected '}' before end of string"))?;
+        let end = field_end(rest).ok_or_else(|| fail("expected '}' before end of string"))?;
         let (field, spec) = rest[..end].split_once(':').unwrap_or((&rest[..end], ""));
         rest = &rest[end + 1..];
         let (path, conversion) = field.split_once('!').unwrap_or((field, ""));
-        let value = lookup(path, args, kwargs, &mut next)?;
-        let value = if conversion == "r" { Value::from(text::repr(&value)?) } else { value };
+        let value = lookup(path, args, kwargs, next)?;
+        let value = match conversion {
+            "" => value,
+            "r" | "a" => Value::from(text::repr(&value)?),
+            "s" => Value::from(text::str(&value)?),
+            other => return Err(fail(format!("unknown conversion specifier '{other}'"))),
+        };
+        // A specification may hold fields of its own: `{:>{width}}`.
+        let nested = if spec.contains('{') { fill(spec, args, kwargs, next)? } else { spec.to_owned() };
+        let spec = nested.as_str();
         out.push_str(&apply(spec, &value)?);
     }
     out.push_str(rest);
     Ok(out)
 }
 
-fn lookup(path: &str, args: &[Value], kwargs: &Kwargs, next: &mut usize) -> Result<Value, Error> {
+/// Where the field ends that has just begun.
+fn field_end(text: &str) -> Option<usize> {
+    let mut depth = 0;
+    for (i, c) in text.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => return Some(i),
+            '}' => depth -= 1,
+            _ => {}
+        }
+    }
+    None
+}
+
+fn lookup(path: &str, args: &[Value], kwargs: &Kwargs, next: &mut Numbering) -> Result<Value, Error> {
     let end = path.find(['.', '[']).unwrap_or(path.len());
     let (name, steps) = path.split_at(end);
-    let index = if name.is_empty() {
-        *next += 1;
-        Some(*next - 1)
-    } else {
-        name.parse().ok()
+    let mixed = || fail("cannot switch between automatic field numbering and manual field specification");
+    let index = match (name.is_empty(), name.parse::<usize>().ok(), &*next) {
+        (true, _, Numbering::Manual) | (false, Some(_), Numbering::Automatic(_)) => return Err(mixed()),
+        (true, _, Numbering::Open) => Some(0),
+        (true, _, Numbering::Automatic(i)) => Some(*i),
+        (false, index, _) => index,
     };
+    match index {
+        Some(i) if name.is_empty() => *next = Numbering::Automatic(i + 1),
+        Some(_) => *next = Numbering::Manual,
+        None => {}
+    }
     let mut value = match index {
         Some(i) => {
             args.get(i).cloned().ok_or_else(|| fail("Replacement index out of range for positional args tuple"))?
@@ -56,61 +95,164 @@ fn lookup(path: &str, args: &[Value], kwargs: &Kwargs, next: &mut usize) -> Resu
     Ok(value)
 }
 
-/// `[[fill]align][sign][#][0][width][,][.precision][type]`.
-fn apply(spec: &str, value: &Value) -> Result<String, Error> {
-    let chars: Vec<char> = spec.chars().collect();
-    let is_align = |c: Option<&char>| c.is_some_and(|c| "<>^".contains(*c));
-    let (fill, align, skip) = match (is_align(chars.get(1)), is_align(chars.first())) {
-        (true, _) => (chars[0], Some(chars[1]), 2),
-        (_, true) => (' ', Some(chars[0]), 1),
-        _ => (' ', None, 0),
-    };
-    let rest: String = chars[skip..].iter().collect();
-    let numeric = value.kind() == ValueKind::Number;
-    let kind = rest.chars().last().filter(char::is_ascii_alphabetic);
-    let body = rest.trim_end_matches(|c: char| c.is_ascii_alphabetic()).replace(',', "");
-    let (sized, precision) = body.split_once('.').map_or((body.as_str(), None), |(w, p)| (w, Some(p)));
-    let flags: String = sized.chars().take_while(|c| "+ #0".contains(*c)).collect();
-    let width: usize = sized[flags.len()..].parse().unwrap_or(0);
-    let conversion = kind.unwrap_or(if !numeric {
-        's'
-    } else if precision.is_some() {
-        'g'
-    } else {
-        's'
-    });
-    let precision = precision.map_or_else(String::new, |p| format!(".{p}"));
-    let zero = flags.contains('0') && align.is_none();
-    let printf_width = if zero { width.to_string() } else { String::new() };
-    let flags = if zero { flags } else { flags.replace('0', "") };
-    let mut text = match conversion {
-        '%' | 'b' | 'n' => return Err(fail(format!("the format type '{conversion}' is not supported"))),
-        c => percent::format(&format!("%{flags}{printf_width}{precision}{c}"), &Value::from((value.clone(),)))?,
-    };
-    if rest.contains(',') {
-        text = thousands(&text);
-    }
-    let missing = width.saturating_sub(text.chars().count());
-    let (left, right) = match align.unwrap_or(if numeric { '>' } else { '<' }) {
-        '<' => (0, missing),
-        '>' => (missing, 0),
-        _ => (missing / 2, missing - missing / 2),
-    };
-    let fill = |n: usize| fill.to_string().repeat(n);
-    Ok(format!("{}{text}{}", fill(left), fill(right)))
+/// `[[fill]align][sign][#][0][width][grouping][.precision][type]` of a format.
+struct Spec {
+    fill: char,
+    align: Option<char>,
+    sign: char,
+    alternate: bool,
+    width: usize,
+    grouping: Option<char>,
+    precision: Option<usize>,
+    kind: Option<char>,
 }
 
-fn thousands(number: &str) -> String {
-    let (whole, fraction) = number.find('.').map_or((number, ""), |i| number.split_at(i));
-    let (sign, digits) = whole.split_at(usize::from(whole.starts_with(['-', '+'])));
+impl Spec {
+    fn parse(spec: &str) -> Result<Self, Error> {
+        let bad = || fail(format!("invalid format specifier '{spec}'"));
+        let chars: Vec<char> = spec.chars().collect();
+        let is_align = |i: usize| chars.get(i).is_some_and(|c| "<>^=".contains(*c));
+        let (mut fill, mut align, mut at) = match (is_align(1), is_align(0)) {
+            (true, _) => (chars[0], Some(chars[1]), 2),
+            (_, true) => (' ', Some(chars[0]), 1),
+            _ => (' ', None, 0),
+        };
+        let mut next = |set: &str| {
+            let found = chars.get(at).copied().filter(|c| set.contains(*c));
+            at += usize::from(found.is_some());
+            found
+        };
+        let sign = next("+- ").unwrap_or('-');
+        let alternate = next("#").is_some();
+        if next("0").is_some() && align.is_none() {
+            (fill, align) = ('0', Some('='));
+        }
+        let number = |next: &mut dyn FnMut(&str) -> Option<char>| {
+            let mut found = None;
+            while let Some(digit) = next("0123456789").and_then(|c| c.to_digit(10)) {
+                found = Some((found.unwrap_or(0usize) * 10 + digit as usize).min(100_000));
+            }
+            found
+        };
+        let width = number(&mut next).unwrap_or(0);
+        let grouping = next(",_");
+        let precision = match next(".") {
+            Some(_) => Some(number(&mut next).ok_or_else(bad)?),
+            None => None,
+        };
+        let kind = next("bcdeEfFgGnosxX%");
+        if at < chars.len() {
+            return Err(bad());
+        }
+        Ok(Self { fill, align, sign, alternate, width, grouping, precision, kind })
+    }
+
+    fn signed(&self, negative: bool, digits: String) -> String {
+        match (negative, self.sign) {
+            (true, _) => format!("-{digits}"),
+            (_, sign @ ('+' | ' ')) => format!("{sign}{digits}"),
+            _ => digits,
+        }
+    }
+
+    fn integer(&self, number: i128, kind: char) -> String {
+        let n = number.unsigned_abs();
+        let (prefix, digits) = match kind {
+            'x' => ("0x", format!("{n:x}")),
+            'X' => ("0X", format!("{n:X}")),
+            'o' => ("0o", format!("{n:o}")),
+            'b' => ("0b", format!("{n:b}")),
+            _ => ("", n.to_string()),
+        };
+        let digits = match self.grouping {
+            Some(separator) => grouped(&digits, separator, if matches!(kind, 'd' | 'n') { 3 } else { 4 }),
+            None => digits,
+        };
+        self.signed(number < 0, format!("{}{digits}", if self.alternate { prefix } else { "" }))
+    }
+
+    fn float(&self, number: f64, kind: char) -> Result<String, Error> {
+        let precision = self.precision.unwrap_or(6);
+        let size = number.abs();
+        let digits = match kind {
+            '%' => format!("{:.precision$}%", size * 100.0),
+            kind => percent::format(&format!("%.{precision}{kind}"), &Value::from((size,)))?,
+        };
+        let digits = match self.grouping {
+            Some(separator) => {
+                let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+                format!("{}{}", grouped(&digits[..end], separator, 3), &digits[end..])
+            }
+            None => digits,
+        };
+        Ok(self.signed(number.is_sign_negative() && !number.is_nan(), digits))
+    }
+
+    fn pad(&self, body: String, numeric: bool) -> String {
+        let missing = self.width.saturating_sub(body.chars().count());
+        let fill = |n: usize| self.fill.to_string().repeat(n);
+        match self.align.unwrap_or(if numeric { '>' } else { '<' }) {
+            '<' => body + &fill(missing),
+            '>' => fill(missing) + &body,
+            '=' => {
+                let sign = usize::from(body.starts_with(['-', '+', ' ']));
+                let prefix =
+                    if self.alternate && body[sign..].starts_with('0') && body.len() > sign + 1 { 2 } else { 0 };
+                let (head, tail) = body.split_at(sign + prefix);
+                format!("{head}{}{tail}", fill(missing))
+            }
+            _ => format!("{}{body}{}", fill(missing / 2), fill(missing - missing / 2)),
+        }
+    }
+}
+
+fn apply(spec: &str, value: &Value) -> Result<String, Error> {
+    if spec.is_empty() {
+        return text::str(value);
+    }
+    let spec = Spec::parse(spec)?;
+    let kind_of = text::type_name(value);
+    let unknown = |kind: char| fail(format!("unknown format code '{kind}' for object of type '{kind_of}'"));
+    match value.kind() {
+        ValueKind::Number | ValueKind::Bool => {
+            let float = value.kind() == ValueKind::Number && !value.is_integer();
+            let number =
+                || f64::try_from(value.clone()).or_else(|_| Ok::<_, Error>(f64::from(u8::from(value.is_true()))));
+            let whole = || i128::try_from(value.clone()).or_else(|_| Ok::<_, Error>(i128::from(value.is_true())));
+            let body = match (spec.kind, float) {
+                (Some('s'), _) => return Err(unknown('s')),
+                (None, true) if spec.precision.is_none() => spec.signed(number()? < 0.0, text::float(number()?.abs())),
+                (None, true) => spec.float(number()?, 'g')?,
+                (None, false) => spec.integer(whole()?, 'd'),
+                (Some(kind @ ('d' | 'b' | 'o' | 'x' | 'X' | 'n')), false) => spec.integer(whole()?, kind),
+                (Some('c'), false) => percent::format("%c", &Value::from((value.clone(),)))?,
+                (Some('n'), true) => spec.float(number()?, 'g')?,
+                (Some(kind @ ('d' | 'b' | 'o' | 'x' | 'X' | 'c')), true) => return Err(unknown(kind)),
+                (Some(kind), _) => spec.float(number()?, kind)?,
+            };
+            Ok(spec.pad(body, true))
+        }
+        ValueKind::String => {
+            if let Some(kind) = spec.kind.filter(|k| *k != 's') {
+                return Err(unknown(kind));
+            }
+            let body = value.as_str().unwrap_or_default();
+            Ok(spec.pad(body.chars().take(spec.precision.unwrap_or(usize::MAX)).collect(), false))
+        }
+        _ => Err(fail(format!("unsupported format string passed to {kind_of}.__format__"))),
+    }
+}
+
+/// Digits in groups, from the right.
+fn grouped(digits: &str, separator: char, size: usize) -> String {
     let mut out = String::new();
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
-            out.push(',');
+        if i > 0 && (digits.len() - i).is_multiple_of(size) {
+            out.push(separator);
         }
         out.push(digit);
     }
-    format!("{sign}{out}{fraction}")
+    out
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ pub(crate) fn call(_: &mut State, value: &Value, method: &str, args: &[Value]) -
         ValueKind::String => string(value.as_str().unwrap_or_default(), &args),
         ValueKind::Map => dict(value, &args),
         ValueKind::Seq | ValueKind::Iterable => list(value, &args),
+        ValueKind::Number => number(value, &args),
         _ => Err(ErrorKind::UnknownMethod.into()),
     }
 }
@@ -69,10 +70,17 @@ impl Args<'_> {
     }
 }
 
+fn number(value: &Value, a: &Args) -> Result<Value, Error> {
+    match (a.method, i128::try_from(value.clone()), f64::try_from(value.clone())) {
+        ("bit_length", Ok(n), _) if value.is_integer() => Ok(Value::from(128 - n.unsigned_abs().leading_zeros())),
+        ("is_integer", _, Ok(f)) if !value.is_integer() => Ok(Value::from(f.fract() == 0.0)),
+        _ => Err(ErrorKind::UnknownMethod.into()),
+    }
+}
+
 fn string(s: &str, a: &Args) -> Result<Value, Error> {
     let trim_set = a.opt(0, "chars").and_then(|v| v.as_str().map(str::to_owned));
     let in_set = |c: char| trim_set.as_ref().map_or_else(|| c.is_whitespace(), |set| set.contains(c));
-    let all = |test: fn(char) -> bool| Value::from(!s.is_empty() && s.chars().all(test));
     Ok(match a.method {
         "upper" => s.to_uppercase().into(),
         "lower" | "casefold" => s.to_lowercase().into(),
@@ -84,37 +92,102 @@ fn string(s: &str, a: &Args) -> Result<Value, Error> {
         "rstrip" => s.trim_end_matches(in_set).into(),
         "removeprefix" => s.strip_prefix(a.str(0, "prefix")?.as_str()).unwrap_or(s).into(),
         "removesuffix" => s.strip_suffix(a.str(0, "suffix")?.as_str()).unwrap_or(s).into(),
-        "startswith" => any_of(&a.get(0, "prefix")?, |p| s.starts_with(p))?,
-        "endswith" => any_of(&a.get(0, "suffix")?, |p| s.ends_with(p))?,
+        "startswith" => {
+            let (from, to) = bounds(s, a);
+            any_of(&a.get(0, "prefix")?, |p| s[from..to].starts_with(p))?
+        }
+        "endswith" => {
+            let (from, to) = bounds(s, a);
+            any_of(&a.get(0, "suffix")?, |p| s[from..to].ends_with(p))?
+        }
         "split" => split(s, a.opt(0, "sep").as_ref().and_then(Value::as_str), a.count(1, "maxsplit"))?,
         "rsplit" => rsplit(s, a.opt(0, "sep").as_ref().and_then(Value::as_str), a.count(1, "maxsplit")),
-        "splitlines" => s.lines().map(Value::from).collect(),
+        "splitlines" if a.opt(0, "keepends").is_some_and(|v| v.is_true()) => {
+            super::mutable::list(s.split_inclusive('\n').map(Value::from).collect())
+        }
+        "splitlines" => super::mutable::list(s.lines().map(Value::from).collect()),
         "partition" => partition(s, s.find(a.str(0, "sep")?.as_str()), a.str(0, "sep")?.len(), true),
         "rpartition" => partition(s, s.rfind(a.str(0, "sep")?.as_str()), a.str(0, "sep")?.len(), false),
         "replace" => s.replacen(&a.str(0, "old")?, &a.str(1, "new")?, a.count(2, "count")).into(),
         "join" => join(s, &a.get(0, "iterable")?)?,
-        "find" => at(s, s.find(a.str(0, "sub")?.as_str())).into(),
-        "rfind" => at(s, s.rfind(a.str(0, "sub")?.as_str())).into(),
-        "index" => match s.find(a.str(0, "sub")?.as_str()) {
-            None => return Err(fail("substring not found")),
-            found => at(s, found).into(),
-        },
-        "count" => s.matches(a.str(0, "sub")?.as_str()).count().into(),
+        "find" | "index" | "rfind" | "rindex" | "count" => return search(s, a),
         "ljust" | "rjust" | "center" => justify(s, a)?.into(),
         "zfill" => zfill(s, a.size(0, "width")?).into(),
         "expandtabs" => {
             s.replace('\t', &" ".repeat(a.opt(0, "tabsize").and_then(|v| v.as_usize()).unwrap_or(8))).into()
         }
-        "isdigit" | "isnumeric" | "isdecimal" => all(char::is_numeric),
+        name if name.starts_with("is") => return is(s, name),
+        "translate" => translate(s, &a.get(0, "table")?)?.into(),
+        "format" => super::format::format(s, a.args, &a.kwargs)?.into(),
+        "format_map" => {
+            let named: Kwargs = pairs(&a.get(0, "mapping")?)?.into_iter().map(|(k, v)| (k.to_string(), v)).collect();
+            super::format::format(s, &[], &named)?.into()
+        }
+        "encode" | "decode" => s.into(),
+        _ => return Err(ErrorKind::UnknownMethod.into()),
+    })
+}
+
+/// The methods that tell what letters a text has.
+fn is(s: &str, name: &str) -> Result<Value, Error> {
+    let all = |test: fn(char) -> bool| Value::from(!s.is_empty() && s.chars().all(test));
+    Ok(match name {
+        "isnumeric" => all(char::is_numeric),
+        "isdigit" => all(|c| c.is_ascii_digit() || c.is_numeric() && !c.is_alphabetic() && !"½¼¾⅓⅔".contains(c)),
+        "isdecimal" => all(|c| c.is_ascii_digit() || c.is_numeric() && !c.is_alphabetic() && !"½¼¾⅓⅔²³¹".contains(c)),
+        "isascii" => s.is_ascii().into(),
+        "isprintable" => s.chars().all(|c| !c.is_control() && (c == ' ' || !c.is_whitespace())).into(),
+        "isidentifier" => {
+            let name = |c: char| c == '_' || c.is_alphanumeric();
+            (s.chars().all(name) && s.starts_with(|c: char| name(c) && !c.is_numeric())).into()
+        }
+        "istitle" => (s.chars().any(char::is_alphabetic) && title(s) == s).into(),
         "isalpha" => all(char::is_alphabetic),
         "isalnum" => all(char::is_alphanumeric),
         "isspace" => all(char::is_whitespace),
         "isupper" => Value::from(s.chars().any(char::is_uppercase) && !s.chars().any(char::is_lowercase)),
         "islower" => Value::from(s.chars().any(char::is_lowercase) && !s.chars().any(char::is_uppercase)),
-        "format" => super::format::format(s, a.args, &a.kwargs)?.into(),
-        "encode" | "decode" => s.into(),
         _ => return Err(ErrorKind::UnknownMethod.into()),
     })
+}
+
+/// The bytes between the positions that `find` and its like may be given.
+fn bounds(s: &str, a: &Args) -> (usize, usize) {
+    let len = i64::try_from(s.chars().count()).unwrap_or(i64::MAX);
+    let byte = |n: i64| {
+        let n = usize::try_from(if n < 0 { (n + len).max(0) } else { n }).unwrap_or(0);
+        s.char_indices().nth(n).map_or(s.len(), |(i, _)| i)
+    };
+    let from = a.opt(1, "start").and_then(|v| v.as_i64()).map_or(0, byte);
+    let to = a.opt(2, "end").and_then(|v| v.as_i64()).map_or(s.len(), byte);
+    (from, to.max(from))
+}
+
+fn search(s: &str, a: &Args) -> Result<Value, Error> {
+    let (from, to) = bounds(s, a);
+    let (part, sub) = (&s[from..to], a.str(0, "sub")?);
+    if a.method == "count" {
+        return Ok(part.matches(&sub).count().into());
+    }
+    let found = if a.method.starts_with('r') { part.rfind(&sub) } else { part.find(&sub) };
+    if found.is_none() && a.method.ends_with("index") {
+        return Err(fail("substring not found"));
+    }
+    Ok(at(s, found.map(|i| i + from)).into())
+}
+
+fn translate(s: &str, table: &Value) -> Result<String, Error> {
+    let mut out = String::new();
+    for c in s.chars() {
+        let found = text::item(table, &Value::from(c as u32))?;
+        match (found.is_undefined(), found.is_none(), found.as_i64()) {
+            (true, ..) => out.push(c),
+            (_, true, _) => {}
+            (_, _, Some(code)) => out.extend(u32::try_from(code).ok().and_then(char::from_u32)),
+            _ => out.push_str(&text::str(&found)?),
+        }
+    }
+    Ok(out)
 }
 
 fn swap(c: char) -> Vec<char> {
@@ -175,7 +248,18 @@ pub(crate) fn split(s: &str, sep: Option<&str>, max: usize) -> Result<Value, Err
 fn rsplit(s: &str, sep: Option<&str>, max: usize) -> Value {
     let mut parts: Vec<Value> = match sep {
         Some(sep) => s.rsplitn(max.saturating_add(1), sep).map(Value::from).collect(),
-        None => s.trim_end().rsplitn(max.saturating_add(1), char::is_whitespace).map(Value::from).collect(),
+        None => {
+            let (mut out, mut rest) = (Vec::new(), s.trim_end());
+            while !rest.is_empty() && out.len() < max {
+                let (head, word) = rest.rsplit_once(char::is_whitespace).unwrap_or(("", rest));
+                out.push(Value::from(word));
+                rest = head.trim_end();
+            }
+            if !rest.is_empty() {
+                out.push(Value::from(rest));
+            }
+            out
+        }
     };
     parts.reverse();
     Value::from(parts)
@@ -213,7 +297,11 @@ fn justify(s: &str, a: &Args) -> Result<String, Error> {
     Ok(match a.method {
         "ljust" => format!("{s}{}", fill(missing)),
         "rjust" => format!("{}{s}", fill(missing)),
-        _ => format!("{}{s}{}", fill(missing / 2), fill(missing - missing / 2)),
+        // Where the halves differ, the left one is longer if the width is odd.
+        _ => {
+            let left = missing / 2 + (missing & a.size(0, "width")? & 1);
+            format!("{}{s}{}", fill(left), fill(missing - left))
+        }
     })
 }
 
@@ -292,7 +380,10 @@ fn list(value: &Value, a: &Args) -> Result<Value, Error> {
     let position = |item: &Value| -> Result<Option<usize>, Error> { Ok(items(value)??.iter().position(|v| v == item)) };
     match a.method {
         "index" => {
-            return position(&a.get(0, "value")?)?.map(Value::from).ok_or_else(|| fail("the value is not in the list"));
+            let from = a.opt(1, "start").and_then(|v| v.as_usize()).unwrap_or(0);
+            let wanted = a.get(0, "value")?;
+            let found = items(value)??.iter().enumerate().skip(from).find(|(_, v)| **v == wanted).map(|(i, _)| i);
+            return found.map(Value::from).ok_or_else(|| fail("the value is not in the list"));
         }
         "count" => {
             let wanted = a.get(0, "value")?;

@@ -9,13 +9,14 @@ use super::super::call::{Call, Entry, fail, items};
 use super::super::eval::undefined;
 use super::super::lazy::{Context, LazyList};
 use super::mutable;
-use super::{methods, percent, text};
+use super::{methods, percent, text, time};
 use crate::value::Template;
 
 /// See the table in `rewrite`.
 pub(crate) static ALL: &[Entry] = &[
     Entry::new(&["__compare"], &["left", "*"], "Comparisons, chained or not.", compare).takes_undefined(),
     Entry::new(&["__percent"], &["left", "right"], "Remainder or formatting.", remainder).takes_undefined(),
+    Entry::new(&["__minus"], &["left", "right"], "Difference.", minus).takes_undefined(),
     Entry::new(&["__concat"], &["left", "*"], "Joins texts.", concat).takes_undefined(),
     Entry::new(&["__get"], &["value", "key"], "An item or attribute; undefined if there is none.", get),
     Entry::new(&["__call"], &["value", "method", "*", "**"], "Calls a method.", call),
@@ -58,6 +59,8 @@ pub(crate) fn order(left: &Value, operator: &str, right: &Value) -> Result<Order
         ValueKind::String => 2,
         ValueKind::Seq | ValueKind::Iterable if v.is_tuple() => 3,
         ValueKind::Seq | ValueKind::Iterable => 4,
+        ValueKind::Plain if v.downcast_object_ref::<time::DateTime>().is_some() => 1,
+        ValueKind::Plain if v.downcast_object_ref::<time::Delta>().is_some() => 2,
         _ => 0,
     };
     if class(left) != class(right) || class(left) == 0 {
@@ -108,11 +111,14 @@ fn remainder(call: &mut Call) -> Result<Value, Error> {
     }
     let zero = || fail("integer modulo by zero");
     let number = |v: &Value| matches!(v.kind(), ValueKind::Number | ValueKind::Bool);
+    let whole = |v: &Value| if v.kind() == ValueKind::Bool { Value::from(i64::from(v.is_true())) } else { v.clone() };
+    let (left, right) = (&whole(left), &whole(right));
     if !number(left) || !number(right) {
         let (a, b) = (text::type_name(left), text::type_name(right));
         return Err(fail(format!("unsupported operand type(s) for %: '{a}' and '{b}'")));
     }
-    if let (Some(a), Some(b)) = (left.as_i64(), right.as_i64()) {
+    let exact = |v: &Value| i128::try_from(v.clone()).ok().filter(|_| v.is_integer());
+    if let (Some(a), Some(b)) = (exact(left), exact(right)) {
         let rest = a.checked_rem(b).ok_or_else(zero)?;
         return Ok(Value::from(if rest != 0 && (rest < 0) != (b < 0) { rest + b } else { rest }));
     }
@@ -122,6 +128,33 @@ fn remainder(call: &mut Call) -> Result<Value, Error> {
     }
     let rest = a % b;
     Ok(Value::from(if rest != 0.0 && (rest < 0.0) != (b < 0.0) { rest + b } else { rest }))
+}
+
+fn minus(call: &mut Call) -> Result<Value, Error> {
+    let (left, right) = (call.value(0)?, call.value(1)?);
+    let whole = |v: &Value| match v.kind() {
+        ValueKind::Bool => Some(i128::from(v.is_true())),
+        ValueKind::Number if v.is_integer() => i128::try_from(v.clone()).ok(),
+        _ => None,
+    };
+    if let (Some(a), Some(b)) = (whole(left), whole(right)) {
+        return a.checked_sub(b).map(Value::from).ok_or_else(|| fail("the difference does not fit 128 bits"));
+    }
+    if let Some(difference) = time::minus(left, right) {
+        return difference;
+    }
+    let real = |v: &Value| match v.kind() {
+        ValueKind::Bool => Some(f64::from(u8::from(v.is_true()))),
+        ValueKind::Number => f64::try_from(v.clone()).ok(),
+        _ => None,
+    };
+    match (real(left), real(right)) {
+        (Some(a), Some(b)) => Ok(Value::from(a - b)),
+        _ => {
+            let (a, b) = (text::type_name(left), text::type_name(right));
+            Err(fail(format!("unsupported operand type(s) for -: '{a}' and '{b}'")))
+        }
+    }
 }
 
 fn concat(call: &mut Call) -> Result<Value, Error> {

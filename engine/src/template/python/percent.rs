@@ -43,7 +43,9 @@ pub(crate) fn format(template: &str, values: &Value) -> Result<String, Error> {
         let value = key.map_or_else(next, Ok)?;
         out.push_str(&spec.apply(conversion, &value)?);
     }
-    if !by_key && !queue.is_empty() && values.kind() != ValueKind::Map {
+    if !by_key && !queue.is_empty() && !matches!(values.kind(), ValueKind::Map | ValueKind::Seq | ValueKind::Iterable)
+        || !by_key && values.is_tuple() && !queue.is_empty()
+    {
         return Err(fail("not all arguments converted during string formatting"));
     }
     Ok(out)
@@ -100,15 +102,24 @@ impl Spec {
         let precision = self.precision.unwrap_or(6);
         let (body, numeric) = match conversion {
             's' => (cut(text::str(value)?, self.precision), false),
-            'r' | 'a' => (cut(text::repr(value)?, self.precision), false),
-            'c' => (value.as_str().map_or_else(|| char_of(value), |s| Ok(s.to_owned()))?, false),
+            'r' => (cut(text::repr(value)?, self.precision), false),
+            'a' => (cut(ascii(&text::repr(value)?), self.precision), false),
+            'c' => match value.as_str() {
+                Some(s) if s.chars().count() == 1 => (s.to_owned(), false),
+                Some(_) => return Err(fail("%c requires int or char")),
+                None => (char_of(value)?, false),
+            },
+            'x' | 'X' | 'o' if value.kind() == ValueKind::Number && !value.is_integer() => {
+                return Err(fail(format!("%{conversion} format: an integer is required, not float")));
+            }
             'd' | 'i' | 'u' => (int()?.to_string(), true),
             'x' => (radix(int()?, |n| format!("{n:x}"), if self.alternate { "0x" } else { "" }), true),
             'X' => (radix(int()?, |n| format!("{n:X}"), if self.alternate { "0X" } else { "" }), true),
             'o' => (radix(int()?, |n| format!("{n:o}"), if self.alternate { "0o" } else { "" }), true),
             'f' | 'F' => (format!("{:.precision$}", float()?), true),
             'e' | 'E' => (exponent(float()?, precision, conversion), true),
-            'g' | 'G' => (general(float()?, precision), true),
+            'g' => (general(float()?, precision, self.alternate), true),
+            'G' => (general(float()?, precision, self.alternate).to_uppercase(), true),
             other => return Err(fail(format!("unsupported format character '{other}'"))),
         };
         Ok(self.pad(body, numeric))
@@ -132,6 +143,7 @@ impl Spec {
             body + &" ".repeat(missing)
         } else if self.zero && numeric {
             let sign = usize::from(body.starts_with(['-', '+', ' ']));
+            let sign = sign + if self.alternate && body[sign..].starts_with("0x") { 2 } else { 0 };
             body.insert_str(sign, &"0".repeat(missing));
             body
         } else {
@@ -142,6 +154,18 @@ impl Spec {
 
 fn cut(text: String, precision: Option<usize>) -> String {
     precision.map_or_else(|| text.clone(), |n| text.chars().take(n).collect())
+}
+
+fn ascii(text: &str) -> String {
+    text.chars().fold(String::new(), |mut out, c| {
+        match c as u32 {
+            0..=0x7f => out.push(c),
+            code @ 0x80..=0xff => out.push_str(&format!("\\x{code:02x}")),
+            code @ 0x100..=0xffff => out.push_str(&format!("\\u{code:04x}")),
+            code => out.push_str(&format!("\\U{code:08x}")),
+        }
+        out
+    })
 }
 
 fn char_of(value: &Value) -> Result<String, Error> {
@@ -162,12 +186,12 @@ fn exponent(number: f64, precision: usize, conversion: char) -> String {
     format!("{mantissa}{conversion}{sign}{:02}", power.abs())
 }
 
-fn general(number: f64, precision: usize) -> String {
+fn general(number: f64, precision: usize, keep: bool) -> String {
     let precision = precision.max(1);
     let scientific = exponent(number, precision - 1, 'e');
     let power: i32 = scientific.split_once('e').and_then(|(_, p)| p.parse().ok()).unwrap_or(0);
     let strip = |s: &str| {
-        if s.contains('.') { s.trim_end_matches('0').trim_end_matches('.').to_owned() } else { s.to_owned() }
+        if s.contains('.') && !keep { s.trim_end_matches('0').trim_end_matches('.').to_owned() } else { s.to_owned() }
     };
     if (-4..i32::try_from(precision).unwrap_or(i32::MAX)).contains(&power) {
         let decimals = usize::try_from(i32::try_from(precision).unwrap_or(0) - 1 - power).unwrap_or(0);

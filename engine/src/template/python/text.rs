@@ -5,6 +5,7 @@ use minijinja::{Error, ErrorKind};
 
 use super::super::eval::undefined;
 use super::super::lazy::NotKnown;
+use super::time::{DateTime, Delta};
 
 /// `str(value)`: a text as it is, everything else as `repr` writes it.
 pub(crate) fn str(value: &Value) -> Result<String, Error> {
@@ -135,7 +136,7 @@ fn quote_into(text: &str, out: &mut String) {
 /// The name of a value's type, as Python's messages have it.
 pub(crate) fn type_name(value: &Value) -> &'static str {
     match value.kind() {
-        ValueKind::Undefined => "Undefined",
+        ValueKind::Undefined => "UndefinedMarker",
         ValueKind::None => "NoneType",
         ValueKind::Bool => "bool",
         ValueKind::Number if value.is_integer() => "int",
@@ -145,6 +146,8 @@ pub(crate) fn type_name(value: &Value) -> &'static str {
         ValueKind::Map => "dict",
         ValueKind::Seq if value.is_tuple() => "tuple",
         ValueKind::Seq | ValueKind::Iterable => "list",
+        _ if value.downcast_object_ref::<DateTime>().is_some() => "datetime",
+        _ if value.downcast_object_ref::<Delta>().is_some() => "timedelta",
         _ => "object",
     }
 }

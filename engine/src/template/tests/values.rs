@@ -5,7 +5,7 @@ use minijinja::value::{Value, ValueKind};
 
 use super::super::call::{Call, Entry, fail, items};
 use super::super::environment::unknown_name;
-use super::super::filters::{compile, subject, truth};
+use super::super::filters::{compile, truth};
 use super::super::python::operators::{contains, order};
 
 pub(super) static ALL: &[Entry] = &[
@@ -56,18 +56,18 @@ pub(super) static ALL: &[Entry] = &[
     })
     .takes_undefined(),
     Entry::new(&["lower"], &["value"], "It is in small letters.", |c| {
-        c.value(0).map(|v| Value::from(v.as_str().is_some_and(|s| s == s.to_lowercase() && s != s.to_uppercase())))
+        c.value(0).map(|v| Value::from(cased(v, |s| s == s.to_lowercase() && s != s.to_uppercase())))
     })
     .takes_undefined(),
     Entry::new(&["upper"], &["value"], "It is in capitals.", |c| {
-        c.value(0).map(|v| Value::from(v.as_str().is_some_and(|s| s == s.to_uppercase() && s != s.to_lowercase())))
+        c.value(0).map(|v| Value::from(cased(v, |s| s == s.to_uppercase() && s != s.to_lowercase())))
     })
     .takes_undefined(),
     Entry::new(&["vault_encrypted"], &["value"], "It is the text of a vault.", |c| {
         c.value(0).map(|v| Value::from(v.as_str().is_some_and(|s| s.starts_with("$ANSIBLE_VAULT;"))))
     })
     .takes_undefined(),
-    Entry::new(&["nan"], &["value"], "It is not a number.", |c| {
+    Entry::new(&["nan", "isnan"], &["value"], "It is not a number.", |c| {
         c.value(0).map(|v| Value::from(f64::try_from(v.clone()).is_ok_and(f64::is_nan)))
     })
     .takes_undefined(),
@@ -77,11 +77,11 @@ pub(super) static ALL: &[Entry] = &[
         truthy(c).map(|b| Value::from(!b))
     })
     .takes_undefined(),
-    Entry::new(&["even"], &["value"], "It is even.", |c| Ok(Value::from(c.int(0)? % 2 == 0))).takes_undefined(),
-    Entry::new(&["odd"], &["value"], "It is odd.", |c| Ok(Value::from(c.int(0)? % 2 != 0))).takes_undefined(),
+    Entry::new(&["even"], &["value"], "It is even.", |c| Ok(Value::from(modulo(c, 2.0)? == 0.0))).takes_undefined(),
+    Entry::new(&["odd"], &["value"], "It is odd.", |c| Ok(Value::from(modulo(c, 2.0)? == 1.0))).takes_undefined(),
     Entry::new(&["divisibleby"], &["value", "num"], "It can be divided evenly.", |c| {
-        let by = c.int(1)?;
-        c.int(0)?.checked_rem(by).map(|rest| Value::from(rest == 0)).ok_or_else(|| fail("division by zero"))
+        let by = f64::try_from(c.value(1)?.clone())?;
+        if by == 0.0 { Err(fail("division by zero")) } else { Ok(Value::from(modulo(c, by)? == 0.0)) }
     })
     .takes_undefined(),
     Entry::new(&["eq", "equalto", "=="], &["value", "other"], "They are equal.", |c| {
@@ -139,8 +139,20 @@ pub(super) static ALL: &[Entry] = &[
         })
     })
     .takes_undefined(),
-    Entry::new(&["uri", "url"], &["value"], "It is a URI.", |c| Ok(Value::from(c.str(0)?.contains("://"))))
+    Entry::new(&["uri"], &["value", "schemes"], "It is a URI.", |c| Ok(Value::from(uri(c)?.is_some())))
         .takes_undefined(),
+    Entry::new(&["url"], &["value", "schemes"], "It is a URL: a URI with a scheme and a host.", |c| {
+        Ok(Value::from(uri(c)?.is_some_and(|(scheme, host)| !scheme.is_empty() && host)))
+    })
+    .takes_undefined(),
+    Entry::new(&["urn"], &["value"], "It is a URN.", |c| {
+        Ok(Value::from(uri(c)?.is_some_and(|(scheme, host)| scheme == "urn" && !host)))
+    })
+    .takes_undefined(),
+    Entry::new(&["escaped"], &["value"], "It is marked as escaped: nothing here is.", |c| {
+        c.value(0).map(|_| Value::from(false))
+    })
+    .takes_undefined(),
     Entry::new(&["filter"], &["value"], "There is such a filter.", |c| {
         Ok(Value::from(unknown_name(false, &c.str(0)?).is_none()))
     })
@@ -151,12 +163,49 @@ pub(super) static ALL: &[Entry] = &[
     .takes_undefined(),
 ];
 
+/// The scheme of a URI and whether it names a host; nothing if its scheme is none of those that are allowed.
+fn uri(c: &Call) -> Result<Option<(String, bool)>, Error> {
+    let value = c.value(0)?;
+    let text = match value.as_str() {
+        Some(text) => text.to_owned(),
+        None if value.is_true() => return Ok(None),
+        None => String::new(),
+    };
+    let is_scheme = |s: &str| {
+        s.starts_with(|c: char| c.is_ascii_alphabetic())
+            && s.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+    };
+    let (scheme, rest) = text.split_once(':').filter(|(s, _)| is_scheme(s)).unwrap_or(("", &text));
+    let host = rest.strip_prefix("//").is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['/', '?', '#']));
+    let found = Some((scheme.to_lowercase(), host));
+    match c.option(1)? {
+        None => Ok(found),
+        Some(allowed) => Ok(found.filter(|(s, _)| contains(allowed, &Value::from(s.as_str())).unwrap_or(false))),
+    }
+}
+
 fn undefined(c: &Call) -> bool {
     c.raw(0).is_none_or(Value::is_undefined)
 }
 
+fn modulo(c: &Call, by: f64) -> Result<f64, Error> {
+    let value = c.value(0)?;
+    if let (true, Ok(whole)) = (value.is_integer() && by.fract() == 0.0, i128::try_from(value.clone())) {
+        return Ok(whole.rem_euclid(by as i128) as f64);
+    }
+    match value.kind() {
+        ValueKind::Number => Ok(f64::try_from(value.clone())?.rem_euclid(by)),
+        ValueKind::Bool => Ok(f64::from(u8::from(value.is_true())).rem_euclid(by)),
+        _ => c.int(0).map(|n| n as f64),
+    }
+}
+
 fn is_iterable(value: &Value) -> bool {
     matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable | ValueKind::Map | ValueKind::String)
+}
+
+fn cased(value: &Value, test: fn(&str) -> bool) -> bool {
+    super::super::python::text::str(value).is_ok_and(|s| test(&s))
 }
 
 fn truthy(c: &Call) -> Result<bool, Error> {
@@ -175,6 +224,6 @@ fn subset(c: &Call, small: usize, large: usize) -> Result<Value, Error> {
 
 fn matches(c: &Call, ignore: usize, multi: usize, shape: impl Fn(&str) -> String) -> Result<Value, Error> {
     let regex = compile(&shape(&c.str(1)?), c.flag(ignore, false)?, c.flag(multi, false)?)?;
-    let found = regex.is_match(&subject(c.value(0)?)?);
+    let found = regex.is_match(&c.str(0)?);
     found.map(Value::from).map_err(|e| fail(format!("the regular expression gave up: {e}")))
 }
