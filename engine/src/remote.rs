@@ -13,7 +13,7 @@ use trueup_modules::edit::Progress;
 use trueup_modules::system::Stream;
 use trueup_modules::wire::{self, BLOB_CHUNK, Batch, Frame, Mode, Outcome, PREAMBLE, Reply, Request, Task, WireError};
 
-use crate::connect::{self, Agents, ConnectError, Connection, Session, Way};
+use crate::connect::{self, Agents, ConnectError, Connection, Doors, Session, Way};
 
 /// The largest file that is sent with the task that puts it in place, in bytes: it is gone before a round trip is over.
 const PUSHED: u64 = 64 << 10;
@@ -139,8 +139,14 @@ pub struct Remote {
 
 impl Remote {
     /// Connects and starts the agent.
-    pub async fn open(way: &Way, agents: &Agents, remote_tmp: Option<&str>, blobs: Blobs) -> Result<Self, RemoteError> {
-        let connection = connect::open(way).await?;
+    pub async fn open(
+        way: &Way,
+        doors: &Doors,
+        agents: &Agents,
+        remote_tmp: Option<&str>,
+        blobs: Blobs,
+    ) -> Result<Self, RemoteError> {
+        let connection = connect::open(way, doors).await?;
         let via = format!("{} ({})", connection.at(), connection.negotiated());
         let session = connect::start_agent(&connection, agents, PREAMBLE, remote_tmp).await?;
         let mut remote = Self { session, _connection: connection, batches: 0, blobs, via, machine: String::new() };

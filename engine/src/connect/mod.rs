@@ -7,6 +7,7 @@ mod agent_error;
 mod agents;
 mod auth;
 mod channel;
+mod door;
 mod error;
 mod known_hosts;
 mod known_hosts_file;
@@ -15,7 +16,6 @@ mod pattern;
 mod proxy_command;
 mod quickack;
 mod resolve;
-mod retry;
 mod script;
 mod session;
 mod ssh;
@@ -29,6 +29,7 @@ use trueup_modules::secret::Secret;
 
 pub use agent_error::AgentError;
 pub use agents::{Agent, Agents};
+pub use door::Doors;
 pub use error::{Attempt, ConnectError, HostKeyError};
 pub use resolve::{Surroundings, Wanted};
 pub use session::{Ending, Exit, Output, Session};
@@ -70,7 +71,7 @@ pub struct Target {
     /// See there (`ServerAliveCountMax`).
     pub alive_count: usize,
     /// How often to try again when the server drops the connection before the key exchange is done, as an sshd does
-    /// that has more logins pending than its `MaxStartups`.
+    /// that has more logins pending than its `MaxStartups`; not counting when others were on their way in, too.
     pub retries: u32,
     /// Hosts to go through, the first one reached directly (`ProxyJump`).
     pub jumps: Vec<Target>,
@@ -96,7 +97,7 @@ impl Target {
             known_hosts: Vec::new(),
             host_keys: HostKeys::Strict,
             connect_timeout: Duration::from_secs(10),
-            alive_interval: Duration::from_secs(15),
+            alive_interval: Duration::from_secs(10),
             alive_count: 3,
             retries: 6,
             jumps: Vec::new(),
@@ -148,6 +149,7 @@ pub enum Way {
 pub struct Connection {
     link: Link,
     negotiated: String,
+    doors: Doors,
 }
 
 enum Link {
@@ -155,14 +157,15 @@ enum Link {
     Ssh(Box<ssh::Link>),
 }
 
-/// Opens a connection and logs in.
-pub async fn open(way: &Way) -> Result<Connection, ConnectError> {
+/// Opens a connection and logs in, in turn with others who use the same `doors`.
+pub async fn open(way: &Way, doors: &Doors) -> Result<Connection, ConnectError> {
+    let doors = doors.clone();
     match way {
-        Way::Local => Ok(Connection { link: Link::Local, negotiated: "local".to_owned() }),
+        Way::Local => Ok(Connection { link: Link::Local, negotiated: "local".to_owned(), doors }),
         Way::Ssh(target) => {
-            let link = ssh::open(target).await?;
+            let link = ssh::open(target, &doors).await?;
             let negotiated = link.negotiated();
-            Ok(Connection { link: Link::Ssh(Box::new(link)), negotiated })
+            Ok(Connection { link: Link::Ssh(Box::new(link)), negotiated, doors })
         }
     }
 }

@@ -468,7 +468,7 @@ mod tests {
     #[test]
     fn a_silent_host_is_asked_as_often_as_wanted() {
         let around = around(Path::new("/home/me"));
-        for (arguments, wanted) in [("", (15, 3)), ("-o ServerAliveInterval=1m -o ServerAliveCountMax=2", (60, 2))] {
+        for (arguments, wanted) in [("", (10, 3)), ("-o ServerAliveInterval=1m -o ServerAliveCountMax=2", (60, 2))] {
             let config = SshConfig::default().with_arguments(arguments, &around).unwrap();
             let target =
                 Target::resolve(&Wanted { name: "web1".into(), ..Wanted::default() }, &config, &around).unwrap();

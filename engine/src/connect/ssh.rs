@@ -9,6 +9,7 @@ use std::time::Duration;
 use russh::client::{self, DisconnectReason, Handle, Handler, Session as Protocol};
 use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PublicKeyOrCertificate};
 use russh::{Names, Preferred, cipher, kex};
+use rustix::net::sockopt::set_tcp_user_timeout;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -18,10 +19,14 @@ use super::known_hosts::{KnownHosts, Verdict};
 use super::proxy_command::ProxyCommand;
 use super::quickack::QuickAck;
 use super::session::Session;
-use super::{HostKeys, Target, auth, channel, retry};
+use super::{Doors, HostKeys, Target, auth, channel};
 
 /// The most that a server may take over a login; a person may have to touch a key for it.
-const LOGIN_LIMIT: Duration = Duration::from_secs(120);
+const LOGIN_LIMIT: Duration = Duration::from_secs(60);
+
+/// How long a server is listened to before it is spoken to. Both sides begin without waiting for the other (RFC 4253, 4.2), so
+/// one that is silent for so long has nothing to do with us yet, or is one of the few that wait.
+const SILENCE: Duration = Duration::from_secs(2);
 
 /// An authenticated connection. The jump hosts' connections carry it and end with it.
 pub(super) struct Link {
@@ -34,6 +39,7 @@ pub(super) struct Link {
 struct Host {
     handle: Handle<Gate>,
     seen: Seen,
+    at: String,
     _proxy: Option<ProxyCommand>,
 }
 
@@ -59,19 +65,34 @@ impl Link {
 }
 
 /// Opens the connection, host by host.
-pub(super) async fn open(target: &Target) -> Result<Link, ConnectError> {
+pub(super) async fn open(target: &Target, doors: &Doors) -> Result<Link, ConnectError> {
     let mut before: Vec<Host> = Vec::new();
     for jump in &target.jumps {
-        let next = reach(jump, before.last()).await;
+        let next = reach(jump, before.last(), doors).await;
         before.push(next.map_err(|source| ConnectError::Jump { via: jump.at(), source: Box::new(source) })?);
     }
-    let host = reach(target, before.last()).await?;
+    let host = reach(target, before.last(), doors).await?;
     Ok(Link { host, before, at: target.at() })
 }
 
 /// One host: connected, verified, logged in.
-async fn reach(target: &Target, through: Option<&Host>) -> Result<Host, ConnectError> {
-    let mut host = retry::while_dropped(target, || handshake(target, through)).await?;
+async fn reach(target: &Target, through: Option<&Host>, doors: &Doors) -> Result<Host, ConnectError> {
+    let door = doors.of(match through {
+        Some(jump) => format!("{} through {}", target.at(), jump.at),
+        None => target.at(),
+    });
+    let (mut host, place) = loop {
+        let place = door.enter().await;
+        match handshake(target, through, doors).await {
+            Err(ConnectError::Closed { at, .. }) => {
+                if let Some(tries) = place.turned_away(target.retries) {
+                    return Err(ConnectError::Closed { at, tries });
+                }
+                tracing::debug!(host = target.name, "the connection was dropped before the key exchange was done");
+            }
+            outcome => break (outcome?, place),
+        }
+    };
     let seen = host.seen.clone();
     let parting = || seen.lock().parting.clone();
     let login = auth::log_in(&mut host.handle, target, parting);
@@ -80,27 +101,43 @@ async fn reach(target: &Target, through: Option<&Host>) -> Result<Host, ConnectE
         at: target.at(),
         after: LOGIN_LIMIT,
     })??;
+    place.came_in();
     Ok(host)
 }
 
 /// The connection and the key exchange.
-async fn handshake(target: &Target, through: Option<&Host>) -> Result<Host, ConnectError> {
+async fn handshake(target: &Target, through: Option<&Host>, doors: &Doors) -> Result<Host, ConnectError> {
     let known = KnownHosts::of(target)?;
     let config = Arc::new(config(&known, target));
     let seen = Seen::default();
     let gate = Gate { known, target: target.clone(), seen: seen.clone() };
+    let limit = target.connect_timeout;
     let (handle, proxy) = match (through, &target.proxy_command) {
-        (Some(jump), _) => (exchange(config, tunnel(&jump.handle, target).await?, gate, target).await?, None),
+        (Some(jump), _) => {
+            let stream = tunnel(&jump.handle, target).await?;
+            let _turn = doors.exchange().await;
+            (exchange(config, stream, gate, target, limit).await?, None)
+        }
         (None, Some(command)) => {
+            let _turn = doors.exchange().await;
             let (proxy, stream) = ProxyCommand::start(command, target)?;
-            match exchange(config, stream, gate, target).await {
+            match exchange(config, stream, gate, target, limit).await {
                 Ok(handle) => (handle, Some(proxy)),
                 Err(error) => return Err(proxy.explain(target, error).await),
             }
         }
-        (None, None) => (exchange(config, connect(target).await?, gate, target).await?, None),
+        (None, None) => {
+            let stream = connect(target, doors).await?;
+            let silence = SILENCE.min(limit / 2);
+            // One that has not said anything holds up nobody: it may never do so.
+            let (_turn, limit) = match timeout(silence, stream.0.readable()).await {
+                Ok(_) => (doors.exchange().await, limit),
+                Err(_) => (None, limit - silence),
+            };
+            (exchange(config, stream, gate, target, limit).await?, None)
+        }
     };
-    Ok(Host { handle, seen, _proxy: proxy })
+    Ok(Host { handle, seen, at: target.at(), _proxy: proxy })
 }
 
 async fn exchange<S>(
@@ -108,17 +145,20 @@ async fn exchange<S>(
     stream: S,
     gate: Gate,
     target: &Target,
+    limit: Duration,
 ) -> Result<Handle<Gate>, ConnectError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let limit = target.connect_timeout;
     match timeout(limit, client::connect_stream(config, stream, gate)).await {
         Ok(Ok(handle)) => Ok(handle),
         Ok(Err(Refusal::Key(error))) => Err(error),
         Ok(Err(Refusal::Ssh(error))) if is_drop(&error) => Err(ConnectError::Closed { at: target.at(), tries: 1 }),
         Ok(Err(Refusal::Ssh(source))) => Err(ConnectError::KeyExchange { at: target.at(), source }),
-        Err(_) => Err(ConnectError::TimedOut { doing: "exchange keys with", at: target.at(), after: limit }),
+        Err(_) => {
+            let after = target.connect_timeout;
+            Err(ConnectError::TimedOut { doing: "exchange keys with", at: target.at(), after })
+        }
     }
 }
 
@@ -135,13 +175,15 @@ fn is_drop(error: &russh::Error) -> bool {
 }
 
 /// Tries the addresses of the name in turn.
-async fn connect(target: &Target) -> Result<QuickAck, ConnectError> {
+async fn connect(target: &Target, doors: &Doors) -> Result<QuickAck, ConnectError> {
     let mut last = None;
     for address in resolve(target).await? {
+        let _turn = doors.knock().await;
         match timeout(target.connect_timeout, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
                 // Without this each small frame waits for the acknowledgement of the one before, 40 ms at worst.
                 stream.set_nodelay(true).map_err(|source| ConnectError::Network { at: target.at(), source })?;
+                give_up_on_silence(&stream, target);
                 return Ok(QuickAck(stream));
             }
             Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
@@ -158,6 +200,15 @@ async fn connect(target: &Target) -> Result<QuickAck, ConnectError> {
         host: target.host.clone(),
         source: io::Error::new(io::ErrorKind::NotFound, "the name has no address"),
     }))
+}
+
+/// Has the kernel end the connection when what is sent stays unanswered for as long as a silent host is waited for. The
+/// questions whether it is still there don't do that: they are not asked while there is something to send.
+fn give_up_on_silence(stream: &TcpStream, target: &Target) {
+    let questions = u32::try_from(target.alive_count).unwrap_or(u32::MAX).saturating_add(1);
+    let limit = target.alive_interval.saturating_mul(questions).as_millis();
+    // Where it can't be had, the kernel's own limit holds, which is some minutes.
+    let _ = u32::try_from(limit).map(|limit| set_tcp_user_timeout(stream, limit));
 }
 
 async fn resolve(target: &Target) -> Result<Vec<SocketAddr>, ConnectError> {

@@ -86,6 +86,7 @@ async fn place(connection: &Connection, agent: &Agent, remote_tmp: Option<&str>)
     tracing::debug!(at = connection.at(), ?agent, "uploading the agent");
     let failed = |source| ConnectError::Agent { at: connection.at().to_owned(), source };
     let binary = agent.binary().map_err(AgentError::Unpack).map_err(failed)?;
+    let _turn = connection.doors.upload().await;
     let session = connection.exec(&script::place(agent, remote_tmp)).await?;
     let limit = u64::try_from(NOISE).unwrap_or(u64::MAX);
     let output = session.output(binary, limit).await?;

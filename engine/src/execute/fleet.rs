@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Mutex;
 use trueup_modules::builtin;
 use trueup_modules::secret::Secret;
 
 use super::Options;
 use crate::compile;
-use crate::connect::{Agents, HostKeys, SshConfig, Surroundings, Target, Wanted, Way};
+use crate::connect::{Agents, Doors, HostKeys, SshConfig, Surroundings, Target, Wanted, Way};
 use crate::remote::{Blobs, Remote, RemoteError};
 use crate::template::{Lookup, Templar};
 use crate::value::Value;
@@ -27,8 +27,7 @@ pub(super) struct Connections {
     config: SshConfig,
     around: Surroundings,
     agents: Arc<Agents>,
-    /// How many logins are under way at the same time.
-    logins: Arc<Semaphore>,
+    doors: Doors,
     /// Files that agents may ask for.
     pub blobs: Blobs,
 }
@@ -54,7 +53,7 @@ impl Connections {
             config,
             around,
             agents,
-            logins: Arc::new(Semaphore::new(options.forks.max(1))),
+            doors: Doors::new(options.forks),
             blobs: Blobs::default(),
         })
     }
@@ -66,7 +65,7 @@ impl Connections {
 
     /// What `open` needs, to be moved into a task.
     pub(super) fn opener(&self) -> Opener {
-        Opener { agents: Arc::clone(&self.agents), logins: Arc::clone(&self.logins), blobs: self.blobs.clone() }
+        Opener { agents: Arc::clone(&self.agents), doors: self.doors.clone(), blobs: self.blobs.clone() }
     }
 
     /// Reads a host's connection variables.
@@ -150,16 +149,14 @@ fn may_need_postgres(program: &compile::Program) -> bool {
 #[derive(Clone)]
 pub(super) struct Opener {
     agents: Arc<Agents>,
-    logins: Arc<Semaphore>,
+    doors: Doors,
     blobs: Blobs,
 }
 
 impl Opener {
     /// Connects, waiting for its turn.
     pub(super) async fn open(&self, route: &Route) -> Result<Remote, RemoteError> {
-        // The semaphore is never closed.
-        let _turn = self.logins.acquire().await;
-        Remote::open(&route.way, &self.agents, route.remote_tmp.as_deref(), self.blobs.clone()).await
+        Remote::open(&route.way, &self.doors, &self.agents, route.remote_tmp.as_deref(), self.blobs.clone()).await
     }
 }
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use trueup::connect::{Agent, Agents, ConnectError, Session, Way, open, start_agent};
+use trueup::connect::{Agent, Agents, ConnectError, Doors, Session, Way, open, start_agent};
 
 use crate::login::{reach, target};
 use crate::server::{Answer, Nature, Server, serve};
@@ -251,7 +251,7 @@ async fn on_this_machine_it_is_a_child() {
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
         Agents { carried: Vec::new(), local: Some(program.clone()) }
     };
-    let connection = open(&Way::Local).await.unwrap();
+    let connection = open(&Way::Local, &Doors::new(1)).await.unwrap();
     let session = start_agent(&connection, &local(ECHO), PREAMBLE, None).await.unwrap();
     assert_eq!(echo(session).await, b"frame");
 

@@ -9,7 +9,7 @@ use russh::MethodKind;
 use russh::keys::ssh_key::LineEnding;
 use russh::keys::ssh_key::certificate::{Builder, CertType};
 use russh::keys::{HashAlg, PrivateKey, PublicKey};
-use trueup::connect::{ConnectError, Connection, HostKeys, Identity, Target, Way, open};
+use trueup::connect::{ConnectError, Connection, Doors, HostKeys, Identity, Target, Way, open};
 use trueup_modules::secret::Secret;
 
 use crate::server::{Nature, Run, Server, key, serve};
@@ -26,7 +26,7 @@ pub(crate) fn target(server: &Server) -> Target {
 }
 
 pub(crate) async fn reach(target: Target) -> Result<Connection, ConnectError> {
-    open(&Way::Ssh(Box::new(target))).await
+    open(&Way::Ssh(Box::new(target)), &Doors::new(50)).await
 }
 
 fn write_key(dir: &Path, name: &str, key: &PrivateKey) -> PathBuf {
@@ -206,6 +206,22 @@ async fn dropped_connections_are_tried_again() {
     let error = reach(Target { retries: 1, ..target(&server) }).await.err().unwrap();
     assert_eq!(server.connections.load(Ordering::SeqCst), 2);
     assert!(error.to_string().ends_with("before the key exchange was done (2 tries)"), "{error}");
+}
+
+#[tokio::test]
+async fn many_come_in_through_a_door_that_lets_in_few() {
+    let server = serve(Nature { startups: 3, ..Nature::new() }).await;
+    let (doors, mut logins) = (Doors::new(50), tokio::task::JoinSet::new());
+    for _ in 0..40 {
+        // One that is alone would be given up at once.
+        let (way, doors) = (Way::Ssh(Box::new(Target { retries: 0, ..target(&server) })), doors.clone());
+        logins.spawn(async move { open(&way, &doors).await.map(|_| ()) });
+    }
+    for login in logins.join_all().await {
+        login.unwrap();
+    }
+    let turned_away = server.connections.load(Ordering::SeqCst) - 40;
+    assert!((1..80).contains(&turned_away), "{turned_away}");
 }
 
 #[tokio::test]

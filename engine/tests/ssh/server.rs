@@ -25,6 +25,8 @@ pub(crate) struct Nature {
     pub password: Option<&'static str>,
     /// How many connections it hangs up on before it says a word.
     pub drops: usize,
+    /// How many may be logging in at the same time; it hangs up on others.
+    pub startups: usize,
     pub max_attempts: usize,
     /// After how many bytes it exchanges keys again.
     pub rekey_after: usize,
@@ -60,6 +62,7 @@ impl Nature {
             key: None,
             password: Some("open sesame"),
             drops: 0,
+            startups: usize::MAX,
             max_attempts: 6,
             rekey_after: 1 << 30,
             run: Run::Refuse,
@@ -109,13 +112,20 @@ pub(crate) async fn serve(nature: Nature) -> Server {
     });
     let (connections, commands) = (Arc::clone(&server.connections), Arc::clone(&server.commands));
     let nature = Arc::new(nature);
+    let pending = Arc::new(());
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            if connections.fetch_add(1, Ordering::SeqCst) < nature.drops {
+            let before = connections.fetch_add(1, Ordering::SeqCst);
+            if before < nature.drops || Arc::strong_count(&pending) > nature.startups {
                 drop(stream);
                 continue;
             }
-            let peer = Peer { nature: Arc::clone(&nature), commands: Arc::clone(&commands), stdin: HashMap::new() };
+            let peer = Peer {
+                nature: Arc::clone(&nature),
+                commands: Arc::clone(&commands),
+                stdin: HashMap::new(),
+                pending: Some(Arc::clone(&pending)),
+            };
             let config = Arc::clone(&config);
             tokio::spawn(async move {
                 if let Ok(session) = russh::server::run_stream(config, stream, peer).await {
@@ -131,6 +141,8 @@ struct Peer {
     nature: Arc<Nature>,
     commands: Arc<Mutex<Vec<String>>>,
     stdin: HashMap<ChannelId, ChildStdin>,
+    /// Until the login is done.
+    pending: Option<Arc<()>>,
 }
 
 fn judge(good: bool) -> Auth {
@@ -141,6 +153,7 @@ impl Handler for Peer {
     type Error = russh::Error;
 
     async fn auth_password(&mut self, user: &str, password: &str) -> Result<Auth, russh::Error> {
+        self.pending = None;
         Ok(judge(user == "ada" && self.nature.password == Some(password)))
     }
 

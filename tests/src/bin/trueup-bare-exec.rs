@@ -4,11 +4,8 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
-
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use trueup::connect::{self, Exit, SshConfig, Surroundings, Target, Wanted, Way};
+use trueup::connect::{self, Doors, Exit, SshConfig, Surroundings, Target, Wanted, Way};
 
 /// As many as `trueup` works on by default.
 const FORKS: usize = 50;
@@ -20,21 +17,20 @@ async fn main() -> ExitCode {
     let around = Surroundings::of_process();
     let Ok(config) = SshConfig::load(Some(config), &around) else { return ExitCode::from(2) };
     let Ok(hosts) = std::fs::read_to_string(hosts) else { return ExitCode::from(2) };
-    let turns = Arc::new(Semaphore::new(FORKS));
+    let doors = Doors::new(FORKS);
     let mut running = JoinSet::new();
     for name in hosts.lines().map(str::to_owned) {
         let Ok(target) = Target::resolve(&Wanted { name, ..Wanted::default() }, &config, &around) else {
             return ExitCode::from(2);
         };
-        running.spawn(one(target, Arc::clone(&turns)));
+        running.spawn(one(target, doors.clone()));
     }
     let ended = running.join_all().await;
     if ended.into_iter().all(|well| well) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-async fn one(target: Target, turns: Arc<Semaphore>) -> bool {
-    let Ok(_turn) = turns.acquire().await else { return false };
-    let Ok(connection) = connect::open(&Way::Ssh(Box::new(target))).await else { return false };
+async fn one(target: Target, doors: Doors) -> bool {
+    let Ok(connection) = connect::open(&Way::Ssh(Box::new(target)), &doors).await else { return false };
     let Ok(session) = connection.exec("true").await else { return false };
     session.output(b"", 0).await.is_ok_and(|output| output.exit == Exit::Status(0))
 }
