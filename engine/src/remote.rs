@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use sha2::{Digest, Sha256};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use trueup_modules::agent::MAX_PUSHED;
 use trueup_modules::edit::Progress;
 use trueup_modules::system::Stream;
 use trueup_modules::wire::{self, BLOB_CHUNK, Batch, Frame, Mode, Outcome, PREAMBLE, Reply, Request, Task, WireError};
@@ -160,27 +161,29 @@ impl Remote {
         }
     }
 
-    /// Sends a batch, of whose tasks the first `due` are to be applied, and waits for its end. Yields the outcomes by the tasks' numbers, in order.
+    /// Sends a batch, of whose tasks the first are due step by step, as [`Batch::due`] says, and waits for its end. Adds the
+    /// outcomes to `outcomes` as they come, by the tasks' numbers, in order.
     pub async fn batch(
         &mut self,
         mode: Mode,
-        due: usize,
+        due: Vec<usize>,
         tasks: Vec<Task>,
+        outcomes: &mut Vec<(u64, Outcome)>,
         told: &mut (dyn FnMut(Told) + Send),
-    ) -> Result<Vec<(u64, Outcome)>, RemoteError> {
+    ) -> Result<(), RemoteError> {
         self.batches += 1;
         let id = self.batches;
-        for task in tasks.iter().take(due).filter(|_| mode == Mode::Apply) {
-            self.push(task).await?;
+        let mut room = MAX_PUSHED;
+        for task in tasks.iter().take(due.iter().sum()).filter(|_| mode == Mode::Apply) {
+            self.push(task, &mut room).await?;
         }
         self.send(&wire::encode(&Request::Batch(Batch { id, mode, due, tasks }))).await?;
-        let mut outcomes = Vec::new();
         loop {
             match self.receive().await? {
                 Frame::Message(Reply::Task { batch, id: task, outcome }) if batch == id => {
                     outcomes.push((task, *outcome))
                 }
-                Frame::Message(Reply::Done { batch }) if batch == id => return Ok(outcomes),
+                Frame::Message(Reply::Done { batch }) if batch == id => return Ok(()),
                 Frame::Message(Reply::Line { stream, text, .. }) => told(Told::Line(stream, text)),
                 Frame::Message(Reply::Progress { progress, .. }) => told(Told::Progress(progress)),
                 Frame::Message(Reply::Fetch { sha256 }) => self.give_all(sha256).await?,
@@ -190,14 +193,15 @@ impl Remote {
     }
 
     /// Sends a small file that a task will ask for, to spare it the round trip.
-    async fn push(&mut self, task: &Task) -> Result<(), RemoteError> {
+    async fn push(&mut self, task: &Task, room: &mut u64) -> Result<(), RemoteError> {
         let (Some(sha256), Some(size)) = (task.params["sha256"].as_str(), task.params["size"].as_u64()) else {
             return Ok(());
         };
-        let Some(path) = self.blobs.get(sha256).filter(|_| size <= PUSHED) else { return Ok(()) };
+        let Some(path) = self.blobs.get(sha256).filter(|_| size <= PUSHED && size <= *room) else { return Ok(()) };
         // Where it can't be read, or has changed meanwhile, the agent asks for it and is told.
         match tokio::fs::read(&path).await {
             Ok(content) if content.len() as u64 == size && size > 0 => {
+                *room -= size;
                 self.send(&wire::encode_blob(sha256, &content)).await
             }
             _ => Ok(()),

@@ -80,22 +80,28 @@ pub fn main(args: &[String]) -> ExitCode {
 
 /// Serves this machine on standard input and output. `program` is what `sudo` starts for other users.
 pub fn run(program: &Path) -> Result<(), WireError> {
+    run_as(program, identity())
+}
+
+/// The same under another name than this machine's ([`Reply::Hello`]).
+pub fn run_as(program: &Path, name: String) -> Result<(), WireError> {
     let local = Local::default();
     let cancel = local.cancel.clone();
     let machine = Real { local, program: program.into(), others: BTreeMap::new() };
-    serve(machine, &cancel, std::io::stdin(), std::io::stdout())
+    serve(machine, name, &cancel, std::io::stdin(), std::io::stdout())
 }
 
 /// Serves a machine until the input ends; whatever runs then is ended.
 pub fn serve(
     machine: impl Machine,
+    name: String,
     cancel: &Cancel,
     input: impl Read + Send + 'static,
     output: impl Write,
 ) -> Result<(), WireError> {
     let mut output = BufWriter::with_capacity(REPLIES, output);
     output.write_all(PREAMBLE)?;
-    wire::send(&mut output, &Reply::Hello { version: env!("CARGO_PKG_VERSION").into(), machine: identity() })?;
+    wire::send(&mut output, &Reply::Hello { version: env!("CARGO_PKG_VERSION").into(), machine: name })?;
     let frames = listen(input, cancel.clone());
     let link = Arc::new(Mutex::new(Link { output, frames, pushed: BTreeMap::new() }));
     let mut agent = Agent { machine, link: Arc::clone(&link), preview: Preview::default() };
@@ -135,11 +141,14 @@ fn listen(mut input: impl Read + Send + 'static, cancel: Cancel) -> Receiver<Fra
     frames
 }
 
+/// How long what was applied may be kept back to go together with what comes next.
+const SOON: Duration = Duration::from_millis(50);
+
 /// Answers of a batch go together, up to so many bytes.
 const REPLIES: usize = 64 << 10;
 
 /// The most content that the controller sends unasked before a batch: 1 MiB.
-const MAX_PUSHED: usize = 1 << 20;
+pub const MAX_PUSHED: u64 = 1 << 20;
 
 /// The two directions of the wire.
 struct Link<W: Write> {
@@ -152,7 +161,7 @@ struct Link<W: Write> {
 impl<W: Write> Link<W> {
     /// What is too much is left out: it is then asked for.
     fn push(&mut self, sha256: String, bytes: &[u8]) {
-        if self.pushed.values().map(Vec::len).sum::<usize>() + bytes.len() <= MAX_PUSHED {
+        if (self.pushed.values().map(Vec::len).sum::<usize>() + bytes.len()) as u64 <= MAX_PUSHED {
             self.pushed.entry(sha256).or_default().extend_from_slice(bytes);
         }
     }
@@ -179,18 +188,33 @@ struct Agent<M, W: Write> {
 impl<M: Machine, W: Write> Agent<M, W> {
     fn batch(&mut self, batch: Batch) -> Result<(), WireError> {
         let (mut cancelled, mut failed) = (false, false);
+        let mut told = Instant::now();
+        let ends = batch.due.iter().scan(0, |end, step| {
+            *end += step;
+            Some(*end)
+        });
+        let ends: BTreeSet<usize> = ends.collect();
+        let due = ends.last().copied().unwrap_or(0);
         for (at, task) in batch.tasks.iter().enumerate() {
             let secrets = secrets(task);
             let outcome = match cancelled {
                 true => Outcome::Failed(Error::Cancelled, Answer::default()),
-                false => self.task(task, batch.mode, at < batch.due),
+                false => self.task(task, batch.mode, at < due),
             };
             cancelled |= matches!(outcome, Outcome::Failed(Error::Cancelled, _));
             failed |= matches!(outcome, Outcome::Failed(..));
             let waits = matches!(outcome, Outcome::Would(_)) && !task.check;
-            let stop = batch.mode != Mode::Preview && (waits || failed) && at + 1 >= batch.due;
+            let here = at + 1 >= due || (failed && ends.contains(&(at + 1)));
+            let stop = batch.mode != Mode::Preview && (waits || failed) && here;
             let outcome = Box::new(scrub(outcome, &secrets));
-            wire::post(&mut lock(&self.link).output, &Reply::Task { batch: batch.id, id: task.id, outcome })?;
+            let reply = Reply::Task { batch: batch.id, id: task.id, outcome };
+            // Answers go together, but what was applied is told soon: the connection may break.
+            if at < due && told.elapsed() > SOON {
+                wire::send(&mut lock(&self.link).output, &reply)?;
+                told = Instant::now();
+            } else {
+                wire::post(&mut lock(&self.link).output, &reply)?;
+            }
             if stop || cancelled {
                 break;
             }

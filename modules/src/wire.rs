@@ -1,7 +1,9 @@
 //! What controller and agent say to each other, and how it is framed.
 //!
 //! A frame is a length (4 bytes, big-endian, of what follows), a kind (1 byte) and a body: JSON for messages, a SHA-256 in
-//! hexadecimal and raw bytes for file content. The length is checked against [`MAX_FRAME`] before anything is allocated.
+//! hexadecimal and raw bytes for file content. A long message is a length (4 bytes, big-endian, of its JSON) and an LZ4 block:
+//! a new connection carries 14 kB in its first round trip, and each task of a batch is like the one before. Every length is
+//! checked against [`MAX_FRAME`] before anything is allocated.
 //! Before its first frame the agent prints [`PREAMBLE`]; what a shell's startup files print before that is skipped.
 
 use std::collections::BTreeMap;
@@ -31,6 +33,10 @@ pub const BLOBS_AHEAD: usize = 8;
 
 const MESSAGE: u8 = b'M';
 const BLOB: u8 = b'B';
+const PACKED: u8 = b'Z';
+
+/// Messages from so many bytes on are packed.
+const LONG: usize = 4 << 10;
 
 /// From the controller.
 #[derive(Serialize, Deserialize)]
@@ -55,9 +61,9 @@ pub struct Batch {
     pub id: u64,
     /// What to do with plans.
     pub mode: Mode,
-    /// With [`Mode::Apply`]: how many tasks, from the first on, are due. All of them are applied, also after one that
-    /// failed: they are items of one loop.
-    pub due: usize,
+    /// With [`Mode::Apply`]: how many tasks, from the first on, are due, step by step. After one that failed, the others of
+    /// its step are applied, too, since they are items of one loop, and nothing beyond.
+    pub due: Vec<usize>,
     /// In order.
     pub tasks: Vec<Task>,
 }
@@ -85,22 +91,23 @@ pub struct Task {
     /// Parameters; a secret is `{"$secret": "text"}`.
     pub params: Value,
     /// As whom.
-    #[serde(rename = "become")]
+    #[serde(default, rename = "become", skip_serializing_if = "Option::is_none")]
     pub become_: Option<Become>,
     /// Added to the environment of commands; values as in `params`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub environment: BTreeMap<String, Value>,
     /// It is never applied, whatever the batch's mode (`check_mode: true`): what it would do is all that is wanted.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub check: bool,
     /// What must not be shown, though it is plain text among the parameters: a module that takes no secret as such was
     /// given one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<String>,
     /// Seconds after which its program is ended, and it has failed (`timeout`).
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<u64>,
     /// It is started, and goes on by itself (`async`).
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<Job>,
 }
 
@@ -195,16 +202,22 @@ impl Outcome {
 
 /// What a task has to say.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Answer {
     /// What it registers.
+    #[serde(skip_serializing_if = "Data::is_empty")]
     pub data: Data,
     /// What changed, or would.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub diffs: Vec<Diff>,
     /// What the user should know.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
     /// In a preview: it may turn out differently.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub conditional: Option<Why>,
     /// After a failure: what the module found out about the reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub explanation: Option<String>,
 }
 
@@ -239,7 +252,11 @@ pub enum WireError {
 /// A message as a frame.
 pub fn encode<T: Serialize>(message: &T) -> Vec<u8> {
     let body = serde_json::to_vec(message).expect("messages have only text keys");
-    frame(MESSAGE, &[&body])
+    if body.len() < LONG {
+        return frame(MESSAGE, &[&body]);
+    }
+    let length = u32::try_from(body.len()).expect("no message is longer than 4 GiB");
+    frame(PACKED, &[&length.to_be_bytes(), &lz4_flex::block::compress(&body)])
 }
 
 /// A piece of content as a frame.
@@ -270,15 +287,24 @@ pub fn frame_length(head: [u8; 4]) -> Result<usize, WireError> {
 pub fn decode<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<Frame<T>, WireError> {
     const SHA256: usize = 64;
     match body.split_first() {
-        Some((&MESSAGE, json)) => {
-            serde_json::from_slice(json).map(Frame::Message).map_err(|error| WireError::Malformed(error.to_string()))
-        }
+        Some((&MESSAGE, json)) => message(json),
+        Some((&PACKED, rest)) => message(&unpack(rest)?),
         Some((&BLOB, rest)) if rest.len() >= SHA256 => {
             let (sha256, bytes) = rest.split_at(SHA256);
             Ok(Frame::Blob { sha256: String::from_utf8_lossy(sha256).into_owned(), bytes: bytes.to_vec() })
         }
         _ => Err(WireError::Malformed("unknown kind".into())),
     }
+}
+
+fn message<T: for<'de> Deserialize<'de>>(json: &[u8]) -> Result<Frame<T>, WireError> {
+    serde_json::from_slice(json).map(Frame::Message).map_err(|error| WireError::Malformed(error.to_string()))
+}
+
+fn unpack(packed: &[u8]) -> Result<Vec<u8>, WireError> {
+    let malformed = || WireError::Malformed("not packed".into());
+    let (head, block) = packed.split_first_chunk().ok_or_else(malformed)?;
+    lz4_flex::block::decompress(block, frame_length(*head)?).map_err(|_| malformed())
 }
 
 /// Reads one frame; `None` at the end of the stream between frames.
@@ -355,10 +381,26 @@ mod tests {
         assert!(matches!(receive::<Reply>(&mut from), Ok(None)));
     }
 
+    #[test]
+    fn long_messages_are_packed_and_come_back() {
+        let text = "as the one before, ".repeat(1000);
+        let line = Reply::Line { id: 1, stream: Stream::Out, text: text.clone() };
+        let bytes = encode(&line);
+        assert!(bytes.len() < 500, "{}", bytes.len());
+        let Ok(Some(Frame::Message(Reply::Line { text: back, .. }))) = receive(&mut &bytes[..]) else {
+            panic!("no line")
+        };
+        assert_eq!(back, text);
+        let huge = frame(PACKED, &[&[0xff; 4], b"x"]);
+        let error = receive::<Reply>(&mut &huge[..]).unwrap_err();
+        assert_eq!(error.to_string(), "a frame of 4294967295 bytes exceeds the maximum of 33554432");
+    }
+
     proptest! {
         #[test]
         fn garbage_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = receive::<Request>(&mut &bytes[..]);
+            let _ = receive::<Request>(&mut &frame(PACKED, &[&[0, 1, 0, 0], &bytes])[..]);
         }
     }
 }

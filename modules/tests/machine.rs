@@ -147,12 +147,12 @@ fn whoever_hangs_up_ends_what_has_not_begun_yet() {
         job: None,
         secrets: Default::default(),
     };
-    let batch = Request::Batch(Batch { id: 1, mode: Mode::Apply, due: 1, tasks: vec![task] });
+    let batch = Request::Batch(Batch { id: 1, mode: Mode::Apply, due: vec![1], tasks: vec![task] });
     let mut input = Vec::new();
     wire::send(&mut input, &batch).unwrap();
     let local = Local::default();
     let cancel = local.cancel.clone();
     let mut output = Vec::new();
-    agent::serve(Here(local), &cancel, std::io::Cursor::new(input), &mut output).unwrap();
+    agent::serve(Here(local), "here".into(), &cancel, std::io::Cursor::new(input), &mut output).unwrap();
     assert!(String::from_utf8_lossy(&output).contains("Cancelled"), "{}", String::from_utf8_lossy(&output));
 }

@@ -106,7 +106,7 @@ fn frames(c: &mut Criterion) {
         timeout: None,
         job: None,
     };
-    let batch = Request::Batch(Batch { id: 1, mode: Mode::Ask, due: 0, tasks: (0..100).map(task).collect() });
+    let batch = Request::Batch(Batch { id: 1, mode: Mode::Ask, due: Vec::new(), tasks: (0..100).map(task).collect() });
     let frame = wire::encode(&batch);
     c.bench_function("encode a batch of 100 tasks", |b| b.iter(|| wire::encode(black_box(&batch))));
     c.bench_function("decode a batch of 100 tasks", |b| {

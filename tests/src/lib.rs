@@ -32,6 +32,7 @@ pub struct Case {
     limit: Option<String>,
     vault: Option<&'static str>,
     asker: Option<Asker>,
+    apart: bool,
 }
 
 impl Case {
@@ -45,6 +46,7 @@ impl Case {
             limit: None,
             vault: None,
             asker: None,
+            apart: false,
         };
         let mut inventory = String::new();
         for host in (1..=hosts).map(|n| format!("h{n}")) {
@@ -114,6 +116,14 @@ impl Case {
     #[must_use]
     pub fn asker(mut self, asker: impl Fn(&Question) -> Option<&'static str> + Send + Sync + 'static) -> Self {
         self.asker = Some(Arc::new(move |question| Ok(asker(question).map(Secret::new))));
+        self
+    }
+
+    /// Each host says that it is a machine of its own: nobody sees what another changes.
+    #[must_use]
+    pub fn apart(mut self) -> Self {
+        std::os::unix::fs::symlink(agent(), self.path("apart")).expect("a new directory has no such link");
+        self.apart = true;
         self
     }
 
@@ -191,6 +201,7 @@ impl Case {
             skip_tags: self.skip_tags.clone(),
             extra_vars: self.extra_vars.clone(),
             asker: self.asker.clone(),
+            agents: Agents { carried: Vec::new(), local: Some(if self.apart { self.path("apart") } else { agent() }) },
             ..options(self.path("site.yml"), &self.path("hosts.ini"), vault_passwords)
         }
     }

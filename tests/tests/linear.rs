@@ -28,6 +28,8 @@ enum Op {
     Note { file: usize, into: usize },
     /// Every host writes several of its files in a loop.
     Loop { line: usize },
+    /// It fails on one host.
+    Fail { host: usize, line: usize },
 }
 
 /// Few, so that tasks meet.
@@ -49,6 +51,21 @@ fn op(hosts: usize) -> impl Strategy<Value = Op> {
         1 => (file.clone(), file).prop_map(|(file, into)| Op::Note { file, into }),
         1 => line.prop_map(|line| Op::Loop { line }),
     ]
+}
+
+/// What nobody sees of another.
+fn own(hosts: usize) -> impl Strategy<Value = Op> {
+    let (file, line) = (0..FILES, 0..3_usize);
+    prop_oneof![
+        3 => (file.clone(), line.clone()).prop_map(|(file, line)| Op::Own { file, line }),
+        1 => file.prop_map(|file| Op::Remove { file }),
+        1 => line.clone().prop_map(|line| Op::Loop { line }),
+        1 => (1..=hosts, line).prop_map(|(host, line)| Op::Fail { host, line }),
+    ]
+}
+
+fn program_apart() -> impl Strategy<Value = (usize, Vec<Op>)> {
+    (1..=3_usize).prop_flat_map(|hosts| (Just(hosts), prop::collection::vec(own(hosts), 2..10)))
 }
 
 fn program() -> impl Strategy<Value = (usize, Vec<Op>)> {
@@ -88,6 +105,9 @@ fn task(number: usize, op: &Op) -> String {
             text += &line("{{ d }}/f{{ item }}".into(), *n);
             text += "  loop: [0, 1]\n";
         }
+        Op::Fail { host, line: n } => {
+            text += &line(format!("{{{{ '/dev/null' if inventory_hostname == 'h{host}' else d }}}}/f0"), *n);
+        }
     }
     text
 }
@@ -119,19 +139,31 @@ proptest! {
 
     #[test]
     fn speculation_is_linear((hosts, ops) in program()) {
-        let tasks: Vec<String> = ops.iter().enumerate().map(|(number, op)| task(number, op)).collect();
-        let at_once = Case::tasks(hosts, &tasks.concat()).file("shared/f0", "line 0\n");
-        let outcome = at_once.apply_only();
-
-        let mut one_by_one = Case::tasks(hosts, "[]\n").file("shared/f0", "line 0\n");
-        let mut expected = BTreeMap::new();
-        for task in &tasks {
-            one_by_one = one_by_one.then(task);
-            expected.extend(told(&one_by_one.apply_only()));
-        }
-        prop_assert_eq!(left(&at_once, hosts), left(&one_by_one, hosts));
-        prop_assert_eq!(told(&outcome), expected);
+        let case = |tasks: &str| Case::tasks(hosts, tasks).file("shared/f0", "line 0\n");
+        agree(hosts, &ops, case)?;
     }
+
+    #[test]
+    fn rows_of_hosts_that_are_apart_are_linear((hosts, ops) in program_apart()) {
+        agree(hosts, &ops, |tasks| Case::tasks(hosts, tasks).apart())?;
+    }
+}
+
+/// All at once is as one by one.
+fn agree(hosts: usize, ops: &[Op], case: impl Fn(&str) -> Case) -> Result<(), TestCaseError> {
+    let tasks: Vec<String> = ops.iter().enumerate().map(|(number, op)| task(number, op)).collect();
+    let at_once = case(&tasks.concat());
+    let outcome = at_once.apply_only();
+
+    let mut one_by_one = case("[]\n");
+    let mut expected = BTreeMap::new();
+    for task in &tasks {
+        one_by_one = one_by_one.then(task);
+        expected.extend(told(&one_by_one.apply_only()));
+    }
+    prop_assert_eq!(left(&at_once, hosts), left(&one_by_one, hosts));
+    prop_assert_eq!(told(&outcome), expected);
+    Ok(())
 }
 
 #[test]

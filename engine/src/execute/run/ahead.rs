@@ -20,14 +20,18 @@ use crate::execute::lower::{Item, LowerError, Work, show, truthy};
 use crate::playbook::{Field, Spanned};
 use crate::template::Truth;
 
-/// The most tasks that a batch holds; what is beyond comes in the next.
+/// The most steps that are planned by one message; what is beyond comes in the next.
 pub(super) const MAX_BATCH: usize = 1000;
+
+/// The fewest: where every step changes something, whatever is planned behind it is planned in vain.
+const MIN_BATCH: usize = 32;
 
 impl Run {
     /// Plans, on every host that has nothing planned ahead, all that can be.
     pub(super) async fn plan_ahead(&mut self) {
         let done = self.hosts.iter().map(HostRun::front).min().unwrap_or(0);
         let preview = self.preview();
+        let ask = !self.dense;
         let mut asking = JoinSet::new();
         for at in 0..self.hosts.len() {
             if self.hosts[at].planned.iter().any(|planned| planned.stop().is_some()) {
@@ -35,14 +39,14 @@ impl Run {
             }
             let from = self.hosts[at].planned.len();
             self.build(at, done);
-            let tasks = self.wire_tasks(at, from);
+            let tasks = if ask { self.wire_tasks(at, from) } else { Vec::new() };
             if tasks.is_empty() {
                 continue;
             }
             self.batches += 1;
             let mode = if preview { Mode::Preview } else { Mode::Ask };
             let work = self.errand(&self.hosts[at].name.clone());
-            asking.spawn(async move { (at, work.batch(mode, 0, tasks, Show::Nothing).await) });
+            asking.spawn(async move { (at, work.batch(mode, Vec::new(), tasks, Show::Nothing).await) });
         }
         while let Some(answered) = asking.join_next().await {
             match answered {
@@ -80,9 +84,14 @@ impl Run {
                 }
             }
         }
-        if let Some(stop) = host.planned.iter().position(|planned| planned.stop().is_some()) {
-            host.planned.truncate(stop + 1);
-            host.built = host.planned[stop].step + 1;
+        match host.planned.iter().position(|planned| planned.stop().is_some()) {
+            Some(stop) => {
+                host.planned.truncate(stop + 1);
+                host.built = host.planned[stop].step + 1;
+                // As it is not known how far it is to the next change: some times as far as it was to this one.
+                host.window = (4 * stop).clamp(MIN_BATCH, MAX_BATCH);
+            }
+            None => host.window = (4 * host.window).min(MAX_BATCH),
         }
     }
 
@@ -96,7 +105,7 @@ impl Run {
         }
         let mut control = self.hosts[at].control.clone();
         let bound = self.bound();
-        while self.hosts[at].built < bound && self.hosts[at].planned.len() < MAX_BATCH {
+        while self.hosts[at].built < bound && self.hosts[at].planned.len() < self.hosts[at].window {
             let index = self.hosts[at].built;
             let step = &steps[index];
             if !self.concerns(at, index) {
@@ -124,7 +133,7 @@ impl Run {
                 return;
             }
             let planned = self.plan_step(at, index);
-            let stops = planned.stops(step);
+            let stops = planned.stops(step) || (self.dense && planned.stop().is_some());
             self.hosts[at].planned.push_back(planned);
             self.hosts[at].built += 1;
             if stops {
@@ -239,6 +248,7 @@ impl Run {
             ran: std::mem::take(&mut host.ran),
             notices: std::mem::take(&mut host.notices),
             recap: host.recap,
+            window: host.window,
             login: host.login.take(),
             ..HostRun::new(&host.name)
         };
@@ -283,6 +293,16 @@ impl Run {
                 Vec::new()
             }
         };
-        Planned { step: index, items, outcomes, solo, previews, gates, unreachable: None, began: Instant::now() }
+        Planned {
+            step: index,
+            items,
+            outcomes,
+            solo,
+            previews,
+            gates,
+            unreachable: None,
+            applied: false,
+            began: Instant::now(),
+        }
     }
 }

@@ -7,9 +7,9 @@ use tokio::sync::mpsc::Sender;
 use tokio::task::JoinSet;
 use trueup_modules::wire::{Mode, Outcome, Task as WireTask};
 
-use super::finish::finish_step;
+use super::finish::{Finished, finish_step};
 use super::host::Planned;
-use super::onward::Reach;
+use super::onward::{Onward, Reach};
 use super::{Run, lower_with};
 use crate::event::Event;
 use crate::execute::fleet::{Opener, Route, Slot};
@@ -42,7 +42,7 @@ impl Run {
         let due: Vec<usize> = (0..self.hosts.len()).filter(due).collect();
         let reach = self.reach(frontier, &due);
         for at in due {
-            let onward = if let Reach::All = reach { Vec::new() } else { self.onward(at, frontier) };
+            let onward = if let Reach::All = reach { Onward::default() } else { self.onward(at, frontier, &reach) };
             let Some(planned) = self.hosts[at].planned.pop_front() else { continue };
             let acts = planned.solo.as_ref().and_then(|solo| solo.acts.clone());
             let errand = self.errand(&acts.unwrap_or_else(|| self.hosts[at].name.clone()));
@@ -54,7 +54,7 @@ impl Run {
             applying.spawn(async move {
                 let _held = queue.pass().await;
                 let mut planned = planned;
-                let asked = onward.len();
+                let asked = (onward.due.len(), onward.tasks.len());
                 let lower = lower_with(&shared, &compiled, &connections, login);
                 let done = finish_step(&shared, &lower, &errand, &host, &mut planned, onward).await;
                 (at, asked, planned, done)
@@ -67,12 +67,24 @@ impl Run {
                 Err(panic) => self.send(Event::Warning(format!("internal error: {panic}"))).await,
             }
         }
-        for (at, (asked, planned, result)) in ended {
+        // What is done stays, whatever becomes of another host.
+        for (at, ((row, _), _, result)) in &mut ended {
+            if let Ok(finished) = result {
+                let mut outcomes = std::mem::take(&mut finished.onward).into_iter();
+                self.hosts[*at].applied(*row, &mut outcomes.by_ref().map(|(_, outcome)| outcome));
+                finished.onward = outcomes.collect();
+            }
+        }
+        self.pace(&reach, ended.values().map(|(_, planned, _)| planned));
+        for (at, ((_, asked), planned, result)) in ended {
             match result {
-                Ok((batches, outcomes)) => {
+                Ok(Finished { batches, onward, lost }) => {
                     self.batches += batches;
                     self.conclude(at, planned).await;
-                    self.arrive(at, frontier, asked, outcomes);
+                    self.arrive(at, frontier, asked, onward);
+                    if let Some(lost) = lost {
+                        self.lost(at, lost, None).await;
+                    }
                 }
                 Err(lost) => self.lost(at, lost, Some(planned)).await,
             }
@@ -126,9 +138,10 @@ impl Run {
         host.gone = true;
         host.lost_in.extend(play);
         host.recap.unreachable += 1;
-        host.planned.clear();
+        // What it has done is told of yet, each when it is its turn.
+        host.forget_from(0);
         host.built = self.compiled.steps.len();
-        let (host, Lost { reason, hints }) = (host.name.clone(), lost);
+        let (host, Lost { reason, hints, .. }) = (host.name.clone(), lost);
         self.send(Event::Unreachable { host, reason, hints }).await;
     }
 
@@ -143,6 +156,14 @@ impl Run {
 pub(super) struct Lost {
     pub(super) reason: String,
     pub(super) hints: Vec<String>,
+    /// What it had answered before, to what it was asked last.
+    pub(super) heard: Vec<(u64, Outcome)>,
+}
+
+impl Lost {
+    fn new(reason: String, hints: Vec<String>) -> Self {
+        Self { reason, hints, heard: Vec::new() }
+    }
 }
 
 /// What it takes to run tasks on a host.
@@ -158,12 +179,12 @@ impl Errand {
     pub(super) async fn batch(
         &self,
         mode: Mode,
-        due: usize,
+        due: Vec<usize>,
         tasks: Vec<WireTask>,
         show: Show,
     ) -> Result<Vec<(u64, Outcome)>, Lost> {
-        let lost = |error: RemoteError| Lost { hints: error.hints(), reason: error.to_string() };
-        let route = self.route.as_ref().map_err(|reason| Lost { reason: reason.clone(), hints: Vec::new() })?;
+        let lost = |error: RemoteError| Lost::new(error.to_string(), error.hints());
+        let route = self.route.as_ref().map_err(|reason| Lost::new(reason.clone(), Vec::new()))?;
         let mut slot = self.slot.lock().await;
         if slot.is_none() {
             let remote = self.opener.open(route).await.map_err(lost)?;
@@ -171,7 +192,7 @@ impl Errand {
             *slot = Some(remote);
         }
         let Some(remote) = slot.as_mut() else {
-            return Err(Lost { reason: "not connected".into(), hints: Vec::new() });
+            return Err(Lost::new("not connected".into(), Vec::new()));
         };
         let mut told = |told: Told| {
             if show == Show::Nothing {
@@ -184,11 +205,14 @@ impl Errand {
                 Told::Progress(progress) => Event::Progress { host, progress },
             });
         };
-        let answer = remote.batch(mode, due, tasks, &mut told).await;
-        if answer.is_err() {
-            *slot = None;
+        let mut heard = Vec::new();
+        match remote.batch(mode, due, tasks, &mut heard, &mut told).await {
+            Ok(()) => Ok(heard),
+            Err(error) => {
+                *slot = None;
+                Err(Lost { heard, ..lost(error) })
+            }
         }
-        answer.map_err(lost)
     }
 }
 

@@ -8,7 +8,7 @@ use trueup_modules::wire::{Mode, Outcome, Task as WireTask};
 
 use super::apply::{Errand, Lost, Show};
 use super::host::Planned;
-use super::onward::is_plain;
+use super::onward::{Onward, is_plain};
 use super::{Shared, job};
 use crate::compile::Step;
 use crate::event::Event;
@@ -19,21 +19,31 @@ use crate::playbook::Field;
 use crate::template::Truth;
 use crate::value::Value;
 
-/// Applies what is left of a step's items, and has planned what comes next. Yields how many batches it took, and what came
-/// of the plans.
+/// What came of applying a step.
+#[derive(Default)]
+pub(super) struct Finished {
+    /// How many batches it took.
+    pub(super) batches: u64,
+    /// What came of what was sent along.
+    pub(super) onward: Vec<(u64, Outcome)>,
+    /// The host was lost after the step.
+    pub(super) lost: Option<Lost>,
+}
+
+/// Applies what is left of a step's items, and sends along what comes next.
 pub(super) async fn finish_step(
     shared: &Shared,
     lower: &Lower<'_>,
     errand: &Errand,
     host: &str,
     planned: &mut Planned,
-    onward: Vec<WireTask>,
-) -> Result<(u64, Vec<(u64, Outcome)>), Lost> {
+    onward: Onward,
+) -> Result<Finished, Lost> {
     let step = &lower.program.steps[planned.step];
     if is_plain(step) && step.entry.place == Place::Host && planned.solo.is_none() && !shared.options.preview {
         let hidden = planned.items.iter().any(|item| shown(lower, step, item) == Show::Nothing);
         let show = if hidden { Show::Nothing } else { Show::Lines };
-        return Ok((1, apply_whole(errand, host, planned, onward, show).await?));
+        return apply_whole(errand, host, planned, onward, show).await;
     }
     let mut batches = 0;
     let mut pause = None;
@@ -49,7 +59,7 @@ pub(super) async fn finish_step(
             break;
         }
     }
-    Ok((batches, Vec::new()))
+    Ok(Finished { batches, ..Finished::default() })
 }
 
 /// Applies an item, as often as `until` and `retries` say. Yields how many batches it took.
@@ -74,7 +84,7 @@ async fn finish_item(
             Place::Controller => Some(controller::plan(task)),
             Place::Host => {
                 batches += 1;
-                let sent = errand.batch(mode, 1, vec![WireTask::clone(task)], show).await?;
+                let sent = errand.batch(mode, vec![1], vec![WireTask::clone(task)], show).await?;
                 let outcome = sent.into_iter().next_back().map(|(_, outcome)| outcome);
                 match poll_of(lower, step, &planned.items[at]).zip(outcome.as_ref().and_then(job::started)) {
                     Some((poll, id)) => Some(job::wait(errand, task, &id, poll, &mut batches).await?),
@@ -94,14 +104,14 @@ async fn finish_item(
     }
 }
 
-/// Applies all that is left of a step's items by one message, and has planned what comes next.
+/// Applies all that is left of a step's items by one message, and sends along what comes next.
 async fn apply_whole(
     errand: &Errand,
     host: &str,
     planned: &mut Planned,
-    onward: Vec<WireTask>,
+    onward: Onward,
     show: Show,
-) -> Result<Vec<(u64, Outcome)>, Lost> {
+) -> Result<Finished, Lost> {
     let settled = |outcome: &Option<Outcome>| matches!(outcome, Some(Outcome::Ok(_) | Outcome::Changed(_)));
     let each = planned.items.iter().zip(&mut planned.outcomes).filter(|(_, outcome)| !settled(outcome));
     let (tasks, ends): (Vec<_>, Vec<_>) = each
@@ -113,17 +123,22 @@ async fn apply_whole(
     if let Some(task) = tasks.first() {
         let _ = errand.events.send(Event::Running { host: host.into(), task: task.name.clone() }).await;
     }
-    let due = tasks.len();
-    let tasks = tasks.into_iter().chain(onward).zip(0..).map(|(task, id)| WireTask { id, ..task }).collect();
-    let mut outcomes = errand.batch(Mode::Apply, due, tasks, show).await?.into_iter();
+    let due = std::iter::once(tasks.len()).chain(onward.due).collect();
+    let tasks = tasks.into_iter().chain(onward.tasks).zip(0..).map(|(task, id)| WireTask { id, ..task }).collect();
+    let (heard, lost) = match errand.batch(Mode::Apply, due, tasks, show).await {
+        Ok(heard) => (heard, None),
+        Err(mut lost) if lost.heard.len() >= ends.len() => (std::mem::take(&mut lost.heard), Some(lost)),
+        Err(lost) => return Err(lost),
+    };
+    let mut outcomes = heard.into_iter();
     for (end, (_, outcome)) in ends.into_iter().zip(outcomes.by_ref()) {
         *end = Some(outcome);
     }
-    Ok(outcomes.collect())
+    Ok(Finished { batches: 1, onward: outcomes.collect(), lost })
 }
 
 /// What can't be told is kept secret.
-fn shown(lower: &Lower<'_>, step: &Step, item: &Item) -> Show {
+pub(super) fn shown(lower: &Lower<'_>, step: &Step, item: &Item) -> Show {
     let vars = item.view.clone().shared();
     match lower.flag(step, &vars, |common| &common.no_log) {
         Ok(false) => Show::Lines,

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use trueup_modules::wire::Outcome;
 
+use super::ahead::MAX_BATCH;
 use super::apply::Lost;
 use crate::compile::{Handler, Role, Step};
 use crate::event::Recap;
@@ -36,6 +37,8 @@ pub(super) struct HostRun {
     pub(super) planned: VecDeque<Planned>,
     /// The step after the last that is planned or passed over.
     pub(super) built: usize,
+    /// How many steps are planned ahead by one message.
+    pub(super) window: usize,
     pub(super) recap: Recap,
     pub(super) login: Option<String>,
 }
@@ -79,6 +82,8 @@ pub(super) struct Planned {
     pub(super) previews: bool,
     /// The host was not to be reached, and that is ignored.
     pub(super) unreachable: Option<Lost>,
+    /// It has been applied, ahead of its turn to be told of.
+    pub(super) applied: bool,
     /// What is held while it is applied.
     pub(super) gates: Vec<Gate>,
     pub(super) began: Instant,
@@ -92,7 +97,7 @@ pub(super) struct Solo {
 impl Planned {
     /// The first item whose end is not known, or not yet reached.
     pub(super) fn stop(&self) -> Option<usize> {
-        if self.unreachable.is_some() {
+        if self.unreachable.is_some() || self.applied {
             return None;
         }
         if self.solo.is_some() {
@@ -113,6 +118,16 @@ impl Planned {
         let works = self.items.iter().any(|item| matches!(item.work, Work::Task(_)));
         let fails = self.items.iter().any(|item| matches!(item.work, Work::Error(_)));
         self.solo.is_some() || (step.turns() && works) || fails
+    }
+
+    /// Whether the host's agent has had a word in it.
+    pub(super) fn asked(&self) -> bool {
+        !self.applied && self.outcomes.iter().any(Option::is_some)
+    }
+
+    /// The tasks whose end is not known.
+    pub(super) fn open(&self) -> impl Iterator<Item = usize> {
+        (0..self.items.len()).filter(|at| matches!(self.items[*at].work, Work::Task(_)) && self.outcomes[*at].is_none())
     }
 
     /// Whether nothing is left to do for an item.
@@ -162,6 +177,17 @@ impl HostRun {
             self.built += count;
         }
     }
+    /// The first of its planned steps have been applied, as far as there are outcomes.
+    pub(super) fn applied(&mut self, steps: usize, outcomes: &mut impl Iterator<Item = Outcome>) {
+        for planned in self.planned.iter_mut().take(steps) {
+            let open: Vec<usize> = planned.open().collect();
+            for at in open.iter().copied() {
+                let Some(outcome) = outcomes.next() else { return };
+                planned.outcomes[at] = Some(outcome);
+            }
+            planned.applied = !open.is_empty();
+        }
+    }
     pub(super) fn front(&self) -> usize {
         self.planned.front().map_or(self.built, |planned| planned.step)
     }
@@ -170,16 +196,15 @@ impl HostRun {
         if self.flying {
             return;
         }
-        self.planned.retain(|planned| planned.step < step);
-        self.built = self.built.min(step);
+        // What is done can't be forgotten, nor what was found on the way there.
+        let done = self.planned.iter().rposition(|planned| planned.applied);
+        let done = done.map_or(0, |last| self.planned[last].step + 1);
+        self.planned.retain(|planned| planned.step < step.max(done));
+        self.built = self.built.min(step.max(done));
     }
     /// Forgets what was planned beyond a step, also which steps were passed over: they may have to run now.
     pub(super) fn forget_after(&mut self, step: usize) {
-        if self.flying {
-            return;
-        }
-        self.planned.retain(|planned| planned.step <= step);
-        self.built = self.built.min(step + 1);
+        self.forget_from(step + 1);
     }
 }
 
@@ -199,6 +224,7 @@ impl HostRun {
             gone: false,
             planned: VecDeque::new(),
             built: 0,
+            window: MAX_BATCH,
             recap: Recap::default(),
             login: None,
         }

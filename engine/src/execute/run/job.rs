@@ -56,7 +56,7 @@ async fn look(errand: &Errand, task: &WireTask, id: &str, mode: &str) -> Result<
         job: None,
         ..task.clone()
     };
-    let outcomes = errand.batch(Mode::Apply, 1, vec![status], Show::Nothing).await?;
+    let outcomes = errand.batch(Mode::Apply, vec![1], vec![status], Show::Nothing).await?;
     Ok(outcomes.into_iter().next_back().map(|(_, outcome)| outcome))
 }
 

@@ -3,6 +3,7 @@
 mod act;
 mod ahead;
 mod apply;
+mod chain;
 mod finish;
 mod grow;
 mod host;
@@ -97,6 +98,10 @@ struct Run {
     /// No host plans beyond here yet.
     barrier: Option<usize>,
     batches: u64,
+    /// One step after the other has something to do that everybody must see: hosts apply the next without being asked before.
+    dense: bool,
+    /// Steps with nothing to do have been concluded since something was applied.
+    calm: bool,
     ended_plays: BTreeSet<usize>,
     /// The play of the last frontier.
     play: usize,
@@ -150,6 +155,8 @@ impl Run {
             grown: None,
             barrier: None,
             batches: 0,
+            dense: false,
+            calm: false,
             ended_plays: BTreeSet::new(),
             play: 0,
             shared,

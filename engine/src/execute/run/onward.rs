@@ -15,15 +15,34 @@ use trueup_modules::module::Place;
 use trueup_modules::wire::{Outcome, Task as WireTask};
 
 use super::Run;
+use super::host::Planned;
 use crate::compile::Step;
 
 /// Modules that change files of the host that they run on, and nothing else.
 const NEAR: [&str; 4] = ["copy", "file", "file_line", "template"];
 
+/// What is sent along with a step that is applied.
+#[derive(Default)]
+pub(super) struct Onward {
+    /// Of each of the next steps that are applied in the same go, how many tasks it has.
+    pub(super) due: Vec<usize>,
+    /// Their tasks, and those that are only planned.
+    pub(super) tasks: Vec<WireTask>,
+}
+
+impl Onward {
+    /// Only to be planned.
+    pub(super) fn ask(tasks: Vec<WireTask>) -> Self {
+        Self { due: Vec::new(), tasks }
+    }
+}
+
 /// Who may go on past a step that is being applied.
 pub(super) enum Reach {
     /// Its change is seen by nobody else: everybody keeps what is planned.
     Own,
+    /// As before, and there is nobody else.
+    Only,
     /// One host applies it: it goes on, the others plan again.
     Alone(usize),
     /// Everybody plans again.
@@ -56,6 +75,7 @@ impl Run {
         }
         let near = is_near(step);
         match hosts {
+            _ if self.hosts.iter().filter(|host| !host.gone).count() == 1 => Reach::Only,
             _ if near && self.apart() => Reach::Own,
             [alone] => Reach::Alone(*alone),
             _ => Reach::All,
@@ -73,13 +93,14 @@ impl Run {
         })
     }
 
-    /// The tasks that a host is to plan after the one that it applies.
-    pub(super) fn onward(&mut self, at: usize, frontier: usize) -> Vec<WireTask> {
+    /// What a host is to do after the step that it applies.
+    pub(super) fn onward(&mut self, at: usize, frontier: usize, reach: &Reach) -> Onward {
         self.build(at, frontier);
-        self.wire_tasks(at, 1)
+        let row = self.hosts[at].planned.iter().skip(1).take(self.chain(at, frontier, reach));
+        Onward { due: row.map(|planned| planned.open().count()).collect(), tasks: self.wire_tasks(at, 1) }
     }
 
-    /// Takes what a host has planned after applying a step, unless that step's end has changed the way ahead.
+    /// Takes what a host has done and planned after applying a step, unless that step's end has changed the way ahead.
     pub(super) fn arrive(&mut self, at: usize, frontier: usize, asked: usize, outcomes: Vec<(u64, Outcome)>) {
         match self.hosts[at].planned.is_empty() {
             true => {}
@@ -89,11 +110,20 @@ impl Run {
         }
     }
 
+    /// Whether to ask hosts what there is to do, after steps have been applied. Where one change comes right after the other, and
+    /// nothing can be planned beyond any, asking first would only double the round trips.
+    pub(super) fn pace<'a>(&mut self, reach: &Reach, mut applied: impl Iterator<Item = &'a Planned>) {
+        let calm = std::mem::take(&mut self.calm);
+        let changed =
+            applied.any(|planned| planned.outcomes.iter().any(|end| matches!(end, Some(Outcome::Changed(_)))));
+        self.dense = matches!(reach, Reach::All) && !self.preview() && changed && (self.dense || !calm);
+    }
+
     /// Forgets what a change has made doubtful.
     pub(super) fn doubt(&mut self, frontier: usize, reach: &Reach) {
         for at in 0..self.hosts.len() {
             let holds = match reach {
-                Reach::Own => true,
+                Reach::Own | Reach::Only => true,
                 Reach::Alone(alone) => *alone == at,
                 Reach::All => false,
             };

@@ -18,9 +18,9 @@ use trueup_modules::host::Why;
 use trueup_modules::wire::{Mode, Outcome};
 
 use super::apply::{Lost, Show};
-use super::finish::finish_step;
+use super::finish::{Finished, finish_step};
 use super::host::Planned;
-use super::onward::is_plain;
+use super::onward::{Onward, is_plain};
 use super::{Run, lower_with};
 use crate::compile::Step;
 use crate::event::Event;
@@ -91,7 +91,7 @@ impl Run {
             let errand = self.errand(&self.hosts[at].name.clone());
             self.hosts[at].flying = true;
             flights.spawn(async move {
-                let answer = errand.batch(mode, 0, tasks, Show::Nothing).await;
+                let answer = errand.batch(mode, Vec::new(), tasks, Show::Nothing).await;
                 (at, answer.map(Landed::Planned).map_err(|lost| (lost, None)))
             });
         }
@@ -105,7 +105,7 @@ impl Run {
         if plain {
             self.build_in(course, at);
         }
-        let onward = if plain { self.wire_tasks(at, 1) } else { Vec::new() };
+        let onward = if plain { Onward::ask(self.wire_tasks(at, 1)) } else { Onward::default() };
         let Some(mut planned) = self.hosts[at].planned.pop_front() else { return };
         let acts = planned.solo.as_ref().and_then(|solo| solo.acts.clone());
         let host = self.hosts[at].name.clone();
@@ -116,13 +116,15 @@ impl Run {
         self.hosts[at].flying = true;
         flights.spawn(async move {
             let _held = queue.pass().await;
-            let asked = onward.len();
+            let asked = onward.tasks.len();
             let lower = lower_with(&shared, &compiled, &blobs, login);
             let done = finish_step(&shared, &lower, &errand, &host, &mut planned, onward).await;
             let planned = Box::new(planned);
             let step = (step.play, step.id);
             let landed = match done {
-                Ok((batches, outcomes)) => Ok(Landed::Applied { step, asked, planned, batches, outcomes }),
+                Ok(Finished { batches, onward, .. }) => {
+                    Ok(Landed::Applied { step, asked, planned, batches, outcomes: onward })
+                }
                 Err(lost) => Err((lost, Some(planned))),
             };
             (at, landed)

@@ -45,6 +45,7 @@ impl Run {
                 if ready(&self.hosts[at]) == Some(step)
                     && let Some(planned) = self.hosts[at].planned.pop_front()
                 {
+                    self.calm |= planned.asked();
                     turned |= self.conclude(at, planned).await;
                 }
             }
