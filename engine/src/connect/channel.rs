@@ -13,6 +13,9 @@ use super::session::{Ending, Exit, Overflow, PIPE, Session};
 /// The size of the packets that stdin is cut into: the most that OpenSSH takes.
 const PACKET: usize = 32 * 1024;
 
+/// Until there is more to send than that, a channel has no room for more: most never need it, and there may be thousands.
+const SMALL: usize = 2 * 1024;
+
 /// The stream number of stderr (RFC 4254, 5.2).
 const STDERR: u32 = 1;
 
@@ -52,11 +55,12 @@ async fn carry(mut carrier: Carrier, writes: ChannelWriteHalf<Msg>, fed: DuplexS
 
 /// Sends stdin, and its end.
 async fn feed(mut fed: DuplexStream, writes: &ChannelWriteHalf<Msg>) -> Infallible {
-    let mut buffer = vec![0; PACKET];
+    let mut buffer = vec![0; SMALL];
     loop {
         match fed.read(&mut buffer).await {
             Ok(0) | Err(_) => break,
             Ok(read) if writes.data_bytes(buffer[..read].to_vec()).await.is_err() => break,
+            Ok(read) if read == buffer.len() => buffer.resize(PACKET, 0),
             Ok(_) => {}
         }
     }
