@@ -74,7 +74,7 @@ lab: build ## tests on real hosts: the lab itself, the stand-in for pg_tde, the 
 demo: build ## three empty hosts become a PostgreSQL primary and two standbys
 	"$(LAB)" run 3:base tests/demo.sh
 
-bench: compiler ## measure beside ansible, mitogen, pyinfra and ssh; writes tests/peers/RESULTS.md (10 minutes; FULL=1: an hour)
+bench: compiler ## measure beside ansible, mitogen, pyinfra and ssh; writes tests/peers/RESULTS.md (half an hour; QUICK=1: minutes, FULL=1: hours)
 	$(call say,'bench: a release build')
 	TRUEUP_AGENT=own cargo build --release --locked --package trueup --package trueup-tests
 	$(call say,'bench: the peers$(comma) in a virtual environment')
@@ -82,31 +82,15 @@ bench: compiler ## measure beside ansible, mitogen, pyinfra and ssh; writes test
 	if [[ ! -x /usr/sbin/sshd ]]; then
 		{ apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q -y install openssh-server; } >/dev/null
 	fi
-	if [[ ! -x $$peers/venv/bin/ansible-playbook ]]; then
+	export PEERS_VENV=$${PEERS_VENV:-$$peers/venv}
+	if [[ ! -x $$PEERS_VENV/bin/ansible-playbook ]]; then
 		mkdir -p "$$peers"
-		python3 -m venv "$$peers/venv"
-		"$$peers/venv/bin/pip" -q install ansible-core==2.19.14 mitogen==0.3.54 pyinfra==3.10.0
+		python3 -m venv "$$PEERS_VENV"
+		"$$PEERS_VENV/bin/pip" -q install ansible-core==2.19.14 mitogen==0.3.54 pyinfra==3.10.0
 	fi
 	$(call say,'bench: measuring')
 	export CARGO_TARGET_DIR=$(TARGET) TRUEUP=$(TARGET)/release/trueup
-	tests/peers/sshd.sh start 50
-	trap 'tests/peers/sshd.sh stop' EXIT
-	python3 tests/peers/bench.py gen
-	rm -f "$$peers/results/peers.jsonl"
-	ulimit -n $$(ulimit -Hn)
-	if [[ -n "$(FULL)" ]]; then
-		python3 tests/peers/bench.py run --workloads W0,W1,W2,W3 --hosts 1,10,50 --quiet 20
-	else
-		run="python3 tests/peers/bench.py run --quiet 20 --quiet-wait 6"
-		$$run --workloads W0,W1,W2,W3 --hosts 1 --budget 15
-		$$run --workloads W1,W2 --hosts 50 --budget 10 --peers trueup,bare,pyinfra,ssh
-		$$run --workloads W1 --hosts 50 --reps 1 --peers mitogen
-	fi
-	python3 tests/peers/bench.py run --workloads W4,W5 --hosts 1 --peers trueup,ssh --quiet 20 --quiet-wait 10
-	python3 tests/peers/bench.py run --workloads W2 --hosts 1 --peers trueup-new --quiet 20 --quiet-wait 10
-	python3 tests/peers/bench.py startup --quiet 20 --quiet-wait 6
-	python3 tests/peers/bench.py many --hosts 100,1000,10000 --quiet 20 --quiet-wait 10
-	python3 tests/peers/bench.py results "$$peers/results/peers.jsonl"
+	FULL="$(FULL)" QUICK="$(QUICK)" tests/peers/all.sh
 
 clean: ## take the lab down and remove its files (`cargo clean` removes the build)
 	$(call say,'clean: the lab')

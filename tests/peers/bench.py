@@ -17,6 +17,7 @@ import shutil
 import time
 from pathlib import Path
 
+import fleet
 import many
 import results
 import startup
@@ -133,6 +134,15 @@ def arguments():
     s.add_argument("--quiet-wait", type=float, default=60)
     s.add_argument("--out", default=str(BENCH / "results/peers.jsonl"))
     s.set_defaults(f=startup.run)
+    b = sub.add_parser("fleet", help="many hosts, some of them bad")
+    b.add_argument("--hosts", type=int, default=200)
+    b.add_argument("--workloads", default="F0,F1,F2")
+    b.add_argument("--peers", default="trueup")
+    b.add_argument("--timeout", type=float, default=1200)
+    b.add_argument("--quiet", type=float, default=0)
+    b.add_argument("--quiet-wait", type=float, default=60)
+    b.add_argument("--out", default=str(BENCH / "results/peers.jsonl"))
+    b.set_defaults(f=fleet.run)
     for verb, f in ("report", results.report), ("results", results.write):
         p = sub.add_parser(verb)
         p.add_argument("files", nargs="+", type=Path)

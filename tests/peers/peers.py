@@ -53,11 +53,11 @@ def clush(w, n):
     return [str(VENV / "bin/clush"), "--hostfile", str(GEN / f"hosts{n}"), "-f", "50", "-o", f"-F {ETC}/ssh_config", "true"], {}
 
 
-ALL = "W0 W1 W2 W3 W4 W5"
+ALL = "W0 W1 W2 W3 W4 W5 W7"
 PEERS = {
     "trueup": (trueup("apply"), ALL + " W2L"),
     "trueup-new": (trueup("apply"), "W2"),  # as trueup, on hosts that have no agent yet
-    "trueup-plan": (trueup("plan"), "W1 W2 W3 W5"),
+    "trueup-plan": (trueup("plan"), "W1 W2 W3 W5 W7"),
     "bare": (bare, "W0 W2"),
     "ansible": (ansible("ansible"), ALL + " W2L"),
     "ansible-facts": (ansible("ansible", "-facts"), ALL + " W2L"),
@@ -71,4 +71,4 @@ PEERS = {
     "clush": (clush, "W0"),
 }
 PHASES = {"W0": ["run"], "W1": ["first", "again"], "W2": ["noop"], "W2L": ["noop"], "W3": ["first", "again"],
-          "W4": ["first", "again"], "W5": ["first", "again"]}
+          "W4": ["first", "again"], "W5": ["first", "again"], "W7": ["first", "again"]}

@@ -2,6 +2,7 @@
 import json
 import os
 import platform
+import re
 import statistics
 import subprocess
 import time
@@ -14,6 +15,10 @@ TITLES = {
     ("W3", "first"): "A 20 MiB file, first run", ("W3", "again"): "A 20 MiB file, again",
     ("W4", "first"): "A 200 MiB file, first run", ("W4", "again"): "A 200 MiB file, again",
     ("W5", "first"): "A tree of 5,000 small files, first run", ("W5", "again"): "A tree of 5,000 small files, again",
+    ("W7", "first"): "1,000 file tasks, first run", ("W7", "again"): "1,000 file tasks, again",
+    ("F0", "first"): "6 tasks on 200 hosts, first run", ("F0", "again"): "6 tasks on 200 hosts, again",
+    ("F1", "first"): "The same with 10 bad hosts among them, first run", ("F1", "again"): "The same with 10 bad hosts among them, again",
+    ("F2", "first"): "The same with a host that freezes, too, first run", ("F2", "again"): "The same with a host that freezes, too, again",
     ("S1", "run"): "`--version`", ("S2", "run"): "5 tasks on this machine, nothing to do",
     ("S3", "run"): "Read a project of 300 files", ("S4", "run"): "Read an inventory of 10,000 hosts",
     ("S5", "run"): "Render a template of 20,000 rounds",
@@ -72,11 +77,32 @@ def short(rows):
             seconds = theirs and median(theirs, "wall")
             return f"{seconds:.3g} s (× {seconds / ours:.3g})" if seconds else "–"
         yield f"| {TITLES[k[1:3]]} | {k[3]} | {ours:.3g} s | " + " | ".join(map(cell, peers)) + " |"
+    yield from links(rows)
     many = [(k[3], rows[k]) for k in sorted(rows) if k[1] == "W6"]
     if many:
         yield "\nThe controller alone, 20 tasks with nothing to do: " + "; ".join(
             f"{n:,} hosts {median(r, 'wall'):.3g} s, {1e3 * median(r, 'ctl_cpu') / n:.2g} ms CPU and "
             f"{median(r, 'maxrss_kb') / n:.0f} kB a host" for n, r in many) + "."
+
+
+def links(rows):
+    """On slow links: seconds, and how many round trips more than `exec true` that is."""
+    names = sorted({k[0] for k in rows if k[0] != "loopback"})
+    if names:
+        yield "\nBehind a slow cable, seconds; in brackets how many round trips more than `exec true` by the same client:\n"
+        yield "| | link | Trueup | mitogen | pyinfra | ssh, scp by hand |\n|---|---|---|---|---|---|"
+    for link in names:
+        bare = rows.get((link, "W0", "run", 1, "bare"))
+        trip = re.match(r"(\d+) ms", link)
+
+        def cell(k, peer):
+            records = rows.get((*k, peer))
+            if not records:
+                return "–"
+            more = f" ({1e3 * (median(records, 'wall') - median(bare, 'wall')) / int(trip[1]):.1f})" if bare and trip else ""
+            return f"{median(records, 'wall'):.3g} s{more}"
+        for k in sorted({k[:4] for k in rows if k[0] == link}):
+            yield f"| {TITLES[k[1:3]]} | {link} | " + " | ".join(cell(k, p) for p in ("trueup", "mitogen", "pyinfra", "ssh")) + " |"
 
 
 def report(a):

@@ -21,6 +21,8 @@ name = {{ host_name }}
 {% for i in range(30) %}key_{{ i }} = {{ letter }}-{{ host_name }}-{{ i * 7 }}
 {% endfor %}end = true
 """
+# W7: 1,000 tasks, 100 for each of ten services, as a play with many roles has them.
+SERVICES = [f"s{n}" for n in range(10)]
 BLOBS = {"W3": ("blob20", 20), "W4": ("blob200", 200)}
 
 
@@ -76,11 +78,23 @@ def ansible():
     w1 += [task("link", "file", src="conf.d/a.conf", dest="{{ base }}/etc/current", state="link")]
     w1 += [task("secret", "copy", content="secret of {{ inventory_hostname }}\n", dest="{{ base }}/etc/secret", mode="0600")]
     assert len(w1) == 20
+    w7 = []
+    for s in SERVICES:
+        w7 += [task(f"{s} dir {i}", "file", path="{{ base }}/%s/d%d" % (s, i), state="directory", mode="0755") for i in range(5)]
+        w7 += [task(f"{s} line {i}", "lineinfile", path="{{ base }}/%s/d%d/app.conf" % (s, i % 3), line=f"{s}_{i} = {i}", create=True, mode="0644")
+               for i in range(60)]
+        w7 += [dict(task(f"{s} template {i}", "template", src=str(GEN / "templates/t.j2"), dest="{{ base }}/%s/d3/%d.conf" % (s, i), mode="0644"),
+                    vars={"letter": f"{s}{i}", "host_name": "{{ inventory_hostname }}"}) for i in range(10)]
+        w7 += [task(f"{s} content {i}", "copy", content="%d of {{ inventory_hostname }}\n" % i, dest="{{ base }}/%s/d4/%d" % (s, i), mode="0644")
+               for i in range(20)]
+        w7 += [task(f"{s} link {i}", "file", src=f"../d3/{i}.conf", dest="{{ base }}/%s/d4/link%d" % (s, i), state="link") for i in range(5)]
+    assert len(w7) == 1000
     tasks = {
         "W0": [task("true", "command", cmd="/bin/true")],
         "W1": w1,
         "W2": [task(f"option {i}", "lineinfile", path="{{ base }}/w2.conf", line=l) for i, l in enumerate(W2LINES)],
         "W2L": [dict(task("options", "lineinfile", path="{{ base }}/w2.conf", line="{{ item }}"), loop=W2LINES)],
+        "W7": w7,
         "W5": [task("tree", "copy", src=str(GEN / "files" / TREE) + "/", dest="{{ base }}/tree/", mode="0644", directory_mode="0755")],
     }
     for w, (blob, _) in BLOBS.items():
@@ -129,10 +143,20 @@ def pyinfra():
     w1 += [f"files.put(name='copy {c}', src='{GEN}/files/{c}', dest=base + '/etc/{c}', mode='0644')" for c in COPIES]
     w1 += ["files.link(name='link', path=base + '/etc/current', target='conf.d/a.conf')",
            "files.put(name='secret', src=StringIO('secret of ' + host.name + '\\n'), dest=base + '/etc/secret', mode='0600')"]
+    w7 = []
+    for s in SERVICES:
+        w7 += [f"files.directory(name='{s} dir {i}', path=base + '/{s}/d{i}', mode='0755')" for i in range(5)]
+        w7 += [f"files.line(name='{s} line {i}', path=base + '/{s}/d{i % 3}/app.conf', line='^{s}_{i} = {i}$')" for i in range(60)]
+        w7 += [f"files.template(name='{s} template {i}', src='{GEN}/templates/t.j2', dest=base + '/{s}/d3/{i}.conf', mode='0644', "
+               f"letter='{s}{i}', host_name=host.name)" for i in range(10)]
+        w7 += [f"files.put(name='{s} content {i}', src=StringIO('{i} of ' + host.name + '\\n'), dest=base + '/{s}/d4/{i}', mode='0644')"
+               for i in range(20)]
+        w7 += [f"files.link(name='{s} link {i}', path=base + '/{s}/d4/link{i}', target='../d3/{i}.conf')" for i in range(5)]
     deploys = {
         "W0": ["server.shell(name='true', commands=['true'])"],
         "W1": w1,
         "W2": [f"files.line(name='option {i}', path=base + '/w2.conf', line={'^' + l + '$'!r})" for i, l in enumerate(W2LINES)],
+        "W7": w7,
         "W5": [f"files.sync(name='tree', src='{GEN}/files/{TREE}', dest=base + '/tree', mode='0644', dir_mode='0755')"],
     }
     for w, (blob, _) in BLOBS.items():
@@ -158,6 +182,18 @@ put() { cat > "$b/.new" && chmod "$2" "$b/.new"; if cmp -s "$b/.new" "$b/$1"; th
         w1 += f"put etc/{c} 644 <<'EOT'\n{(GEN / 'files' / c).read_text()}EOT\n"
     w1 += "[ \"$(readlink $b/etc/current)\" = conf.d/a.conf ] || { ln -sfn conf.d/a.conf $b/etc/current; echo changed; }\n"
     w1 += "put etc/secret 600 <<EOT\nsecret of $h\nEOT\n"
+    w7 = functions
+    for service in SERVICES:
+        w7 += "".join(f"dir {service}/d{i} 755\n" for i in range(5))
+        w7 += "".join(f"line {service}/d{i % 3}/app.conf '{service}_{i} = {i}'\n" for i in range(60))
+        for i in range(10):
+            t = f"{service}{i}"
+            body = f"# managed file {t} of $h\n[main]\nname = $h\n" + "".join(f"key_{k} = {t}-$h-{k*7}\n" for k in range(30)) + "end = true\n"
+            w7 += f"put {service}/d3/{i}.conf 644 <<EOT\n{body}EOT\n"
+        w7 += "".join(f"put {service}/d4/{i} 644 <<EOT\n{i} of $h\nEOT\n" for i in range(20))
+        w7 += "".join(f"l=$b/{service}/d4/link{i}; [ \"$(readlink $l)\" = ../d3/{i}.conf ] || {{ ln -sfn ../d3/{i}.conf $l; echo changed; }}\n"
+                      for i in range(5))
     (s / "W1.sh").write_text(w1)
+    (s / "W7.sh").write_text(w7)
     (s / "W2.sh").write_text(functions + "".join(f"line w2.conf '{l}'\n" for l in W2LINES))
     (s / "W0.sh").write_text("true\n")
