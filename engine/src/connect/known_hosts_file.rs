@@ -122,7 +122,7 @@ mod tests {
         };
         assert_eq!(about(["db1", "db1"]), [0]);
         assert_eq!(about(["[db1]:2222", "db1"]), [0, 1]);
-        assert_eq!(about(["db2", "db2"]), []);
+        assert_eq!(about(["db2", "db2"]), [0; 0]);
     }
 
     #[test]

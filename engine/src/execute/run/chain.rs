@@ -52,7 +52,7 @@ impl Run {
             (Some(before), Some(role)) => before.key == role.key && before.id != role.id,
             _ => false,
         };
-        let alone = !others || (is_near(step) && self.is_nobodys(first, index));
+        let alone = !others || self.is_nobodys(first, index);
         is_plain(step)
             && alone
             && step.play == self.steps()[first].play
@@ -60,7 +60,7 @@ impl Run {
             && !self.steps()[first..index].iter().any(|before| again(before))
     }
 
-    /// Whether how a step ends on one host means nothing to another.
+    /// Whether what a step does on one host, and how it ends there, means nothing to another.
     fn is_nobodys(&self, first: usize, index: usize) -> bool {
         let step = &self.steps()[index];
         let fatal = step.inherited(&self.compiled, |common| &common.any_errors_fatal);
@@ -71,7 +71,10 @@ impl Run {
             let limit = self.steps()[index].play == step.play && limit.is_some();
             !limit && matches!(fatal, None | Some(Field::Known(false)))
         };
-        !step.turns() && !step.once && !reads && counts(first) && counts(index)
+        let blocks = step.blocks().iter().any(|(block, _)| block.delegate_to.is_some());
+        let here = step.task.delegate_to.is_none() && !blocks && !step.once;
+        // A step that this host passes over may be for others.
+        is_near(step) && here && !reads && counts(first) && counts(index)
     }
 
     fn hides(&self, at: usize, planned: &Planned) -> bool {

@@ -120,6 +120,11 @@ impl Planned {
         self.solo.is_some() || (step.turns() && works) || fails
     }
 
+    /// Whether it asks nothing of any host.
+    pub(super) fn is_idle(&self) -> bool {
+        !self.items.iter().any(|item| matches!(item.work, Work::Task(_)))
+    }
+
     /// Whether the host's agent has had a word in it.
     pub(super) fn asked(&self) -> bool {
         !self.applied && self.outcomes.iter().any(Option::is_some)

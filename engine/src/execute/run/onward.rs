@@ -15,7 +15,7 @@ use trueup_modules::module::Place;
 use trueup_modules::wire::{Outcome, Task as WireTask};
 
 use super::Run;
-use super::host::Planned;
+use super::host::{HostRun, Planned};
 use crate::compile::Step;
 
 /// Modules that change files of the host that they run on, and nothing else.
@@ -82,13 +82,15 @@ impl Run {
         }
     }
 
-    /// Whether no two hosts look at the same files, as far as they are connected.
+    /// Whether no two hosts look at the same files. Of one that is not connected that is not known, but it may have nothing to do.
     fn apart(&mut self) -> bool {
         let mut seen = HashSet::new();
-        let names: Vec<String> = self.hosts.iter().map(|host| host.name.clone()).collect();
-        names.iter().all(|name| match self.connections.slot(name).try_lock().as_deref() {
+        let bound = self.bound();
+        let done = |host: &HostRun| host.gone || (host.built >= bound && host.planned.iter().all(Planned::is_idle));
+        let hosts: Vec<(String, bool)> = self.hosts.iter().map(|host| (host.name.clone(), done(host))).collect();
+        hosts.iter().all(|(name, done)| match self.connections.slot(name).try_lock().as_deref() {
             Ok(Some(remote)) => seen.insert(remote.machine.clone()),
-            Ok(None) => true,
+            Ok(None) => *done,
             Err(_) => false,
         })
     }
