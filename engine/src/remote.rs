@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use sha2::{Digest, Sha256};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::mpsc;
 use trueup_modules::agent::MAX_PUSHED;
 use trueup_modules::edit::Progress;
 use trueup_modules::system::Stream;
@@ -46,48 +47,49 @@ impl Blobs {
         announced.paths.insert(sha256.clone(), path.into());
         Ok((sha256, size))
     }
+
+    fn open(&self, sha256: &str) -> Result<std::fs::File, String> {
+        let path = self.get(sha256).ok_or("it was not announced")?;
+        std::fs::File::open(&path).map_err(|error| format!("{}: {error}", path.display()))
+    }
+
     fn get(&self, sha256: &str) -> Option<PathBuf> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).paths.get(sha256).cloned()
     }
 }
 
-/// A file on its way.
-enum Content {
-    /// It is small, and was read in one go.
-    Read(Vec<u8>),
-    /// It is read piece by piece.
-    Open(tokio::fs::File),
-}
-
-impl Content {
-    async fn open(path: PathBuf) -> Result<Self, String> {
-        let shown = path.display().to_string();
-        let open = move || {
-            let file = std::fs::File::open(&path)?;
-            if file.metadata()?.len() > BLOB_CHUNK as u64 {
-                return Ok(Self::Open(file.into()));
+/// Reads contents one after the other into frames, and hands those on in runs of about [`BLOB_CHUNK`]: small files go together,
+/// so that each costs no write of its own.
+fn read_all(blobs: &Blobs, wanted: Vec<String>, frames: &mpsc::Sender<Vec<u8>>) -> io::Result<()> {
+    let mut together = Vec::new();
+    let mut piece = vec![0; BLOB_CHUNK];
+    for sha256 in wanted {
+        let mut file = match blobs.open(&sha256) {
+            Ok(file) => file,
+            Err(reason) => {
+                together.extend(wire::encode(&Request::NoBlob { sha256, reason }));
+                continue;
             }
-            let mut bytes = Vec::new();
-            // It may be growing meanwhile; then its hash is another, and the agent says so.
-            io::Read::read_to_end(&mut io::Read::take(file, BLOB_CHUNK as u64), &mut bytes)?;
-            Ok::<_, io::Error>(Self::Read(bytes))
         };
-        let opened = tokio::task::spawn_blocking(open).await.unwrap_or_else(|error| Err(io::Error::other(error)));
-        opened.map_err(|error| format!("{shown}: {error}"))
-    }
-
-    /// The next piece; an empty one is the end.
-    async fn piece(&mut self) -> io::Result<Vec<u8>> {
-        match self {
-            Self::Read(bytes) => Ok(std::mem::take(bytes)),
-            Self::Open(file) => {
-                let mut piece = vec![0; BLOB_CHUNK];
-                let n = file.read(&mut piece).await?;
-                piece.truncate(n);
-                Ok(piece)
+        loop {
+            let length = io::Read::read(&mut file, &mut piece)?;
+            let frame = wire::encode_blob(&sha256, &piece[..length]);
+            if together.is_empty() {
+                together = frame
+            } else {
+                together.extend(frame)
+            }
+            // Without a receiver the host is lost, which others say.
+            if together.len() >= BLOB_CHUNK && frames.blocking_send(std::mem::take(&mut together)).is_err() {
+                return Ok(());
+            }
+            if length == 0 {
+                break;
             }
         }
     }
+    let _ = frames.blocking_send(together);
+    Ok(())
 }
 
 /// Why a host was lost.
@@ -96,6 +98,9 @@ pub enum RemoteError {
     /// It could not be reached, or its agent not started.
     #[error("failed to {0}")]
     Connect(#[from] ConnectError),
+    /// The connection has ended in the middle of something.
+    #[error("failed to {0}")]
+    Lost(ConnectError),
     /// The agent has ended in the middle of something.
     #[error("the agent has ended ({0})")]
     Ended(String),
@@ -112,7 +117,7 @@ impl RemoteError {
     pub fn hints(&self) -> Vec<String> {
         match self {
             Self::Connect(error) => error.hints(),
-            Self::Ended(_) => vec!["run again: what was done stays done".into()],
+            Self::Ended(_) | Self::Lost(_) => vec!["run again: what was done stays done".into()],
             Self::Wire(_) | Self::Version(_) => Vec::new(),
         }
     }
@@ -208,41 +213,16 @@ impl Remote {
         }
     }
 
-    /// Sends contents, one after the other.
+    /// Sends contents, one after the other. They are read while what is before them is sent.
     async fn give_all(&mut self, wanted: Vec<String>) -> Result<(), RemoteError> {
-        // Small files go together, so that each costs no write of its own.
-        let mut together = Vec::new();
-        for sha256 in wanted {
-            self.give(sha256, &mut together).await?;
+        let (sender, mut frames) = mpsc::channel(1);
+        let blobs = self.blobs.clone();
+        let reading = tokio::task::spawn_blocking(move || read_all(&blobs, wanted, &sender));
+        while let Some(frames) = frames.recv().await {
+            self.send(&frames).await?;
         }
-        self.send(&together).await
-    }
-
-    /// Sends a file's content in pieces; an empty piece ends it.
-    async fn give(&mut self, sha256: String, together: &mut Vec<u8>) -> Result<(), RemoteError> {
-        let opened = match self.blobs.get(&sha256) {
-            Some(path) => Content::open(path).await,
-            None => Err("it was not announced".into()),
-        };
-        let mut content = match opened {
-            Ok(content) => content,
-            Err(reason) => {
-                together.extend(wire::encode(&Request::NoBlob { sha256, reason }));
-                return Ok(());
-            }
-        };
-        loop {
-            let piece = content.piece().await.map_err(WireError::Io)?;
-            let ended = piece.is_empty();
-            together.extend(wire::encode_blob(&sha256, &piece));
-            if together.len() >= BLOB_CHUNK {
-                self.send(together).await?;
-                together.clear();
-            }
-            if ended {
-                return Ok(());
-            }
-        }
+        let read = reading.await.unwrap_or_else(|panic| Err(io::Error::other(panic)));
+        Ok(read.map_err(WireError::Io)?)
     }
 
     async fn send(&mut self, frame: &[u8]) -> Result<(), RemoteError> {
@@ -277,6 +257,9 @@ impl Remote {
             _ => 0,
         };
         let said = String::from_utf8_lossy(&said[..n]).trim().to_owned();
-        RemoteError::Ended(if said.is_empty() { error } else { said })
+        match self.session.ending.known() {
+            Some(Err(lost)) if said.is_empty() => RemoteError::Lost(lost),
+            _ => RemoteError::Ended(if said.is_empty() { error } else { said }),
+        }
     }
 }

@@ -9,7 +9,7 @@ bench() { python3 "$HERE/bench.py" "$@"; }
 # Patience with others on the machine, and how long a cell is repeated, in seconds.
 quiet=(--quiet 20 --quiet-wait "${QUIET_WAIT:-6}")
 budget=15 few=3
-[[ -z ${QUICK:-} ]] || { quiet=() budget=1 few=1; }
+[[ -z ${QUICK:-} ]] || { quiet=() budget=1 few=1; }  # What is fast is still repeated.
 finish() { "$HERE/sshd.sh" stop; BENCH=$peers-link NET=10.99.1 "$HERE/link.sh" down; }
 trap finish EXIT
 
@@ -24,23 +24,23 @@ bench many --hosts 100,1000,10000 "${quiet[@]}"
 if [[ -n ${FULL:-} ]]; then
   bench run "${quiet[@]}" --workloads W0,W1,W2,W3,W7 --hosts 1,10,50
 elif [[ -n ${QUICK:-} ]]; then
-  bench run "${quiet[@]}" --workloads W0,W1,W2,W3 --hosts 1 --reps $few --peers trueup,bare,pyinfra,ssh
-  bench run "${quiet[@]}" --workloads W1 --hosts 1 --reps 1 --peers ansible,mitogen
-  bench run "${quiet[@]}" --workloads W1,W2 --hosts 50 --reps $few --peers trueup,bare,ssh
+  bench run "${quiet[@]}" --workloads W0,W1,W2,W3 --hosts 1 --budget $budget
+  bench run "${quiet[@]}" --workloads W1,W2 --hosts 50 --budget $budget --peers trueup,bare,pyinfra,ssh
 else
   bench run "${quiet[@]}" --workloads W0,W1,W2,W3 --hosts 1 --budget $budget
   bench run "${quiet[@]}" --workloads W1,W2 --hosts 50 --budget $budget --peers trueup,bare,pyinfra,ssh
   bench run "${quiet[@]}" --workloads W1 --hosts 50 --reps 1 --peers mitogen
   bench run "${quiet[@]}" --workloads W7 --hosts 1 --reps 1 --peers mitogen,pyinfra
 fi
-bench run "${quiet[@]}" --workloads W7 --hosts 1,50 --reps $few --peers trueup,ssh
+bench run "${quiet[@]}" --workloads W7 --hosts 1 --reps $few --peers trueup,ssh
+bench run "${quiet[@]}" --workloads W7 --hosts 50 --reps 1 --no-hash --peers trueup,ssh
 bench run "${quiet[@]}" --workloads W4,W5 --hosts 1 --peers trueup,ssh
 bench run "${quiet[@]}" --workloads W2 --hosts 1 --peers trueup-new
 if [[ -n ${QUICK:-} ]]; then
   bench fleet --workloads F0,F1
 else
   bench fleet --workloads F0,F1,F2
-  bench fleet --workloads F1 --peers ansible
+  bench fleet --workloads F1 --peers ansible --phases first
 fi
 
 # Behind a cable of 100 ms of round trip; the same losing 2 % of the packets; and of 50 ms, for a long file.

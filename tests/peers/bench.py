@@ -138,6 +138,7 @@ def arguments():
     b.add_argument("--hosts", type=int, default=200)
     b.add_argument("--workloads", default="F0,F1,F2")
     b.add_argument("--peers", default="trueup")
+    b.add_argument("--phases", default="first,again")
     b.add_argument("--timeout", type=float, default=1200)
     b.add_argument("--quiet", type=float, default=0)
     b.add_argument("--quiet-wait", type=float, default=60)

@@ -100,7 +100,7 @@ def run(a):
                 continue
             wait_quiet(a.quiet, a.quiet_wait)
             clean(hosts)
-            for phase in ("first", "again"):
+            for phase in a.phases.split(","):
                 one(a, w, peer, phase, directory, hosts, bad)
 
 

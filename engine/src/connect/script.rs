@@ -9,10 +9,25 @@ use super::agents::{Agent, Agents};
 /// Begins each report, wherever on its line it stands.
 const MARK: &str = "TRUEUP-BOOT:";
 
+/// What begins every script.
+const SAY: &str = "say() { echo \"TRUEUP-BOOT:$*\"; }; ";
+
+/// Starts the agent where root has it, without asking programs: each costs as much as the agent's start. Whoever owns `/` is
+/// root, and /var/tmp is this machine's own: what root has put there runs here. Only root could let others write there.
+/// Goes on where a shell does not know `-O`, or more than one agent is there.
+fn start_of_root(agents: &Agents) -> String {
+    let hashes: Vec<&str> = agents.carried.iter().map(Agent::short_hash).collect();
+    format!(
+        "d=/var/tmp/trueup-0; if [ -z \"$1\" ] && [ -O / ] 2>/dev/null && [ -O $d ]; then f=; [ -h $d ] || \
+         for h in {}; do if [ -x $d/agent-$h ]; then f=$f$d/agent-$h; fi; done; \
+         if [ -n \"$f\" ] && [ -x \"$f\" ]; then say started $d; exec \"$f\" serve; fi; fi; ",
+        hashes.join(" ")
+    )
+}
+
 /// Sets `u`, the user, and `d`, the agent's directory: a subdirectory of its own, so that a directory that is shared,
 /// like /tmp, will do. `check` refuses a directory in which somebody else could have put a file.
 const COMMON: &str = concat!(
-    "say() { echo \"TRUEUP-BOOT:$*\"; }; ",
     "u=$(id -u); b=${1:-/var/tmp}; case $b in \"~/\"*) b=$HOME/${b#??};; esac; d=${b%/}/trueup-$u; ",
     "check() { ",
     "if [ -h \"$d\" ]; then say refused $d it is a symbolic link; exit 3; fi; ",
@@ -30,9 +45,10 @@ pub(super) fn start(agents: &Agents, remote_tmp: Option<&str>) -> String {
     let arms: String =
         agents.carried.iter().map(|agent| format!("\"Linux {}\") h={};; ", agent.arch, agent.short_hash())).collect();
     let script = format!(
-        "{COMMON}m=$(uname -sm); case $m in {arms}*) say missing $m; exit 3;; esac; \
+        "{SAY}{}{COMMON}m=$(uname -sm); case $m in {arms}*) say missing $m; exit 3;; esac; \
          f=$d/agent-$h; if [ -e \"$d\" ] || [ -h \"$d\" ]; then check; fi; \
-         if [ -x \"$f\" ]; then say started $d; exec \"$f\" serve; fi; say missing $m"
+         if [ -x \"$f\" ]; then say started $d; exec \"$f\" serve; fi; say missing $m",
+        start_of_root(agents)
     );
     wrap(&script, remote_tmp)
 }
@@ -41,7 +57,7 @@ pub(super) fn start(agents: &Agents, remote_tmp: Option<&str>) -> String {
 pub(super) fn place(agent: &Agent, remote_tmp: Option<&str>) -> String {
     let (hash, size, sha256) = (agent.short_hash(), agent.size, &agent.sha256);
     let script = format!(
-        "LC_ALL=C; export LC_ALL; umask 022; {COMMON}h={hash}; \
+        "LC_ALL=C; export LC_ALL; umask 022; {SAY}{COMMON}h={hash}; \
          if [ -e \"$d\" ] || [ -h \"$d\" ]; then :; else mkdir -p \"$b\" && mkdir \"$d\" || [ -d \"$d\" ] || {{ say failed $d; exit 3; }}; fi; \
          check; f=$d/agent-$h; t=$d/.agent-$h.$$; clean() {{ rm -f \"$t\"; }}; trap clean 0; trap \"exit 3\" 1 2 15; \
          cat >\"$t\" || {{ say failed $d; exit 3; }}; \

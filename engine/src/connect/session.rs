@@ -67,6 +67,11 @@ impl Ending {
         Self { told, at: at.to_owned() }
     }
 
+    /// The end, if it is known already.
+    pub fn known(&mut self) -> Option<Result<Exit, ConnectError>> {
+        self.told.try_recv().ok()
+    }
+
     /// Waits for the end. The streams must be read meanwhile, or the command may never get there.
     pub async fn wait(self) -> Result<Exit, ConnectError> {
         match self.told.await {

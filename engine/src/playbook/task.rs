@@ -132,7 +132,11 @@ fn module<'n>(
     diagnostics: &mut Diagnostics,
 ) -> Option<(&'n str, &'n Entry)> {
     let nearly_keyword = |key: &str| place_of(key).is_some() || nearest(key, place.keywords()).is_some();
-    let Some(chosen) = candidates.iter().find(|(key, _)| !nearly_keyword(key)).or(candidates.first()) else {
+    let chosen = match candidates {
+        [only] => Some(only),
+        several => several.iter().find(|(key, _)| !nearly_keyword(key)).or(several.first()),
+    };
+    let Some(chosen) = chosen else {
         let first = task.as_map().and_then(|map| map.values().next()).map_or(&task.span, |entry| &entry.key);
         let diagnostic = Diagnostic::error(format!("{} must have a module, and this one has none", place.noun()));
         diagnostics.push(diagnostic.at(first).hint("add one, such as `command: …`, beside the keywords"));

@@ -1,8 +1,8 @@
 //! Applying steps in a row by one message, where nobody can tell it from a run that waits after each.
 //!
 //! Strictly, a host begins a step when all hosts have finished the one before. It need not wait where the steps change only
-//! files of each host, no two hosts look at the same files ([`Reach::Own`]), and no host's end can change what another has
-//! to do; or where there is no other host ([`Reach::Only`]). So a run with c changes in a row costs one round trip, not c.
+//! files of each host, and no two hosts look at the same files ([`Reach::Own`]), and no host's end can change what another has
+//! to do, or there is no other host ([`Reach::Only`]). So a run with c such changes in a row costs one round trip, not c.
 //! The agent stops behind a step that fails, as a strict run would. What is applied is told of when it is its turn.
 
 use super::Run;
@@ -52,9 +52,10 @@ impl Run {
             (Some(before), Some(role)) => before.key == role.key && before.id != role.id,
             _ => false,
         };
-        let alone = !others || self.is_nobodys(first, index);
+        // Files are written in a moment. What may take longer is announced, and told of as soon as it is done.
         is_plain(step)
-            && alone
+            && is_near(step)
+            && (!others || self.is_nobodys(first, index))
             && step.play == self.steps()[first].play
             && !step.around.in_handler
             && !self.steps()[first..index].iter().any(|before| again(before))

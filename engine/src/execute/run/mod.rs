@@ -111,6 +111,8 @@ struct Run {
 struct Scope {
     magic: Arc<Map>,
     layers: Layers,
+    /// `file:line:col`.
+    place: String,
 }
 
 /// A task that has something to do, and that was not run.
@@ -253,7 +255,7 @@ impl Run {
         let mut scopes = self.scopes.lock().unwrap_or_else(PoisonError::into_inner);
         let scope = scopes.entry(step.id).or_insert_with(|| {
             let layers = lower_with(&self.shared, &self.compiled, &self.connections.blobs, None).task_vars(step);
-            Arc::new(Scope { magic: Arc::new(self.step_magic(step)), layers })
+            Arc::new(Scope { magic: Arc::new(self.step_magic(step)), layers, place: step.task.span.to_string() })
         });
         Arc::clone(scope)
     }

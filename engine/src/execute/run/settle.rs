@@ -248,7 +248,7 @@ impl Run {
         TaskInfo {
             name: name.into(),
             module: step.module().into(),
-            place: step.task.span.to_string(),
+            place: self.scope(step).place.clone(),
             handler: step.handler.is_some() || step.around.in_handler,
             step: index,
         }
