@@ -1,6 +1,6 @@
 //! A host's agent as the controller sees it: batches in, outcomes out.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -178,9 +178,12 @@ impl Remote {
     ) -> Result<(), RemoteError> {
         self.batches += 1;
         let id = self.batches;
-        let mut room = MAX_PUSHED;
+        let (mut room, mut pushed) = (MAX_PUSHED, HashSet::new());
         for task in tasks.iter().take(due.iter().sum()).filter(|_| mode == Mode::Apply) {
-            self.push(task, &mut room).await?;
+            // Several may want the same.
+            if pushed.insert(task.params["sha256"].as_str()) {
+                self.push(task, &mut room).await?;
+            }
         }
         self.send(&wire::encode(&Request::Batch(Batch { id, mode, due, tasks }))).await?;
         loop {

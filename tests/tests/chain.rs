@@ -37,6 +37,16 @@ fn hosts_that_are_not_apart_go_in_lockstep_and_are_not_asked_in_between() {
 }
 
 #[test]
+fn several_take_the_same_file() {
+    let copy = |dest: &str| format!("- copy: {{ src: long, dest: \"{{{{ d }}}}/{dest}\" }}\n");
+    let all = format!("{}{}{}  loop: [c, d]\n", copy("a"), copy("b"), copy("{{ item }}"));
+    let case = Case::tasks(1, &all).file("long", "content\n");
+    let run = case.apply();
+    assert_eq!((run.verdict(), run.batches()), (Verdict::Changed, 2), "{}", run.told());
+    assert!(["a", "b", "c", "d"].iter().all(|name| case.read(&format!("h1/{name}")) == "content\n"));
+}
+
+#[test]
 fn a_row_ends_behind_a_step_that_fails() {
     let case = Case::tasks(2, &[lines("a b"), fails("h1", ""), lines("c d")].concat()).apart();
     let run = case.apply_only();
