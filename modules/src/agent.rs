@@ -24,7 +24,7 @@ use crate::edit::{Blob, Edit};
 use crate::host::{Command, Error, Host, Input, Look, Output, Stat, Why};
 use crate::interpret::{self, Applied, Failure, Happening};
 use crate::job;
-use crate::local::{Cancel, Local};
+use crate::local::{self, Cancel, Local};
 use crate::module::Planner;
 use crate::param::SECRET_KEY;
 use crate::plan::Plan;
@@ -50,7 +50,10 @@ pub struct Real {
 
 impl Machine for Real {
     fn system(&mut self, become_: Option<&Become>) -> Result<&mut dyn System, Error> {
-        let Some(become_) = become_ else { return Ok(&mut self.local) };
+        // As in Ansible, nobody has to become who he is: root needs no sudo, which a small host may not have.
+        let Some(become_) = become_.filter(|become_| !local::is_user(&become_.user)) else {
+            return Ok(&mut self.local);
+        };
         if !self.others.contains_key(&become_.user) {
             let proxy = Proxy::start(&self.program, become_)?;
             self.others.insert(become_.user.clone(), proxy);

@@ -517,3 +517,20 @@ fn all_that_listen_to_a_topic_run() {
     h1 changed handler Second
     ");
 }
+
+#[test]
+fn nobody_becomes_who_he_is() {
+    // Through sudo it would be told who asked; and many a host that is reached as root has no sudo.
+    let case = Case::tasks(
+        1,
+        r#"
+- command: printenv SUDO_USER
+  become: true
+  become_user: "{{ lookup('pipe', 'id -un') }}"
+  register: asked
+  changed_when: false
+  failed_when: asked.rc != 1
+"#,
+    );
+    assert_snapshot!(case.apply().told(), @"h1 ok command");
+}

@@ -1,5 +1,6 @@
 //! This machine. The one place that touches it.
 
+mod account;
 mod command;
 mod file;
 #[cfg(feature = "postgres")]
@@ -60,6 +61,11 @@ const TICK: Duration = Duration::from_millis(50);
 /// Puts this process in a session of its own, so that it outlives the connection that it came by.
 pub(crate) fn session() -> Look<()> {
     rustix::process::setsid().map(drop).map_err(|error| Error::Failed(format!("cannot begin a session: {error}")))
+}
+
+/// Whether the process runs as that user.
+pub(crate) fn is_user(name: &str) -> bool {
+    account::is_own(name)
 }
 
 /// This machine, as the user that the process runs as.

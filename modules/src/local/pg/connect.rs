@@ -6,6 +6,7 @@ use postgres::config::SslMode as Negotiate;
 use postgres::error::SqlState;
 use postgres::{Client, Config, NoTls};
 
+use super::super::account;
 use super::{Warnings, refused, root, tls};
 use crate::error::SqlError;
 use crate::host::{Error, Look};
@@ -55,7 +56,7 @@ fn config(at: &PgConn) -> Look<Config> {
     let own = || rustix::process::geteuid().as_raw().to_string();
     match &at.user {
         Some(user) => config.user(user),
-        None => config.user(&own_account().map_or_else(own, |account| account.name)),
+        None => config.user(&account::own().map_or_else(own, |account| account.name)),
     };
     if let Some(role) = &at.role {
         // In options, spaces and backslashes are escaped.
@@ -78,19 +79,4 @@ fn explained(at: &PgConn, error: &postgres::Error) -> Error {
             hint: tls::hint(error).map(Into::into),
         })),
     }
-}
-
-/// The user that the process runs as.
-pub(super) struct Account {
-    name: String,
-    pub(super) home: String,
-}
-
-/// From the file that a static binary can read.
-pub(super) fn own_account() -> Option<Account> {
-    let uid = rustix::process::geteuid().as_raw().to_string();
-    let passwd = std::fs::read_to_string("/etc/passwd").ok()?;
-    let line = passwd.lines().find(|line| line.split(':').nth(2) == Some(&uid))?;
-    let field = |n| line.split(':').nth(n).unwrap_or_default().to_owned();
-    Some(Account { name: field(0), home: field(5) })
 }

@@ -12,7 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::connect::own_account;
+use super::super::account;
 use crate::host::{Error, Look};
 use crate::sql::{PgConn, SslMode};
 
@@ -79,7 +79,7 @@ fn roots(at: &PgConn) -> Look<Option<RootCertStore>> {
 }
 
 fn default_root() -> Option<PathBuf> {
-    Some(Path::new(&own_account()?.home).join(".postgresql/root.crt"))
+    Some(Path::new(&account::own()?.home).join(".postgresql/root.crt"))
 }
 
 fn certificates(file: &Path) -> Look<Vec<CertificateDer<'static>>> {
