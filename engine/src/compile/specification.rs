@@ -26,7 +26,7 @@ pub(super) fn task(specifications: &Option<Node>, entry_point: &str, own: &Own, 
         ("type".to_owned(), text("role")),
         ("name".to_owned(), text(&own.name)),
         ("argument_spec_name".to_owned(), text(entry_point)),
-        ("path".to_owned(), text(&own.path.display().to_string())),
+        ("path".to_owned(), text(&super::list::absolute(&own.path).display().to_string())),
     ]);
     let context = Node { data: Data::Map(context), span: at.clone(), is_unsafe: false };
     let params = Mapping::from_iter([

@@ -297,6 +297,12 @@ fn absolute(path: &std::path::Path) -> String {
     std::path::absolute(path).unwrap_or_else(|_| path.into()).display().to_string()
 }
 
+/// The directory that an inventory is, or is in.
+fn directory(inventory: &std::path::Path) -> String {
+    let parent = inventory.parent().filter(|parent| !parent.as_os_str().is_empty());
+    absolute(if inventory.is_dir() { inventory } else { parent.unwrap_or(std::path::Path::new(".")) })
+}
+
 fn lower_with<'a>(
     shared: &'a Shared,
     compiled: &'a compile::Program,
@@ -334,7 +340,7 @@ fn fleet(shared: &Shared) -> Fleet {
     if let Some(file) = shared.options.inventories.first() {
         let file = std::path::Path::new(file);
         magic.insert("inventory_file".into(), Value::Str(absolute(file)));
-        magic.insert("inventory_dir".into(), Value::Str(absolute(file.parent().unwrap_or(file))));
+        magic.insert("inventory_dir".into(), Value::Str(directory(file)));
     }
     Fleet::new(hosts, Arc::new(program.extra.clone()), Arc::new(magic))
 }
