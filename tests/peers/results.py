@@ -113,11 +113,13 @@ def report(a):
 def write(a):
     """RESULTS.md and results.svg beside this file."""
     rows, dropped = load(a)
+    noise = statistics.median(r["noise_cpu_pct"] for records in rows.values() for r in records)
     head = f"""# Trueup beside its peers
 
 Written by `make bench`; see [README.md](README.md) for what is run and how it is measured. Times are wall-clock seconds of the whole
 process, medians; all hosts share one machine with the controller, so ratios travel and times don't. A run that failed, or that
-changed something the second time, is left out ({dropped} were, those of too much noise included).
+changed something the second time, is left out ({dropped} were, those of too much noise included). The median noise was {noise:.0f} % of one core:
+above 20 % seconds are good for ratios within this page and for little else, and processor times hold.
 
 {machine()}
 

@@ -14,7 +14,7 @@ use super::session::{Ending, Exit, Overflow, PIPE, Session};
 const PACKET: usize = 32 * 1024;
 
 /// Until there is more to send than that, a channel has no room for more: most never need it, and there may be thousands.
-const SMALL: usize = 2 * 1024;
+const SMALL: usize = 4 * 1024;
 
 /// The stream number of stderr (RFC 4254, 5.2).
 const STDERR: u32 = 1;
