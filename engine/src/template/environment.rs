@@ -49,7 +49,7 @@ pub(crate) fn get(whitespace: Whitespace) -> &'static Environment<'static> {
 
 fn build(trim: bool, lstrip: bool) -> Environment<'static> {
     let mut env = Environment::empty();
-    let syntax = SyntaxConfig::builder().trim_blocks(trim).lstrip_blocks(lstrip).keep_trailing_newline(true).build();
+    let syntax = SyntaxConfig::builder().trim_blocks(trim).lstrip_blocks(lstrip).build();
     env.set_syntax(syntax.expect("the default delimiters are valid"));
     env.set_undefined_behavior(UndefinedBehavior::Strict);
     // Undefined values remember the expression that made them.
@@ -159,12 +159,18 @@ fn load(name: &str) -> Result<Option<String>, Error> {
     }
 }
 
+/// The path of what a template includes: beside it, or in one of the directories above it or their `templates`, which is
+/// where roles and playbooks keep them.
 fn join(name: &str, parent: &str) -> String {
+    /// From `roles/x/templates/a/b` up to the playbook.
+    const LEVELS: usize = 6;
     let dir = match parent.strip_prefix(TEXT).and_then(|rest| rest.split_once(TEXT)) {
         Some((dir, _)) => Path::new(dir),
         None => parent.strip_prefix(FILE).and_then(|path| Path::new(path).parent()).unwrap_or(Path::new("")),
     };
-    format!("{FILE}{}", dir.join(name).display())
+    let above = dir.ancestors().take(LEVELS).flat_map(|dir| [dir.join(name), dir.join("templates").join(name)]);
+    let found = above.into_iter().find(|path| path.is_file()).unwrap_or_else(|| dir.join(name));
+    format!("{FILE}{}", found.display())
 }
 
 /// The path of a template that is a file on disk, by its name.

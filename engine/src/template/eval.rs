@@ -112,21 +112,25 @@ impl Engine {
                 let origin = Origin { text, span, at: *at, rewritten: Some(rewritten) };
                 let value = expression.eval(root()).map_err(|e| report::error(&e, &origin, ctx))?;
                 match value.as_str() {
-                    Some(text) if *newline => Ok(Mj::from(format!("{text}\n"))),
+                    Some(found) if *newline => Ok(Mj::from(as_ended(found.to_owned(), "\n"))),
                     _ if value.is_undefined() => Err(report::nothing(&origin, ctx)),
                     _ => Ok(value),
                 }
             }
             Compiled::Mixed { name, rewritten } => {
                 let origin = Origin { text, span, at: 0, rewritten: Some(rewritten) };
-                self.render(environment::get(Whitespace::Inline), name, ctx)
-                    .map_err(|e| report::error(&e, &origin, ctx))
+                let value = self.render(environment::get(Whitespace::Inline), name, ctx);
+                let value = value.map_err(|e| report::error(&e, &origin, ctx))?;
+                Ok(match value.as_str() {
+                    Some(found) if text.ends_with('\n') => Mj::from(as_ended(found.to_owned(), text)),
+                    _ => value,
+                })
             }
         }
     }
 
     /// Renders a template of the environment. If all it emits is one value, that is the result, as in Jinja's native
-    /// mode: `{% if a %}{{ list }}{% endif %}`.
+    /// mode: `{% if a %}{{ list }}{% endif %}`; if it emits nothing, none is.
     fn render(&self, env: &'static Environment<'static>, name: &str, ctx: &Arc<Context>) -> Result<Mj, Error> {
         let captured = env.get_template(name)?.render_captured(Mj::from_dyn_object(Arc::clone(ctx)))?;
         if let Some(value) = captured.state().get_extension::<Emits>().and_then(Emits::only)
@@ -135,32 +139,56 @@ impl Engine {
         {
             return Ok(value.clone());
         }
+        if captured.output().is_empty() && captured.state().get_extension::<Emits>().is_none() {
+            return Ok(Mj::from(()));
+        }
         Ok(Mj::from(captured.into_output()))
     }
 
     /// Renders a file's text.
     pub(crate) fn file(
         &self,
-        text: &str,
+        content: &str,
         whitespace: Whitespace,
         span: &Span,
         ctx: &Arc<Context>,
     ) -> Result<String, TemplateError> {
-        let (at, whitespace) = header(text, whitespace, span)?;
-        let name = environment::name_of_file(&text[at..], span.path());
-        let rewritten = rewrite::template(&text[at..], Literals::File);
-        let origin = Origin { text, span, at, rewritten: Some(&rewritten) };
+        if !is_template(content) && !content.starts_with(HEADER) {
+            return Ok(content.to_owned());
+        }
+        // Jinja reads every kind of newline as the one that it writes.
+        let unix = content.contains('\r').then(|| content.replace("\r\n", "\n").replace('\r', "\n"));
+        let content = unix.as_deref().unwrap_or(content);
+        let (at, whitespace) = header(content, whitespace, span)?;
+        let name = environment::name_of_file(&content[at..], span.path());
+        let rewritten = rewrite::template(&content[at..], Literals::File);
+        let origin = Origin { text: content, span, at, rewritten: Some(&rewritten) };
         let env = environment::get(whitespace);
-        env.get_template(&name)
-            .and_then(|t| t.render(Mj::from_dyn_object(Arc::clone(ctx))))
-            .map_err(|e| report::error(&e, &origin, ctx))
+        let value = self.render(env, &name, ctx).map_err(|e| report::error(&e, &origin, ctx))?;
+        match value.as_str() {
+            Some(found) => Ok(as_ended(found.to_owned(), content)),
+            // A lone value that is no text has no newline after it.
+            None => text::emitted(&value).map_err(|e| report::error(&e, &origin, ctx)),
+        }
     }
 }
+
+/// What a template yields, ended by as many newlines as the template itself at least. Jinja drops the last one, also of what
+/// is included; Ansible makes up for it so.
+fn as_ended(mut found: String, template: &str) -> String {
+    let newlines = |text: &str| text.len() - text.trim_end_matches('\n').len();
+    let missing = newlines(template).saturating_sub(newlines(&found));
+    found.extend(std::iter::repeat_n('\n', missing));
+    found
+}
+
+/// How the first line of a file begins that sets rules for it.
+const HEADER: &str = "#jinja2:";
 
 /// A first line like `#jinja2: trim_blocks: false, lstrip_blocks: true` sets the rules of its file and is not part of
 /// what the file yields. Returns where the rest begins.
 fn header(text: &str, given: Whitespace, span: &Span) -> Result<(usize, Whitespace), TemplateError> {
-    let Some(rest) = text.strip_prefix("#jinja2:") else { return Ok((0, given)) };
+    let Some(rest) = text.strip_prefix(HEADER) else { return Ok((0, given)) };
     let line = rest.lines().next().unwrap_or_default();
     let (mut trim_blocks, mut lstrip_blocks) = given.flags();
     for setting in line.split(',') {

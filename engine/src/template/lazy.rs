@@ -10,9 +10,10 @@ use minijinja::{Error, ErrorKind, State};
 use crate::value::{Map, Template, Value};
 
 use super::Lookup;
+use super::convert::to_value;
 use super::error::Via;
 use super::python::mutable::{Dict, List};
-use super::python::text;
+use super::python::{methods, text};
 use super::scope::{Key, Outcome, Scope};
 
 /// The name under which a filter finds the [`Context`]: no variable can have it.
@@ -37,6 +38,21 @@ impl Context {
             .lookup(CONTEXT)
             .and_then(|v| v.downcast_object::<Self>())
             .ok_or_else(|| Error::new(ErrorKind::InvalidOperation, "no variables here"))
+    }
+
+    /// The same variables with others before them.
+    pub(crate) fn overlaid(self: &Arc<Self>, given: &Mj) -> Result<Arc<Self>, Error> {
+        let flags = self.scope.flags();
+        let found =
+            to_value(self, given, &flags, &crate::source::Span::none()).map_err(|e| methods::pass_on(self, e))?;
+        let Value::Map(over) = found else {
+            return Err(Error::new(ErrorKind::InvalidOperation, "'template_vars' is a dictionary"));
+        };
+        let vars: Arc<dyn Lookup> = Arc::new(Overlay { over, base: Arc::clone(&self.vars) });
+        let made = || Some(Arc::new(Self { scope: Arc::clone(&self.scope), vars: Arc::clone(&vars) }));
+        // Kept to the end of the evaluation like another host's: its address stands for it.
+        let name = format!("\0{:p}", Arc::as_ptr(&vars).cast::<()>());
+        self.scope.host(&name, made).ok_or_else(|| Error::new(ErrorKind::InvalidOperation, "no variables here"))
     }
 
     /// A variable's value; `None` if it is undefined.
@@ -375,6 +391,36 @@ fn omit() -> Mj {
 /// Whether a value is `omit`.
 pub(crate) fn is_omit(value: &Mj) -> bool {
     value.downcast_object_ref::<OmitMark>().is_some()
+}
+
+/// Variables before others.
+struct Overlay {
+    over: Map,
+    base: Arc<dyn Lookup>,
+}
+
+impl Lookup for Overlay {
+    fn get(&self, name: &str) -> Option<&Value> {
+        self.over.get(name).or_else(|| self.base.get(name))
+    }
+
+    fn names(&self) -> Vec<String> {
+        let mut names = self.base.names();
+        names.extend(self.over.keys().filter(|name| !names.contains(name)).cloned().collect::<Vec<_>>());
+        names
+    }
+
+    fn has_hosts(&self) -> bool {
+        self.base.has_hosts()
+    }
+
+    fn hosts(&self) -> Vec<String> {
+        self.base.hosts()
+    }
+
+    fn host(&self, name: &str) -> Option<Arc<dyn Lookup>> {
+        self.base.host(name)
+    }
 }
 
 /// Variables from a plain map, for `lookup('template', …, template_vars={…})` and tests.

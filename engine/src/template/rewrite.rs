@@ -7,7 +7,7 @@
 //! | `a - b` | `((a)\|__minus(b))` | times have differences |
 //! | `a ~ b` | `(a)\|__concat(b)` | values print as Python prints them |
 //! | `a.b.c \| default(d)`, `a.b.c is defined` | `a\|__get('b')\|__get('c')\|default(d)` | a missing step is undefined, not an error |
-//! | `[…]`, `{…}` where the text appends or updates | `(([…])\|__new)` | lists and dicts are mutable |
+//! | `[…]`, `{…}`, `a + b` where the text appends or updates | `(([…])\|__new)` | lists and dicts are mutable |
 //! | `'{{ x }}'` in a condition or lookup | `('{{ x }}'\|__embedded)` | Ansible renders it |
 //!
 //! Positions in the rewritten text can be traced back, so that errors point into what the user wrote.
@@ -60,6 +60,7 @@ pub(crate) fn template(text: &str, literals: Literals) -> Rewritten {
     for segment in segments(text).unwrap_or_default() {
         edits.segment(&segment);
     }
+    edits.keep_newlines_of_raw();
     edits.apply()
 }
 
@@ -170,6 +171,21 @@ impl<'t> Edits<'t> {
                 let before_quote = literal[at + 1..literal.len() - 1].starts_with(&literal[..1]);
                 self.open(token.start + at, if before_quote { "\\\\" } else { "\\" });
             }
+        }
+    }
+
+    /// Jinja trims the newline after a statement, but not the one after `{% raw %}`; minijinja trims it, too.
+    fn keep_newlines_of_raw(&mut self) {
+        let mut from = 0;
+        while let Some(open) = self.text[from..].find("{%").map(|i| from + i) {
+            from = open + 2;
+            let inside = self.text[from..].trim_start_matches(['-', '+']).trim_start();
+            let Some(rest) = inside.strip_prefix("raw").map(str::trim_start).and_then(|r| r.strip_prefix("%}\n"))
+            else {
+                continue;
+            };
+            let newline = self.text.len() - rest.len() - 1;
+            self.replace(newline, newline + 1, "{% endraw %}{{ \"\\n\" }}{% raw %}");
         }
     }
 
@@ -309,6 +325,10 @@ impl Walk<'_, '_> {
                 self.edits.close(self.end(), "))");
             } else if self.eat("+") {
                 self.concat();
+                if self.edits.mutates {
+                    self.edits.open(start, "((");
+                    self.edits.close(self.end(), ")|__new)");
+                }
             } else {
                 return;
             }

@@ -176,7 +176,11 @@ fn end_of_number(bytes: &[u8], start: usize, before: Option<&Token>, text: &str)
 
 fn end_of_name(text: &str, start: usize) -> usize {
     let rest = &text[start..];
-    start + rest.find(|c: char| c != '_' && !c.is_alphanumeric()).unwrap_or(rest.len()).max(1)
+    start
+        + rest
+            .find(|c: char| c != '_' && !c.is_alphanumeric())
+            .unwrap_or(rest.len())
+            .max(rest.chars().next().map_or(1, char::len_utf8))
 }
 
 fn punct_len(bytes: &[u8]) -> usize {

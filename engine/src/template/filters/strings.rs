@@ -203,20 +203,25 @@ fn comment(c: &mut Call) -> Result<Value, Error> {
     let decoration = c.str_or(6, decoration)?;
     let bare = decoration.trim_end();
     let text = c.text(0)?;
-    let edge = |name: usize, count: usize| -> Result<String, Error> {
+    let edge = |name: usize, count: usize| -> Result<(String, usize), Error> {
         let line = c.str_or(name, bare)?;
         let count = usize::try_from(c.int_or(count, 1)?).unwrap_or(0);
-        Ok(if line.is_empty() { String::new() } else { format!("{line}{newline}").repeat(count) })
+        Ok((line, count))
     };
     let (prefix, postfix) = (edge(4, 5)?, edge(7, 8)?);
+    let prefix = match prefix.0.as_str() {
+        "" => String::new(),
+        line if line == newline => newline.repeat(prefix.1),
+        line => format!("{line}{newline}").repeat(prefix.1),
+    };
+    // Also an empty postfix takes a line.
+    let postfix = format!("{newline}{}", postfix.0).repeat(postfix.1);
     let body = format!("{decoration}{}", text.replace(&newline, &format!("{newline}{decoration}")));
     // A line without text has no space after its decoration.
     let body = body.replace(&format!("{decoration}{newline}"), &format!("{}{newline}", decoration.trim_end()));
     let begin = if begin.is_empty() { begin } else { format!("{begin}{newline}") };
-    let tail = postfix.strip_suffix(newline.as_str()).unwrap_or(&postfix);
-    let tail = if tail.is_empty() { String::new() } else { format!("{newline}{tail}") };
     let end = if end.is_empty() { end } else { format!("{newline}{end}") };
-    Ok(Value::from(format!("{begin}{prefix}{body}{tail}{end}")))
+    Ok(Value::from(format!("{begin}{prefix}{body}{postfix}{end}")))
 }
 
 fn strftime(c: &mut Call) -> Result<Value, Error> {

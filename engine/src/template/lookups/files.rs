@@ -24,7 +24,7 @@ pub(super) static ALL: &[Lookup] = &[
     Lookup {
         name: "template",
         doc: "Rendered template files.",
-        options: &["template_vars", "trim_blocks", "lstrip_blocks"],
+        options: &["template_vars", "trim_blocks", "lstrip_blocks", "convert_data", "jinja2_native"],
         run: template,
     },
     Lookup { name: "fileglob", doc: "Files that match a pattern.", options: &[], run: fileglob },
@@ -104,9 +104,10 @@ fn file(t: &mut Terms) -> Result<Vec<Value>, Error> {
 
 fn template(t: &mut Terms) -> Result<Vec<Value>, Error> {
     let ctx = Context::of(t.call.state)?;
-    if t.option("template_vars").is_some_and(Value::is_true) {
-        return Err(fail("the option 'template_vars' is not supported: give the variables to the task"));
-    }
+    let ctx = match t.option("template_vars").filter(|given| given.is_true()) {
+        None => ctx,
+        Some(given) => ctx.overlaid(given)?,
+    };
     let switch = |name: &str, default| t.option(name).map_or(default, Value::is_true);
     let whitespace =
         Whitespace::File { trim_blocks: switch("trim_blocks", true), lstrip_blocks: switch("lstrip_blocks", false) };

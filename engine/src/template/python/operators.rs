@@ -190,7 +190,8 @@ fn new(call: &mut Call) -> Result<Value, Error> {
     let value = call.value(0)?;
     Ok(match value.kind() {
         ValueKind::Map => mutable::dict(super::super::call::pairs(value)?),
-        _ => mutable::list(items(value)??),
+        ValueKind::Seq | ValueKind::Iterable if !value.is_tuple() => mutable::list(items(value)??),
+        _ => value.clone(),
     })
 }
 
