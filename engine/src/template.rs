@@ -6,6 +6,7 @@
 
 mod call;
 mod convert;
+mod delimiters;
 mod environment;
 mod error;
 mod eval;
@@ -34,6 +35,7 @@ use trueup_modules::secret::Secret;
 use crate::source::Span;
 use crate::value::{Template, Value, Why};
 
+pub use delimiters::Delimiters;
 pub use environment::Whitespace;
 pub use error::{Problem, TemplateError, Via};
 pub use lazy::MapLookup;

@@ -8,7 +8,7 @@ use super::{Program, Step, defaults, reach};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::playbook::{Common, Condition, Field, LoopOver};
 use crate::source::Span;
-use crate::template::{Templar, TemplateError};
+use crate::template::{Delimiters, Templar, TemplateError};
 use crate::value::Value;
 use crate::yaml::{Data, Node};
 
@@ -137,8 +137,11 @@ fn params(step: &Step, diagnostics: &mut Diagnostics) {
         return;
     }
     // These are rendered away before the module sees them.
-    let ours =
-        |name: &str| matches!((step.entry.name, name), ("template" | "copy", "src" | "lstrip_blocks" | "trim_blocks"));
+    let ours = |name: &str| match step.entry.name {
+        "template" if name == "newline_sequence" || Delimiters::names().any(|known| known == name) => true,
+        "template" | "copy" => matches!(name, "src" | "lstrip_blocks" | "trim_blocks"),
+        _ => false,
+    };
     let lowered = matches!(step.entry.name, "template" | "copy").then_some("content");
     // What a template gives is known only when it is rendered.
     if args.rendered_defaults.is_some() {

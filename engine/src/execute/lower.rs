@@ -10,7 +10,7 @@ use serde_json::{Map as JsonMap, Value as Json, json};
 use trueup_modules::agent;
 use trueup_modules::fit::Problem;
 use trueup_modules::host::{Error, Why};
-use trueup_modules::secret::REDACTED;
+use trueup_modules::secret::{REDACTED, Secret};
 use trueup_modules::wire::{Become, Task as WireTask};
 
 use super::json::to_json;
@@ -20,7 +20,7 @@ use crate::diagnostic::Diagnostic;
 use crate::playbook::{Common, Condition, Field, LoopOver, Opt, Spanned};
 use crate::remote::Blobs;
 use crate::source::{Source, Span};
-use crate::template::{Lookup, Rendered, Templar, TemplateError, Truth, Whitespace};
+use crate::template::{Delimiters, Lookup, Rendered, Templar, TemplateError, Truth, Whitespace};
 use crate::value::{Map, Template, Value};
 use crate::yaml::Node;
 
@@ -406,12 +406,24 @@ impl Lower<'_> {
         };
         let whitespace =
             Whitespace::File { trim_blocks: flag("trim_blocks", true), lstrip_blocks: flag("lstrip_blocks", false) };
+        let mut delimiters = Delimiters::default();
+        for name in Delimiters::names() {
+            if let Some(Value::Str(text)) = params.shift_remove(name) {
+                delimiters.set(name, &text);
+            }
+        }
+        let newline = params.shift_remove("newline_sequence").map_or_else(|| "\n".into(), |value| show(&value));
+        let newline = newline.replace("\\r", "\r").replace("\\n", "\n");
         let Some((path, span)) = self.source_file(step, params, "templates")? else { return Ok(()) };
+        if !matches!(newline.as_str(), "\n" | "\r" | "\r\n") {
+            return Err(LowerError::Value(span, "newline_sequence needs to be one of: \\n, \\r or \\r\\n".into()));
+        }
         let source = Source::read(&path).map_err(|error| LowerError::Value(span, error.message))?;
         let whole = Span::new(&source, 0, source.text.len());
-        let content = match self.templar.render_file(&source.text, whitespace, &whole, vars)? {
-            Rendered::Plain(text) => Value::Str(text),
-            Rendered::Secret(secret) => Value::Secret(secret),
+        let text = delimiters.translate(&source.text);
+        let content = match self.templar.render_file(&text, whitespace, &whole, vars)? {
+            Rendered::Plain(text) => Value::Str(text.replace('\n', &newline)),
+            Rendered::Secret(secret) => Value::Secret(Secret::new(secret.expose().replace('\n', &newline))),
             Rendered::Unknown(why) => return Err(LowerError::Unknown(why)),
         };
         params.insert("content".into(), content);

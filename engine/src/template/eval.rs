@@ -10,6 +10,7 @@ use minijinja::{Environment, Error, Expression};
 use crate::source::Span;
 use crate::value::Template;
 
+use super::delimiters::Delimiters;
 use super::environment::{self, Emits, Whitespace};
 use super::error::{Problem, TemplateError};
 use super::lazy::Context;
@@ -159,7 +160,9 @@ impl Engine {
         // Jinja reads every kind of newline as the one that it writes.
         let unix = content.contains('\r').then(|| content.replace("\r\n", "\n").replace('\r', "\n"));
         let content = unix.as_deref().unwrap_or(content);
-        let (at, whitespace) = header(content, whitespace, span)?;
+        let (at, whitespace, delimiters) = header(content, whitespace, span)?;
+        let translated = delimiters.map(|d| format!("{}{}", &content[..at], d.translate(&content[at..])));
+        let content = translated.as_deref().unwrap_or(content);
         let name = environment::name_of_file(&content[at..], span.path());
         let rewritten = rewrite::template(&content[at..], Literals::File);
         let origin = Origin { text: content, span, at, rewritten: Some(&rewritten) };
@@ -187,8 +190,13 @@ const HEADER: &str = "#jinja2:";
 
 /// A first line like `#jinja2: trim_blocks: false, lstrip_blocks: true` sets the rules of its file and is not part of
 /// what the file yields. Returns where the rest begins.
-fn header(text: &str, given: Whitespace, span: &Span) -> Result<(usize, Whitespace), TemplateError> {
-    let Some(rest) = text.strip_prefix(HEADER) else { return Ok((0, given)) };
+fn header(
+    text: &str,
+    given: Whitespace,
+    span: &Span,
+) -> Result<(usize, Whitespace, Option<Delimiters>), TemplateError> {
+    let Some(rest) = text.strip_prefix(HEADER) else { return Ok((0, given, None)) };
+    let mut delimiters = Delimiters::default();
     let line = rest.lines().next().unwrap_or_default();
     let (mut trim_blocks, mut lstrip_blocks) = given.flags();
     for setting in line.split(',') {
@@ -201,16 +209,18 @@ fn header(text: &str, given: Whitespace, span: &Span) -> Result<(usize, Whitespa
         match (name.trim(), flag) {
             ("trim_blocks", Some(flag)) => trim_blocks = flag,
             ("lstrip_blocks", Some(flag)) => lstrip_blocks = flag,
+            (name, _) if delimiters.set(name, value.trim().trim_matches(['\'', '"'])) => {}
             (name, _) => {
                 let message = format!("the setting '{name}' in the '#jinja2:' line is not supported");
                 let place = Origin { text, span, at: 0, rewritten: None }.place(0, line.len() + 8);
-                let hint = "supported: trim_blocks and lstrip_blocks, true or false";
+                let hint = "supported: trim_blocks and lstrip_blocks, true or false, and the strings of delimiters";
                 return Err(TemplateError::new(Problem::Syntax(message), place).hint(hint));
             }
         }
     }
     let at = text.find('\n').map_or(text.len(), |end| end + 1);
-    Ok((at, Whitespace::File { trim_blocks, lstrip_blocks }))
+    let delimiters = Some(delimiters).filter(|d| *d != Delimiters::default());
+    Ok((at, Whitespace::File { trim_blocks, lstrip_blocks }, delimiters))
 }
 
 fn expression(

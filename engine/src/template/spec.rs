@@ -272,8 +272,10 @@ fn files_keep_their_last_newline() {
     assert_eq!(render("{{ count }}"), Ok(Rendered::Plain("3".into())));
     let text = "#jinja2: lstrip_blocks: True\n  {% if flag %}\nx\n  {% endif %}\n";
     assert_eq!(render(text), Ok(Rendered::Plain("x\n".into())));
-    let error = render("#jinja2: variable_start_string: '[['\n").expect_err("not supported");
-    assert!(error.to_string().contains("variable_start_string"), "{error}");
+    let text = "#jinja2: variable_start_string: '[[', variable_end_string: ']]'\n{{ x }} [[ count ]]\n";
+    assert_eq!(render(text), Ok(Rendered::Plain("{{ x }} 3\n".into())));
+    let error = render("#jinja2: line_prefix: '%'\n").expect_err("not supported");
+    assert!(error.to_string().contains("line_prefix"), "{error}");
     let error = render("#jinja2: trim_blocks: no\nb {{ missing }}\n").expect_err("undefined");
     assert_eq!(error.span.to_string(), "play.yml:2:6");
     let error = render("a\nb {{ missing }}\n").expect_err("undefined");

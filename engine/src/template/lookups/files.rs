@@ -7,6 +7,7 @@ use minijinja::Error;
 use minijinja::value::{Value, ValueKind};
 
 use super::super::call::{fail, items};
+use super::super::delimiters::Delimiters;
 use super::super::environment::Whitespace;
 use super::super::lazy::Context;
 use super::super::python::{methods, text};
@@ -24,7 +25,17 @@ pub(super) static ALL: &[Lookup] = &[
     Lookup {
         name: "template",
         doc: "Rendered template files.",
-        options: &["template_vars", "trim_blocks", "lstrip_blocks", "convert_data", "jinja2_native"],
+        options: &[
+            "template_vars",
+            "trim_blocks",
+            "lstrip_blocks",
+            "convert_data",
+            "jinja2_native",
+            "variable_start_string",
+            "variable_end_string",
+            "comment_start_string",
+            "comment_end_string",
+        ],
         run: template,
     },
     Lookup { name: "fileglob", doc: "Files that match a pattern.", options: &[], run: fileglob },
@@ -111,10 +122,14 @@ fn template(t: &mut Terms) -> Result<Vec<Value>, Error> {
     let switch = |name: &str, default| t.option(name).map_or(default, Value::is_true);
     let whitespace =
         Whitespace::File { trim_blocks: switch("trim_blocks", true), lstrip_blocks: switch("lstrip_blocks", false) };
+    let mut delimiters = Delimiters::default();
+    for name in Delimiters::names().filter(|name| t.option(name).is_some()) {
+        delimiters.set(name, &t.option_str(name, "")?);
+    }
     let mut out = Vec::new();
     for name in t.texts()? {
         let path = need(&ctx, "templates", &name)?;
-        let content = read(&path)?;
+        let content = delimiters.translate(&read(&path)?);
         let source = Arc::new(Source { path, text: content.clone() });
         let rendered = ctx.scope.engine.file(&content, whitespace, &Span::new(&source, 0, content.len()), &ctx);
         out.push(Value::from(rendered.map_err(|e| methods::pass_on(&ctx, e))?));
