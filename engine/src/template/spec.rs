@@ -406,3 +406,19 @@ fn check_finds_what_does_not_exist() {
     play.yml:1:7: unexpected end of block |
     "#);
 }
+
+/// Playbooks look for these words in what a task that failed has registered.
+#[test]
+fn some_reasons_are_worded_as_in_ansible() {
+    let table = [
+        ("{{ nowhere | mandatory }}", "Mandatory variable not defined."),
+        ("{{ nowhere | mandatory('needed') }}", "needed"),
+        ("{{ 'http://h' | urlsplit('nope') }}", "unknown URL component: nope"),
+        ("{{ query('sequence', 'start=3 end=1') }}", "to count backwards make stride negative"),
+        ("{{ 1 | ternary('a') }}", "'ternary' needs one more argument"),
+    ];
+    for (template, expected) in table {
+        let error = render(template).expect_err("it fails");
+        assert_eq!(error.to_string(), expected, "{template}");
+    }
+}

@@ -50,7 +50,7 @@ fn default(c: &mut Call) -> Result<Value, Error> {
 fn mandatory(c: &mut Call) -> Result<Value, Error> {
     match c.raw(0) {
         Some(value) if !value.is_undefined() => Ok(value.clone()),
-        _ => Err(fail(c.str_or(1, "mandatory variable not defined")?)),
+        _ => Err(fail(c.str_or(1, "Mandatory variable not defined.")?)),
     }
 }
 

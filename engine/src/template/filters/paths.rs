@@ -186,7 +186,7 @@ fn urlsplit(c: &mut Call) -> Result<Value, Error> {
         Some(wanted) => {
             let wanted = text::str(wanted)?;
             let found = parts.into_iter().find(|(k, _)| *k == wanted);
-            found.map(|(_, v)| v).ok_or_else(|| fail(format!("'{wanted}' is no part of a URL")))
+            found.map(|(_, v)| v).ok_or_else(|| fail(format!("unknown URL component: {wanted}")))
         }
     }
 }
