@@ -205,6 +205,12 @@ pub struct Recap {
     pub rescued: u64,
     /// Failures that were ignored.
     pub ignored: u64,
+    /// 1 if it was failed by another's failure (`run_once`, `any_errors_fatal`) and by none of its own.
+    #[serde(default)]
+    pub failed_with_others: u64,
+    /// Failures that `meta: clear_host_errors` has forgiven.
+    #[serde(default)]
+    pub cleared: u64,
     /// In a preview: tasks of which it can't be known.
     pub unknown: u64,
     /// In a preview: tasks that ran all the same (`check_mode: false`).

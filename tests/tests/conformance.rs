@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use trueup::event::{Event, Status, TaskResult};
+use trueup::event::{Event, Recap, Status, TaskResult};
 use trueup_tests::{Case, Run};
 
 /// A case of a file.
@@ -120,8 +120,8 @@ fn told(run: &Run) -> String {
         }
     }
     flush(&mut batch, &mut text);
-    for (host, recap) in run.recap().iter().filter(|(_, recap)| *recap != Default::default()) {
-        let trueup::event::Recap { ok, changed, unreachable, failed, skipped, rescued, ignored, .. } = recap;
+    for (host, recap) in run.recap().iter().filter(|(_, recap)| has_counts(recap)) {
+        let Recap { ok, changed, unreachable, failed, skipped, rescued, ignored, .. } = recap;
         let gathered =
             run.results().filter(|result| result.host == *host && result.task.place.starts_with("<trueup>")).count()
                 as u64;
@@ -133,6 +133,12 @@ fn told(run: &Run) -> String {
     }
     let _ = writeln!(text, "exit {}", run.verdict().code());
     text.replace(&run.dir().display().to_string(), "DIR")
+}
+
+/// Ansible tells of no host on which nothing came to an end.
+fn has_counts(recap: &Recap) -> bool {
+    let counted = Recap { failed_with_others: 0, cleared: 0, ..*recap };
+    counted != Recap::default()
 }
 
 fn line(result: &TaskResult) -> String {
@@ -198,4 +204,4 @@ macro_rules! files {
     )* };
 }
 
-files!(roles, includes, handlers, hosts, jobs, keywords, reached, values);
+files!(roles, includes, handlers, hosts, jobs, keywords, reached, failures, tags, flushes, values);

@@ -213,6 +213,9 @@ impl Flattener<'_> {
         let mut play = play.clone();
         play.common.vars.extend(imported.vars.clone());
         play.common.tags.extend(imported.tags.clone());
+        let mut tags = std::mem::take(&mut play.common.tags);
+        self.project.tags(&mut tags, || self.vars(&play));
+        play.common.tags = tags;
         if self.selection.force_handlers && play.force_handlers.is_none() {
             play.force_handlers = Some(Spanned { value: Field::Known(true), span: play.span.clone() });
         }

@@ -12,7 +12,7 @@ use super::project::{Kind, Project};
 use super::role::{FromFiles, Own, Role, Wanted, map};
 use super::{BlockInfo, Handler, PlayPlan, Section, Selection, Step, defaults, tags};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::playbook::{self, Block, Field, Spanned, Task};
+use crate::playbook::{self, Block, Common, Field, Spanned, Task};
 use crate::value::{Map, Template, Value};
 use crate::yaml::Node;
 
@@ -73,13 +73,16 @@ impl Lister<'_> {
     }
 
     fn block(&mut self, block: &Block, around: &Around) {
+        let mut common = block.common.clone();
+        self.project.tags(&mut common.tags, || self.static_vars_with(Some(around), &block.common));
         let info = Arc::new(BlockInfo {
             has_rescue: !block.rescue.is_empty(),
+            has_always: !block.always.is_empty(),
             ordered: !(block.rescue.is_empty() && block.always.is_empty()),
             when: block.when.clone(),
             notify: block.notify.clone(),
             delegate_to: block.delegate_to.clone(),
-            common: block.common.clone(),
+            common,
             ..BlockInfo::plain(self.project.number())
         });
         let sections =
@@ -109,19 +112,22 @@ impl Lister<'_> {
 
     /// A task as a step, if its tags are wanted. Handlers are run whatever their tags.
     pub(super) fn step(&mut self, task: &Task, around: &Around, handler: Option<Handler>) {
+        let mut task = task.clone();
+        let mut own = std::mem::take(&mut task.common.tags);
+        self.project.tags(&mut own, || self.static_vars_with(Some(around), &task.common));
+        task.common.tags = own;
         let mut own = around.tags.clone();
         own.extend(tags::of(&task.common.tags));
         if handler.is_none() && !tags::selected(self.selection, &own) {
             return;
         }
-        let (entry, wrong) = match self.module(task) {
+        let (entry, wrong) = match self.module(&task) {
             Ok(entry) => (entry, Vec::new()),
             Err(error) => match builtin::find("fail") {
                 Some(fail) => (fail, vec![error]),
                 None => return,
             },
         };
-        let mut task = task.clone();
         let blocks = around.blocks.iter().map(|(block, _)| &block.common);
         let outer = std::iter::once(&self.plan.play.common).chain(blocks);
         defaults::give(&mut task, entry, outer, self.diagnostics);
@@ -154,6 +160,7 @@ impl Lister<'_> {
     /// What a static import's tasks inherit: all its keywords.
     fn imported(&mut self, task: &Task, around: &Around, path: &Path) -> Around {
         let mut common = task.common.clone();
+        self.project.tags(&mut common.tags, || self.static_vars_with(Some(around), &task.common));
         common.name = None;
         let block = BlockInfo {
             when: task.when.clone(),
@@ -170,9 +177,18 @@ impl Lister<'_> {
     fn import_role(&mut self, task: &Task, around: &Around) -> Result<(), Diagnostic> {
         no_loop(task)?;
         let text = |lister: &Self, name: &str| -> Result<Option<String>, Diagnostic> {
-            task.args.params.get(name).map(|entry| lister.node_text(&entry.value, Some(around))).transpose()
+            let given = task.args.params.get(name);
+            given.map(|entry| lister.node_text(&entry.value, Some(around), &task.common)).transpose()
         };
-        let flag = |name: &str| task.args.params.get(name).and_then(|entry| flag(&entry.value));
+        let flag = |lister: &Self, name: &str| -> Result<Option<bool>, Diagnostic> {
+            let Some(entry) = task.args.params.get(name) else { return Ok(None) };
+            Ok(match flag(&entry.value) {
+                None if entry.value.is_template() => {
+                    Some(is_true(&lister.node_text(&entry.value, Some(around), &task.common)?))
+                }
+                known => known,
+            })
+        };
         let Some(name) = text(self, "name")?.or(text(self, "role")?) else {
             return Err(Diagnostic::error("`import_role` must have a `name`").at(&task.span));
         };
@@ -189,9 +205,9 @@ impl Lister<'_> {
             params: Map::new(),
             when: Vec::new(),
             common: playbook::Common { vars: task.common.vars.clone(), ..Default::default() },
-            validate: flag("rolespec_validate").unwrap_or(true),
-            allow_duplicates: Some(flag("allow_duplicates").unwrap_or(true)),
-            public: flag("public").unwrap_or(true),
+            validate: flag(self, "rolespec_validate")?.unwrap_or(true),
+            allow_duplicates: Some(flag(self, "allow_duplicates")?.unwrap_or(true)),
+            public: flag(self, "public")?.unwrap_or(true),
             by_task: true,
         };
         let collections = self.collections(around);
@@ -238,14 +254,14 @@ impl Lister<'_> {
     /// The file that an import names.
     fn file_of(&self, task: &Task, around: &Around) -> Result<String, Diagnostic> {
         match task.args.free_form.as_ref().or(task.args.params.get("file").map(|entry| &entry.value)) {
-            Some(node) => self.node_text(node, Some(around)),
+            Some(node) => self.node_text(node, Some(around), &task.common),
             None => Err(Diagnostic::error(format!("`{}` must name a file", task.written)).at(&task.module.span)),
         }
     }
 
-    fn node_text(&self, node: &Node, around: Option<&Around>) -> Result<String, Diagnostic> {
+    fn node_text(&self, node: &Node, around: Option<&Around>, own: &Common) -> Result<String, Diagnostic> {
         match node.to_value() {
-            Value::Template(template) => self.project.text(&template, self.static_vars(around)),
+            Value::Template(template) => self.project.text(&template, self.static_vars_with(around, own)),
             Value::Str(text) => Ok(text),
             _ => match node.as_scalar() {
                 Some(scalar) => Ok(scalar.text.clone()),
@@ -268,6 +284,14 @@ impl Lister<'_> {
 
     pub(super) fn static_template(&self, template: &Template, around: Option<&Around>) -> Result<String, Diagnostic> {
         self.project.text(template, self.static_vars(around))
+    }
+
+    /// [`Lister::static_vars`], and those of a task or block itself.
+    fn static_vars_with(&self, around: Option<&Around>, own: &Common) -> Map {
+        let mut vars = self.static_vars(around);
+        let weaker = |name: &String| !self.project.extra.contains_key(name);
+        vars.extend(map(&own.vars).into_iter().filter(|(name, _)| weaker(name)));
+        vars
     }
 
     /// The variables that no host has a part in, as strong as in the run.
@@ -375,7 +399,11 @@ fn text(value: Value) -> Option<String> {
 fn flag(node: &Node) -> Option<bool> {
     match node.to_value() {
         Value::Bool(flag) => Some(flag),
-        Value::Str(text) => Some(matches!(text.to_lowercase().as_str(), "yes" | "true" | "on" | "1" | "y" | "t")),
+        Value::Str(text) => Some(is_true(&text)),
         _ => None,
     }
+}
+
+fn is_true(text: &str) -> bool {
+    matches!(text.to_lowercase().as_str(), "yes" | "true" | "on" | "1" | "y" | "t")
 }

@@ -228,6 +228,8 @@ pub struct BlockInfo {
     pub id: usize,
     /// Whether there is a `rescue`.
     pub has_rescue: bool,
+    /// Whether there is an `always`.
+    pub has_always: bool,
     /// Whether there is a `rescue` or `always`: a host takes its tasks as they are listed, whatever the strategy.
     pub ordered: bool,
     /// Its conditions.
@@ -247,6 +249,7 @@ impl BlockInfo {
         Self {
             id,
             has_rescue: false,
+            has_always: false,
             ordered: false,
             when: Vec::new(),
             notify: Vec::new(),

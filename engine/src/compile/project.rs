@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::playbook::{self, Step};
+use crate::playbook::{self, Field, Spanned, Step};
 use crate::source::{Source, Span};
 use crate::template::{Lookup, MapLookup, Templar};
 use crate::value::{Map, Template, Value};
@@ -125,6 +125,7 @@ impl Project {
         match self.templar.render(template, &vars) {
             Ok(Value::Str(text)) => Ok(text),
             Ok(Value::Int(number)) => Ok(number.to_string()),
+            Ok(Value::Bool(flag)) => Ok(flag.to_string()),
             Ok(_) => Err(Diagnostic::error("this must come to a text").at(&template.span)),
             Err(error) => {
                 let told = Diagnostic::error(error.to_string()).at(&error.span).hint(
@@ -133,6 +134,32 @@ impl Project {
                 Err(error.hints.iter().cloned().fold(told, Diagnostic::hint))
             }
         }
+    }
+
+    /// Tags with their templates rendered, before any host is known: a list counts as its items. What cannot be rendered yet
+    /// stays as it is written.
+    pub(super) fn tags(&self, tags: &mut Vec<Spanned<Field<String>>>, vars: impl FnOnce() -> Map) {
+        if !tags.iter().any(|tag| matches!(tag.value, Field::Template(_))) {
+            return;
+        }
+        let vars: Arc<dyn Lookup> = Arc::new(MapLookup(vars().into_iter().collect()));
+        let known = |text: String, span: &Span| Spanned { value: Field::Known(text), span: span.clone() };
+        let render = |tag: Spanned<Field<String>>| {
+            let Field::Template(template) = &tag.value else { return vec![tag] };
+            match self.templar.render(template, &vars) {
+                Ok(Value::Str(text)) => vec![known(text, &tag.span)],
+                Ok(Value::Int(number)) => vec![known(number.to_string(), &tag.span)],
+                Ok(Value::List(items)) => {
+                    let texts = items.into_iter().filter_map(|item| match item {
+                        Value::Str(text) => Some(text),
+                        _ => None,
+                    });
+                    texts.map(|text| known(text, &tag.span)).collect()
+                }
+                _ => vec![tag],
+            }
+        };
+        *tags = std::mem::take(tags).into_iter().flat_map(render).collect();
     }
 
     /// A role's directory: of a collection, beside the playbook, on the paths, or the path that the name is.

@@ -175,6 +175,10 @@ impl Lister<'_> {
             true => specification::task(&meta.specifications, entry_point, &own, &wanted.span),
             false => None,
         };
+        let mut wanted = wanted;
+        let mut tags = std::mem::take(&mut wanted.common.tags);
+        self.project.tags(&mut tags, || self.role_tag_vars(&wanted));
+        wanted.common.tags = tags;
         let tags = super::tags::of(&wanted.common.tags);
         let key = key(&wanted, &own, &tags);
         let vars = layers(&own, &chain, &dependencies);
@@ -198,6 +202,15 @@ impl Lister<'_> {
             validation,
             own,
         }))
+    }
+
+    /// What the tags of a role may read.
+    fn role_tag_vars(&self, wanted: &Wanted) -> Map {
+        let mut vars = map(&self.plan.play.common.vars);
+        vars.extend(map(&wanted.common.vars));
+        vars.extend(wanted.params.clone());
+        vars.extend(self.project.extra.iter().map(|(name, value)| (name.clone(), value.clone())));
+        vars
     }
 
     fn role_variables(&mut self, role: &Path, dir: &str, from: Option<&str>, span: &Span) -> Result<Map, Diagnostic> {

@@ -1,8 +1,9 @@
 //! Where a host is with respect to blocks: which sections run after which failure.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use crate::compile::{Section, Step};
+use crate::compile::{BlockInfo, Section, Step};
 
 /// What has failed in a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,8 +16,14 @@ enum Phase {
     Over,
 }
 
-/// A block's number, the section that the host is in, and whether there is a `rescue`.
-type Place = (usize, Section, bool);
+/// A block, and where in it a host is.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    id: usize,
+    section: Section,
+    has_rescue: bool,
+    has_always: bool,
+}
 
 /// A host's position in its blocks.
 #[derive(Clone, Debug, Default)]
@@ -44,6 +51,66 @@ impl Control {
         self.fail_in(places(step).last().copied());
     }
 
+    /// A failure elsewhere is this host's, too (`any_errors_fatal`): it fails where it is, which is the innermost block of that
+    /// step whose section it is in.
+    pub(super) fn fail_with(&mut self, step: &Step) {
+        let path = places(step);
+        self.leave_to(path.clone());
+        let has_failed = |place: &Place| match (place.section, self.phases.get(&place.id)) {
+            (_, None) => false,
+            (Section::Block, _) | (_, Some(Phase::Over)) => true,
+            (section, Some(phase)) => section == Section::Rescue && *phase == Phase::ForGood,
+        };
+        if !self.failed && !path.iter().any(has_failed) {
+            let inside = path.iter().take_while(|place| self.runs(place.id, place.section)).last().copied();
+            self.fail_in(inside);
+        }
+    }
+
+    /// A failure of `run_once` counts twice for the others, so Ansible has it: once as everybody's, once as that of all. Where
+    /// the first leads to a `rescue` or `always`, the second ends that.
+    pub(super) fn fail_twice_with(&mut self, step: &Step) {
+        let path = places(step);
+        self.leave_to(path.clone());
+        let inside: Vec<Place> = path.into_iter().take_while(|place| self.runs(place.id, place.section)).collect();
+        for place in inside.iter().rev() {
+            let (phase, lands) = match place.section {
+                Section::Block if place.has_rescue => (Phase::ForGood, true),
+                Section::Block | Section::Rescue => (Phase::Over, place.has_always),
+                Section::Always => (Phase::Over, false),
+            };
+            self.phases.insert(place.id, phase);
+            if lands {
+                return;
+            }
+        }
+        self.failed = true;
+    }
+
+    /// `clear_host_errors`: nothing has failed, but what stands before the section that the host is in is behind it.
+    pub(super) fn clear(&mut self) {
+        self.phases.values_mut().for_each(|phase| *phase = Phase::Block { rescuable: true });
+    }
+
+    /// Whether it has failed and nothing is left to run: no `rescue`, and no `always`.
+    pub(super) fn is_over(&self) -> bool {
+        let mut failing = false;
+        for place in self.open.iter().rev() {
+            let ahead = place.has_always && place.section != Section::Always;
+            failing = match self.phases.get(&place.id) {
+                _ if failing && (ahead || place.section == Section::Block && place.has_rescue) => return false,
+                _ if failing => true,
+                None => false,
+                Some(Phase::Block { rescuable: true }) => return self.failed,
+                Some(Phase::Block { .. } | Phase::ForGood) if ahead || place.section == Section::Always => {
+                    return self.failed;
+                }
+                Some(_) => true,
+            };
+        }
+        self.failed || failing
+    }
+
     fn runs(&self, id: usize, section: Section) -> bool {
         match self.phases.get(&id) {
             None => section != Section::Rescue,
@@ -57,8 +124,8 @@ impl Control {
     fn leave_to(&mut self, path: Vec<Place>) {
         let open = std::mem::replace(&mut self.open, path);
         for at in (0..open.len()).rev() {
-            let (id, ..) = open[at];
-            if self.open.iter().any(|(other, ..)| *other == id) {
+            let id = open[at].id;
+            if self.open.iter().any(|other| other.id == id) {
                 continue;
             }
             match self.phases.remove(&id) {
@@ -69,7 +136,7 @@ impl Control {
     }
 
     fn fail_in(&mut self, place: Option<Place>) {
-        let Some((id, section, rescuable)) = place else {
+        let Some(Place { id, section, has_rescue: rescuable, .. }) = place else {
             self.failed = true;
             return;
         };
@@ -83,5 +150,11 @@ impl Control {
 }
 
 fn places(step: &Step) -> Vec<Place> {
-    step.blocks().iter().map(|(block, section)| (block.id, *section, block.has_rescue)).collect()
+    let place = |(block, section): &(Arc<BlockInfo>, Section)| Place {
+        id: block.id,
+        section: *section,
+        has_rescue: block.has_rescue,
+        has_always: block.has_always,
+    };
+    step.blocks().iter().map(place).collect()
 }

@@ -6,7 +6,7 @@ use trueup_modules::host::{Error, Why};
 use trueup_modules::wire::{Answer, Outcome, Task};
 
 use super::json::{from_object, redact};
-use super::lower::{Item, Lower, LowerError, Work};
+use super::lower::{Item, Lower, LowerError, Tries, Work};
 use crate::compile::Step;
 use crate::event::Status;
 use crate::template::Truth;
@@ -140,7 +140,17 @@ pub(super) fn judge(
         }
         // It has been given up: no condition makes anything else of that.
         (Work::Task(_), Some(outcome @ Outcome::Failed(Error::TimedOut { .. }, _))) => judge_outcome(outcome, pending),
-        (Work::Task(_), Some(outcome)) => conditions(lower, step, item, judge_outcome(outcome, pending)),
+        (Work::Task(task), Some(outcome)) => {
+            let mut end = judge_outcome(outcome, pending);
+            tell_more(step, task, item, &mut end);
+            let mut end = conditions(lower, step, item, end);
+            if matches!(item.tries, Tries::InVain(_)) && !end.failed() {
+                let until: Vec<&str> = step.task.retry.until.iter().map(|one| one.text.as_str()).collect();
+                end.status = failed(format!("it never came to `until`: {}", until.join(" and ")), None, None);
+                end.register();
+            }
+            end
+        }
     };
     match outcome {
         Some(Outcome::Would(_)) if matches!(&item.work, Work::Task(task) if task.check) => known_now(judged),
@@ -149,6 +159,21 @@ pub(super) fn judge(
         _ if matches!(judged.status, Status::Would | Status::Unknown(_)) => known_later(judged, task),
         _ => known_now(judged),
     }
+}
+
+/// What Ansible's executor adds to what a module returns.
+fn tell_more(step: &Step, task: &Task, item: &Item, end: &mut Judged) {
+    if let Tries::So(tries) | Tries::InVain(tries) = item.tries {
+        end.data.insert("attempts".into(), json!(tries));
+    }
+    let assertions = task.params["that"].as_array().filter(|_| step.entry.name == "assert" && end.failed());
+    if let Some(failed) = assertions.and_then(|that| that.iter().find(|one| one["holds"] == json!(false))) {
+        end.data.insert("assertion".into(), failed["expression"].clone());
+        end.data.insert("evaluated_to".into(), json!(false));
+        let said = task.params.get("fail_msg").filter(|said| !said.is_null()).cloned();
+        end.data.insert("msg".into(), said.unwrap_or_else(|| json!("Assertion failed")));
+    }
+    end.register();
 }
 
 fn judge_outcome(outcome: &Outcome, pending: Option<&Why>) -> Judged {
@@ -215,7 +240,8 @@ fn conditions(lower: &Lower<'_>, step: &Step, item: &Item, mut judged: Judged) -
     // What a preview has not run can't be held to have failed, even where it never counts as changed.
     let waits = waits(&judged);
     changed_when(lower, step, item, &mut judged);
-    if !waits {
+    // As in Ansible, which evaluates the one after the other until one fails.
+    if !waits && !judged.data.contains_key("changed_when_result") {
         failed_when(lower, step, item, &mut judged);
     }
     judged
@@ -241,7 +267,10 @@ fn changed_when(lower: &Lower<'_>, step: &Step, item: &Item, judged: &mut Judged
                 _ => {}
             }
         }
-        Err(error) => judged.status = failed(error.to_string(), error.hint(), None),
+        Err(error) => {
+            judged.data.insert("changed_when_result".into(), json!(error.to_string()));
+            judged.status = failed(error.to_string(), error.hint(), None);
+        }
     }
     judged.register();
 }
@@ -251,7 +280,13 @@ fn failed_when(lower: &Lower<'_>, step: &Step, item: &Item, judged: &mut Judged)
     if conditions.is_empty() || waits(judged) {
         return;
     }
-    match lower.all(conditions, &item.view.clone().with(own(step, judged)).shared()) {
+    let truth = lower.all(conditions, &item.view.clone().with(own(step, judged)).shared());
+    match &truth {
+        Ok(Truth::Unknown(_)) => {}
+        Ok(truth) => drop(judged.data.insert("failed_when_result".into(), json!(*truth == Truth::Yes))),
+        Err(error) => drop(judged.data.insert("failed_when_result".into(), json!(error.to_string()))),
+    }
+    match truth {
         Ok(Truth::Yes) if !judged.failed() => {
             let text = conditions.iter().map(|one| one.text.as_str()).collect::<Vec<_>>().join(" and ");
             judged.status = failed(format!("failed_when holds: {text}"), None, None);

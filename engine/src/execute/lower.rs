@@ -104,6 +104,20 @@ pub(super) struct Item {
     pub view: View,
     /// What it comes to.
     pub work: Work,
+    /// How often it has been tried.
+    pub tries: Tries,
+}
+
+/// How often something was tried that may be tried again: by `until` and `retries`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Tries {
+    /// It is tried once.
+    #[default]
+    Once,
+    /// So often so far.
+    So(u64),
+    /// So often, and never as it should be.
+    InVain(u64),
 }
 
 /// What an item comes to.
@@ -149,7 +163,12 @@ impl Lower<'_> {
             Ok(list) => list,
             Err(error) => match self.holds(step, &vars) {
                 Ok(Some(because)) => {
-                    return Ok(vec![Item { label: None, view: view.clone(), work: Work::Skip(because) }]);
+                    return Ok(vec![Item {
+                        label: None,
+                        view: view.clone(),
+                        work: Work::Skip(because),
+                        tries: Tries::Once,
+                    }]);
                 }
                 _ => return Err(error),
             },
@@ -223,7 +242,7 @@ impl Lower<'_> {
             Err(LowerError::Unknown(why)) => Work::Unknown(why),
             Err(error) => Work::Error(error),
         };
-        Item { label, view, work }
+        Item { label, view, work, tries: Tries::Once }
     }
 
     /// The first condition that does not hold.
@@ -293,6 +312,17 @@ impl Lower<'_> {
         }
         if let (Some(name), Some(node)) = (step.entry.free_form, &args.free_form) {
             params.insert(name.into(), self.templar.resolve(&node.to_value(), vars)?);
+        }
+        if let (None, Some(node)) = (step.entry.free_form, &args.free_form) {
+            match self.templar.resolve(&node.to_value(), vars)? {
+                Value::Map(map) => params.extend(map),
+                Value::Unknown(why) => return Err(LowerError::Unknown(why)),
+                other => {
+                    let message =
+                        format!("`{}` takes parameters, and this comes to {}", step.task.written, kind(&other));
+                    return Err(LowerError::Value(node.span.clone(), message));
+                }
+            }
         }
         if step.entry.name == "assert" || step.entry.name == "debug" {
             return self.expressions(step, vars);
@@ -368,8 +398,12 @@ impl Lower<'_> {
                 ("assert", "that") => self.assertions(&entry.value, vars)?,
                 ("debug", "var") => {
                     let text = entry.value.as_scalar().map(|scalar| scalar.text.clone()).unwrap_or_default();
-                    let value = self.templar.expression(&text, &entry.value.span, vars)?;
-                    let value = self.templar.resolve(&value, vars)?;
+                    let value = self.templar.expression(&text, &entry.value.span, vars);
+                    let value = match value.and_then(|value| self.templar.resolve(&value, vars)) {
+                        // What Ansible shows in its place.
+                        Err(error) if error.is_undefined() => Value::Str(format!("<< error 1 - {error} >>")),
+                        value => value?,
+                    };
                     params.insert("value".into(), to_json(&value).map_err(LowerError::Unknown)?);
                     json!(text)
                 }
@@ -394,6 +428,10 @@ impl Lower<'_> {
                 Truth::Unknown(why) => return Err(LowerError::Unknown(why)),
             };
             checked.push(json!({"expression": text, "holds": holds}));
+            // It has failed by now: the others are not looked at.
+            if !holds {
+                break;
+            }
         }
         Ok(Json::Array(checked))
     }

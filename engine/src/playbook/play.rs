@@ -22,7 +22,7 @@ pub(super) fn entries(root: &Node, diagnostics: &mut Diagnostics) -> Vec<Entry> 
 }
 
 fn strip(key: &str) -> &str {
-    key.strip_prefix("ansible.builtin.").unwrap_or(key)
+    key.strip_prefix("ansible.builtin.").or(key.strip_prefix("ansible.legacy.")).unwrap_or(key)
 }
 
 fn play(node: &Node, diagnostics: &mut Diagnostics) -> Option<Play> {

@@ -27,9 +27,11 @@ impl Verdict {
         let any = |what: fn(&Recap) -> u64| recap.iter().any(|(_, recap)| what(recap) > 0);
         if cancelled {
             Self::Cancelled
-        } else if any(|recap| recap.unreachable) {
+        } else if any(|recap| recap.unreachable.saturating_sub(recap.cleared)) {
             Self::Unreachable
-        } else if any(|recap| recap.failed) {
+        } else if any(|recap| {
+            recap.failed_with_others + (recap.failed + recap.unreachable).saturating_sub(recap.cleared)
+        }) {
             Self::Failed
         } else if any(|recap| recap.changed + recap.unknown) {
             Self::Changed

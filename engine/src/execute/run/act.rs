@@ -129,10 +129,16 @@ impl Run {
             }
             "clear_host_errors" => {
                 // From the next play on, they are as if nothing had been.
-                for host in self.hosts.iter_mut().filter(|host| host.gone || host.control.failed) {
-                    host.failed_in.insert(step.play);
-                    (host.gone, host.control) = (false, Default::default());
+                for host in &mut self.hosts {
+                    host.recap.cleared = host.recap.failed + host.recap.unreachable;
+                    if host.gone || host.control.failed {
+                        host.failed_in.insert(step.play);
+                        (host.gone, host.control) = (false, Default::default());
+                    } else {
+                        host.control.clear();
+                    }
                 }
+                self.refresh_play(step.play);
             }
             "refresh_inventory" => self.refresh_inventory(index)?,
             "reset_connection" => {
@@ -157,7 +163,10 @@ impl Run {
     pub(super) fn refresh_play(&mut self, play: usize) {
         let lives = |name: &str| {
             let host = self.place(name).map(|at| &self.hosts[at]);
-            host.is_none_or(|host| !host.gone && !host.control.failed && !host.ended.contains(&play))
+            host.is_none_or(|host| {
+                let failed = host.play == Some(play) && host.control.is_over() || host.failed_in.contains(&play);
+                !host.gone && !failed && !host.ended.contains(&play)
+            })
         };
         let magic = play_magic(&self.compiled.plays[play], &lives);
         self.play_magic[play] = Arc::new(magic);

@@ -16,7 +16,7 @@ use crate::compile::graph::Readers;
 use crate::event::Event;
 use crate::execute::blocks::Control;
 use crate::execute::controller;
-use crate::execute::lower::{Item, LowerError, Work, show, truthy};
+use crate::execute::lower::{Item, LowerError, Tries, Work, show, truthy};
 use crate::playbook::{Field, Spanned};
 use crate::template::Truth;
 
@@ -263,7 +263,7 @@ impl Run {
                 LowerError::Unknown(why) => Work::Unknown(why),
                 error => Work::Error(error),
             };
-            vec![Item { label: None, view: view.clone(), work }]
+            vec![Item { label: None, view: view.clone(), work, tries: Tries::Once }]
         });
         let acts = match lower.keyword(step, &view.clone().shared(), |_| &step.task.delegate_to) {
             Ok(host) => host.map(|host| show(&host)),
@@ -288,7 +288,7 @@ impl Run {
         let gates = match lower.gates(step, &view.clone().shared()) {
             Ok(gates) => gates,
             Err(error) => {
-                items = vec![Item { label: None, view, work: Work::Error(error) }];
+                items = vec![Item { label: None, view, work: Work::Error(error), tries: Tries::Once }];
                 outcomes = vec![None];
                 Vec::new()
             }

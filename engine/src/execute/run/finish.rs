@@ -14,7 +14,7 @@ use crate::compile::Step;
 use crate::event::Event;
 use crate::execute::controller;
 use crate::execute::judge::{Judged, judge, own};
-use crate::execute::lower::{Item, Lower, Work};
+use crate::execute::lower::{Item, Lower, Tries, Work};
 use crate::playbook::Field;
 use crate::template::Truth;
 use crate::value::Value;
@@ -77,25 +77,36 @@ async fn finish_item(
     let name = task.name.clone();
     let _ = errand.events.send(Event::Running { host: host.into(), task: name.clone() }).await;
     let mut left = retries(lower, step, &planned.items[at]);
+    let most = left.0;
+    let task = task.clone();
     let show = shown(lower, step, &planned.items[at]);
     let mut batches = 0;
     loop {
         let outcome = match step.entry.place {
-            Place::Controller => Some(controller::plan(task)),
+            Place::Controller => Some(controller::plan(&task)),
             Place::Host => {
                 batches += 1;
-                let sent = errand.batch(mode, vec![1], vec![WireTask::clone(task)], show).await?;
+                let sent = errand.batch(mode, vec![1], vec![WireTask::clone(&task)], show).await?;
                 let outcome = sent.into_iter().next_back().map(|(_, outcome)| outcome);
                 match poll_of(lower, step, &planned.items[at]).zip(outcome.as_ref().and_then(job::started)) {
-                    Some((poll, id)) => Some(job::wait(errand, task, &id, poll, &mut batches).await?),
+                    Some((poll, id)) => Some(job::wait(errand, &task, &id, poll, &mut batches).await?),
                     None => outcome,
                 }
             }
         };
+        if most > 0 && !planned.previews {
+            planned.items[at].tries = Tries::So(most - left.0 + 1);
+        }
         let judged = judge(lower, step, &planned.items[at], outcome.as_ref(), &name, None);
         planned.outcomes[at] = outcome;
         let given_up = matches!(planned.outcomes[at], Some(Outcome::Failed(Error::TimedOut { .. }, _)));
-        if planned.previews || given_up || left.0 == 0 || !again(lower, step, &planned.items[at], &judged) {
+        if planned.previews || given_up || !again(lower, step, &planned.items[at], &judged) {
+            return Ok(batches);
+        }
+        if left.0 == 0 {
+            if most > 0 {
+                planned.items[at].tries = Tries::InVain(most);
+            }
             return Ok(batches);
         }
         left.0 -= 1;

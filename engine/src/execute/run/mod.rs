@@ -194,6 +194,8 @@ impl Run {
         let mut recap: Vec<(String, Recap)> = Vec::new();
         for host in &mut self.hosts {
             host.control.finish();
+            let own = host.recap.failed + host.recap.unreachable;
+            host.recap.failed_with_others = u64::from(own == 0 && (host.control.failed || host.gone));
             recap.push((host.name.clone(), host.recap));
         }
         recap.sort_by(|a, b| a.0.cmp(&b.0));
@@ -330,11 +332,15 @@ fn fleet(shared: &Shared) -> Fleet {
             hosts.insert(name.clone(), HostVars::of(inventory, host));
         }
     }
+    let texts = |texts: &[String]| Value::List(texts.iter().map(|text| Value::Str(text.clone())).collect());
+    let (selection, all) = (&program.selection, ["all".to_owned()]);
     let mut magic = Map::from_iter([
         ("groups".to_owned(), grow::groups(inventory)),
         ("playbook_dir".to_owned(), Value::Str(absolute(&program.dir))),
         ("ansible_check_mode".to_owned(), Value::Bool(shared.options.preview)),
         ("ansible_diff_mode".to_owned(), Value::Bool(true)),
+        ("ansible_run_tags".to_owned(), texts(if selection.tags.is_empty() { &all } else { &selection.tags })),
+        ("ansible_skip_tags".to_owned(), texts(&selection.skip_tags)),
         ("omit".to_owned(), Value::Omit),
     ]);
     if let Some(file) = shared.options.inventories.first() {

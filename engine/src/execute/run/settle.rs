@@ -70,7 +70,7 @@ impl Run {
             self.pending = Some(Pending { step: index, why: Why { after: ended.name }, far });
         }
         if ended.failed {
-            self.spread_failure(&step, index);
+            self.spread_failure(at, &step, index);
             self.limit_failures(step.play, index);
         }
         let failed = self.hosts[at].control.failed || ended.failed;
@@ -170,8 +170,10 @@ impl Run {
         let result = judged.iter().find(|one| one.failed()).map_or(Value::Null, |one| one.result.clone());
         let params =
             step.task.args.params.iter().map(|(name, entry)| (name.clone(), final_value(&entry.value.to_value())));
+        let role = step.around.role.as_ref().map(|role| format!("{} : ", role.own.full_name));
+        let own_name = role.and_then(|role| name.strip_prefix(role.as_str())).unwrap_or(name);
         let task = Map::from_iter([
-            ("name".to_owned(), Value::Str(name.into())),
+            ("name".to_owned(), Value::Str(own_name.into())),
             ("action".to_owned(), Value::Str(step.task.written.clone())),
             ("args".to_owned(), Value::Map(params.collect())),
         ]);
@@ -182,17 +184,30 @@ impl Run {
     }
 
     /// `any_errors_fatal`, and `run_once`, whose failure is everybody's.
-    pub(super) fn spread_failure(&mut self, step: &Step, index: usize) {
+    pub(super) fn spread_failure(&mut self, at: usize, step: &Step, index: usize) {
+        let by = self.hosts[at].name.clone();
         let compiled = &self.compiled;
         let fatal = matches!(step.inherited(compiled, |common| &common.any_errors_fatal), Some(Field::Known(true)));
-        if (fatal || step.once) && !rescues(step) {
-            self.ended_plays.insert(step.play);
-            let play = step.play;
-            for host in self.hosts.iter_mut().filter(|host| host.play == Some(play)) {
-                host.control.failed = true;
-                host.forget_after(index);
-            }
+        if !(fatal || step.once) {
+            return;
         }
+        let play = step.play;
+        let members = &self.members[play];
+        for host in self.hosts.iter_mut().filter(|host| members.contains(&host.name) && !host.gone) {
+            if host.play == Some(play) && step.once {
+                if host.name != by {
+                    host.control.fail_twice_with(step);
+                }
+            } else if host.play == Some(play) {
+                host.control.fail_with(step);
+            } else {
+                // It has nothing more to do in the play.
+                host.failed_in.insert(play);
+                host.gone = true;
+            }
+            host.forget_after(index);
+        }
+        self.refresh_play(play);
     }
 
     pub(super) fn notify(&mut self, at: usize, step: &Step, vars: &Arc<dyn crate::template::Lookup>) -> bool {
