@@ -77,17 +77,18 @@ pub(crate) fn fit(schema: &Value, module: &str, params: Value) -> Result<Value, 
     };
     let mut fitted = Map::new();
     for (name, value) in given {
+        let Some(canonical) = known.canonical(&name) else {
+            if known.takes_any() {
+                fitted.insert(name, value);
+            } else if !value.is_null() {
+                return Err(known.unknown(module, &name));
+            }
+            continue;
+        };
         // As in Ansible, null means "not given".
         if value.is_null() {
             continue;
         }
-        let Some(canonical) = known.canonical(&name) else {
-            if known.takes_any() {
-                fitted.insert(name, value);
-                continue;
-            }
-            return Err(known.unknown(module, &name));
-        };
         let value = convert(&name, &schema["properties"][canonical], value)?;
         if fitted.insert(canonical.to_owned(), value).is_some() {
             return Err(Problem::new(name, format!("given twice: it is another name for `{canonical}`")));

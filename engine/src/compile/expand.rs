@@ -111,9 +111,10 @@ fn new_handlers(
         let present = program.steps[position + 1..].iter().take_while(of).count();
         // One that nobody wrote stands at the end of a section.
         let ends_section = program.steps[position].is_made();
+        let within = program.steps[position].around.blocks.clone();
         let plan = &mut program.plays[play];
         let mut lister = Lister { project, selection, diagnostics, plan, play, steps: Vec::new() };
-        lister.flush_from(first, flush, ends_section);
+        lister.flush_from(first, flush, ends_section, &within);
         insertions.push((position + 1 + present, std::mem::take(&mut lister.steps)));
     }
     insertions
@@ -156,7 +157,10 @@ impl Lister<'_> {
         around.blocks.push((Arc::new(block), Section::Block));
         around.includes.push(step.id);
         around.audience = Some(audience);
-        around.in_handler |= step.handler.is_some();
+        if let Some(handler) = &step.handler {
+            (around.in_handler, around.ends_section) = (true, handler.ends_section);
+            around.flushed_in.clone_from(&handler.within);
+        }
         if let Some(apply) = step.task.args.params.get("apply") {
             let apply = playbook::parse_apply(&apply.value, self.diagnostics);
             let block = BlockInfo {

@@ -16,7 +16,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::inventory::{Inventory, fnmatch};
 use crate::playbook::{self, Batch, Condition, Field, ImportPlaybook, Play, Playbook, Spanned};
 use crate::source::{Source, Span};
-use crate::value::Map;
+use crate::value::{Map, Value};
 use crate::vault::VaultPasswords;
 use crate::yaml;
 
@@ -300,7 +300,8 @@ impl Flattener<'_> {
         lister.list(&play.tasks, &around);
         lister.flush_if(!play.tasks.is_empty() || !roles.is_empty());
         lister.list(&play.post_tasks, &around);
-        lister.flush_if(!play.post_tasks.is_empty());
+        let more = lister.plan.handlers_notify();
+        lister.flush_if(more || !play.post_tasks.is_empty());
         self.steps = std::mem::take(&mut lister.steps);
         self.plays.push(plan);
     }
@@ -453,7 +454,7 @@ impl Flattener<'_> {
         let mut sizes = Vec::new();
         for batch in &play.serial {
             match self.batch(play, batch) {
-                Ok(batch) => sizes.push(size(batch).max(1)),
+                Ok(batch) => sizes.extend(batch.map(|batch| size(batch).max(1))),
                 Err(error) => self.diagnostics.push(error),
             }
         }
@@ -468,17 +469,20 @@ impl Flattener<'_> {
         batches
     }
 
-    fn batch(&self, play: &Play, batch: &Spanned<Field<Batch>>) -> Result<Batch, Diagnostic> {
+    /// `None` where it is omitted.
+    fn batch(&self, play: &Play, batch: &Spanned<Field<Batch>>) -> Result<Option<Batch>, Diagnostic> {
         let template = match &batch.value {
-            Field::Known(batch) => return Ok(*batch),
+            Field::Known(batch) => return Ok(Some(*batch)),
             Field::Template(template) => template,
         };
-        let text = self.project.text(template, self.vars(play))?;
+        let mut vars = self.vars(play);
+        vars.insert("omit".to_owned(), Value::Omit);
+        let Some(text) = self.project.optional_text(template, vars)? else { return Ok(None) };
         let read = match text.trim().strip_suffix('%') {
             Some(percent) => percent.trim().parse().ok().map(Batch::Percent),
             None => text.trim().parse().ok().map(Batch::Hosts),
         };
-        read.ok_or_else(|| {
+        read.map(Some).ok_or_else(|| {
             let message = format!("`serial` must be a number of hosts or a percentage, and this comes to `{text}`");
             Diagnostic::error(message).at(&batch.span)
         })

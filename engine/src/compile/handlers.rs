@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::list::{self, Around, Lister, Way};
 use super::project::Kind;
-use super::{Handler, PlayPlan, Step};
+use super::{BlockInfo, Handler, PlayPlan, Section, Step};
 use crate::playbook::{self, Field, Task};
 
 /// A handler of a play.
@@ -72,23 +72,38 @@ impl Lister<'_> {
     /// A flush: the handlers in the order of their definition, behind the step that asks for it, if one does.
     pub(super) fn flush(&mut self, ends_section: bool) {
         let flush = self.project.number();
+        let mut within = Vec::new();
         if let Some(last) = self.steps.last_mut().filter(|last| list::is_flush(&last.task)) {
             Arc::make_mut(last).flush = Some(flush);
+            within.clone_from(&last.around.blocks);
         }
-        self.flush_from(0, flush, ends_section);
+        self.flush_from(0, flush, ends_section, &within);
     }
 
     /// Those of the play's handlers from that position on.
-    pub(super) fn flush_from(&mut self, first: usize, flush: usize, ends_section: bool) {
+    pub(super) fn flush_from(
+        &mut self,
+        first: usize,
+        flush: usize,
+        ends_section: bool,
+        within: &[(Arc<BlockInfo>, Section)],
+    ) {
         for at in first..self.plan.handlers.len() {
             let HandlerPlan { task, around, .. } = self.plan.handlers[at].clone();
-            let handler = Handler { at, flush, ends_section, names: self.plan.handler_names(at) };
+            let names = self.plan.handler_names(at);
+            let handler = Handler { at, flush, ends_section, names, within: within.to_vec() };
             self.step(&task, &around, Some(handler));
         }
     }
 }
 
 impl PlayPlan {
+    /// Whether a handler may notify another that stands before it, so that one more flush has something to do.
+    pub(super) fn handlers_notify(&self) -> bool {
+        let includes = |task: &Task| matches!(task.module.value.as_str(), "include_tasks" | "include_role");
+        self.handlers.iter().any(|handler| !handler.task.notify.is_empty() || includes(&handler.task))
+    }
+
     /// The names that notify a handler: its own, that with its role, and what it listens to. Of handlers with one name
     /// those of the last list count, and of these the first: so Ansible has it.
     pub(super) fn handler_names(&self, at: usize) -> BTreeSet<String> {

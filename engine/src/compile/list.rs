@@ -42,6 +42,10 @@ pub struct Around {
     pub includes: Vec<usize>,
     /// It came by a handler.
     pub in_handler: bool,
+    /// That handler runs also where a host has failed, if handlers are forced.
+    pub ends_section: bool,
+    /// The blocks around the flush that the handler ran in.
+    pub flushed_in: Vec<(Arc<BlockInfo>, Section)>,
     /// Only these hosts have it: an index into [`super::Program::audiences`].
     pub audience: Option<usize>,
 }
@@ -121,6 +125,9 @@ impl Lister<'_> {
         if handler.is_none() && !tags::selected(self.selection, &own) {
             return;
         }
+        if task.written.contains("{{") {
+            self.name_module(&mut task, around);
+        }
         let (entry, wrong) = match self.module(&task) {
             Ok(entry) => (entry, Vec::new()),
             Err(error) => match builtin::find("fail") {
@@ -137,6 +144,15 @@ impl Lister<'_> {
             wrong,
             ..Step::new(self.play, Arc::new(task), entry, around.clone())
         }));
+    }
+
+    /// `action: "{{ … }}"`, as far as it is known before the run.
+    fn name_module(&self, task: &mut Task, around: &Around) {
+        let template = Template { text: task.written.clone(), span: task.module.span.clone(), secret: false };
+        if let Ok(name) = self.project.text(&template, self.static_vars_with(Some(around), &task.common)) {
+            task.module.value = playbook::plain_name(&name).to_owned();
+            task.written = name;
+        }
     }
 
     fn module(&self, task: &Task) -> Result<&'static Entry, Diagnostic> {
@@ -329,10 +345,11 @@ impl Lister<'_> {
         let mut places: Vec<PathBuf> = match &around.role {
             Some(role) => {
                 let own = [role.own.path.join(folder).join(name)];
-                let last = role.own.path.join(name);
+                // A handler finds what stands among the tasks, too.
+                let last = [role.own.path.join("tasks").join(name), role.own.path.join(name)];
                 match way {
-                    Way::Import => beside.chain(own).chain([last]).collect(),
-                    Way::Include => own.into_iter().chain(beside).chain([last]).collect(),
+                    Way::Import => beside.chain(own).chain(last).collect(),
+                    Way::Include => own.into_iter().chain(beside).chain(last).collect(),
                 }
             }
             None => beside.collect(),

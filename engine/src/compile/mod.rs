@@ -210,7 +210,7 @@ pub struct Step {
 }
 
 /// What a handler is notified by.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Handler {
     /// Its position among the play's.
     pub at: usize,
@@ -220,6 +220,15 @@ pub struct Handler {
     pub ends_section: bool,
     /// Its name, and what it listens to.
     pub names: BTreeSet<String>,
+    /// The blocks that the flush stands in: a failure is theirs to rescue.
+    pub within: Vec<(Arc<BlockInfo>, Section)>,
+}
+
+impl PartialEq for Handler {
+    fn eq(&self, other: &Self) -> bool {
+        (self.at, self.flush, self.ends_section, &self.names)
+            == (other.at, other.flush, other.ends_section, &other.names)
+    }
 }
 
 /// A block that steps are in.
@@ -293,6 +302,13 @@ impl Step {
     /// The blocks around it, the outermost first, and the section of each that it is in.
     pub fn blocks(&self) -> &[(Arc<BlockInfo>, Section)] {
         &self.around.blocks
+    }
+
+    /// The blocks that a failure may be caught in, the outermost first: those around it, and of a handler before them those
+    /// around the flush.
+    pub fn catching(&self) -> impl DoubleEndedIterator<Item = &(Arc<BlockInfo>, Section)> {
+        let flush = self.handler.as_ref().map_or(self.around.flushed_in.as_slice(), |handler| &handler.within);
+        flush.iter().chain(self.blocks())
     }
 
     /// What a `meta` task says; nothing of any other.

@@ -121,11 +121,18 @@ impl Project {
 
     /// A template's text, rendered before any host is known.
     pub(super) fn text(&self, template: &Template, vars: Map) -> Result<String, Diagnostic> {
+        let text = self.optional_text(template, vars)?;
+        text.ok_or_else(|| Diagnostic::error("this must come to a text").at(&template.span))
+    }
+
+    /// The same; `None` for `omit`.
+    pub(super) fn optional_text(&self, template: &Template, vars: Map) -> Result<Option<String>, Diagnostic> {
         let vars: Arc<dyn Lookup> = Arc::new(MapLookup(vars.into_iter().collect()));
         match self.templar.render(template, &vars) {
-            Ok(Value::Str(text)) => Ok(text),
-            Ok(Value::Int(number)) => Ok(number.to_string()),
-            Ok(Value::Bool(flag)) => Ok(flag.to_string()),
+            Ok(Value::Str(text)) => Ok(Some(text)),
+            Ok(Value::Int(number)) => Ok(Some(number.to_string())),
+            Ok(Value::Bool(flag)) => Ok(Some(flag.to_string())),
+            Ok(Value::Omit) => Ok(None),
             Ok(_) => Err(Diagnostic::error("this must come to a text").at(&template.span)),
             Err(error) => {
                 let told = Diagnostic::error(error.to_string()).at(&error.span).hint(

@@ -38,7 +38,7 @@ impl Control {
     /// Whether a step's blocks let it run. Call it for each step in order: leaving a block may make a failure final.
     pub(super) fn admits(&mut self, step: &Step) -> bool {
         self.leave_to(places(step));
-        !self.failed && step.blocks().iter().all(|(block, section)| self.runs(block.id, *section))
+        !self.failed && step.catching().all(|(block, section)| self.runs(block.id, *section))
     }
 
     /// The play is over: no block is open any more.
@@ -156,5 +156,5 @@ fn places(step: &Step) -> Vec<Place> {
         has_rescue: block.has_rescue,
         has_always: block.has_always,
     };
-    step.blocks().iter().map(place).collect()
+    step.catching().map(place).collect()
 }

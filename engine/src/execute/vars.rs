@@ -21,6 +21,8 @@ pub(super) struct HostVars {
     pub set: Arc<Map>,
     /// `inventory_hostname` and its like.
     pub magic: Arc<Map>,
+    /// How it is reached, where nothing says it: weaker than all.
+    pub assumed: Arc<Map>,
 }
 
 impl HostVars {
@@ -37,7 +39,9 @@ impl HostVars {
             ("inventory_hostname_short".to_owned(), text(short)),
             ("group_names".to_owned(), Value::List(groups)),
         ]);
-        Self { inventory: Arc::new(merged), magic: Arc::new(magic), ..Self::default() }
+        let address = ["ansible_host", "ansible_ssh_host"].map(|name| (name.to_owned(), text(&host.name)));
+        let assumed = Arc::new(Map::from_iter(address));
+        Self { inventory: Arc::new(merged), magic: Arc::new(magic), assumed, ..Self::default() }
     }
 
     /// Keeps gathered facts: each by its name, and all in `ansible_facts` without the prefix.
@@ -130,6 +134,14 @@ impl View {
         layers.extend(step.weak.iter().cloned());
         layers.retain(|layer| !layer.is_empty());
         Self { layers, fleet: Arc::clone(fleet) }
+    }
+
+    /// As a task sees its own host: with what is assumed of it, which is weaker than all. Neither other hosts nor connections
+    /// see that.
+    #[must_use]
+    pub(super) fn assuming(mut self, host: &HostVars) -> Self {
+        self.layers.push(Arc::clone(&host.assumed));
+        self
     }
 
     /// With variables that are stronger than all others: an item, a result.

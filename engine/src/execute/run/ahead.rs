@@ -134,6 +134,7 @@ impl Run {
             }
             let planned = self.plan_step(at, index);
             let stops = planned.stops(step) || (self.dense && planned.stop().is_some());
+            self.hosts[at].flushes(step, &planned);
             self.hosts[at].planned.push_back(planned);
             self.hosts[at].built += 1;
             if stops {
@@ -182,13 +183,15 @@ impl Run {
         let forced = || {
             let play = &self.compiled.plays[step.play].play;
             let forced = matches!(&play.force_handlers, Some(Spanned { value: Field::Known(true), .. }));
-            forced && step.handler.as_ref().is_some_and(|handler| handler.ends_section)
+            let ends_section = step.handler.as_ref().map_or(step.around.ends_section, |handler| handler.ends_section);
+            forced && ends_section
         };
         if !(control.admits(step) || control.failed && forced()) {
             return false;
         }
         let host = &self.hosts[at];
-        if !host.admits(step) {
+        let unflushed = |handler: &Handler| host.unflushed.contains(&handler.flush);
+        if !host.admits(step) || step.handler.as_ref().is_some_and(unflushed) {
             return false;
         }
         let of = |planned: &Planned| {
@@ -244,6 +247,7 @@ impl Run {
             ended: std::mem::take(&mut host.ended),
             failed_in: std::mem::take(&mut host.failed_in),
             lost_in: std::mem::take(&mut host.lost_in),
+            unflushed: std::mem::take(&mut host.unflushed),
             left_roles: std::mem::take(&mut host.left_roles),
             ran: std::mem::take(&mut host.ran),
             notices: std::mem::take(&mut host.notices),

@@ -28,6 +28,8 @@ pub(super) struct HostRun {
     pub(super) failed_in: BTreeSet<usize>,
     /// The plays in which it could not be reached.
     pub(super) lost_in: BTreeSet<usize>,
+    /// Flushes whose condition does not hold here.
+    pub(super) unflushed: BTreeSet<usize>,
     /// Roles that it has left before their end.
     pub(super) left_roles: BTreeSet<usize>,
     /// By play and [`crate::compile::Role::key`], which use of a role it was that ran here.
@@ -163,6 +165,15 @@ impl HostRun {
     pub(super) fn position(&self) -> usize {
         self.planned.iter().find(|planned| planned.stop().is_some()).map_or(self.built, |planned| planned.step)
     }
+    /// Of a planned `meta: flush_handlers`: whether it flushes here.
+    pub(super) fn flushes(&mut self, step: &Step, planned: &Planned) {
+        let Some(flush) = step.flush else { return };
+        if planned.items.iter().all(|item| matches!(item.work, Work::Skip(_))) {
+            self.unflushed.insert(flush);
+        } else {
+            self.unflushed.remove(&flush);
+        }
+    }
     /// Whether a play's handler was notified since it last ran.
     pub(super) fn is_notified(&self, play: usize, handler: &Handler) -> bool {
         self.notices.get(&play).is_some_and(|notices| notices.has(handler))
@@ -224,6 +235,7 @@ impl HostRun {
             ended: BTreeSet::new(),
             failed_in: BTreeSet::new(),
             lost_in: BTreeSet::new(),
+            unflushed: BTreeSet::new(),
             left_roles: BTreeSet::new(),
             ran: HashMap::new(),
             gone: false,

@@ -250,7 +250,7 @@ impl Run {
         let own = self.fleet.get(&host.name).unwrap_or_default();
         let scope = self.scope(step);
         let magic = [Arc::clone(&scope.magic), Arc::clone(&self.play_magic[step.play])];
-        View::new(&own, &self.fleet, &magic, &scope.layers)
+        View::new(&own, &self.fleet, &magic, &scope.layers).assuming(&own)
     }
 
     fn scope(&self, step: &Step) -> Arc<Scope> {
@@ -321,6 +321,18 @@ fn lower_with<'a>(
     }
 }
 
+/// `ansible_version`: of the ansible-core whose language this is.
+fn followed_version() -> Value {
+    let number = |number: i64| Value::Int(number);
+    Value::Map(Map::from_iter([
+        ("full".to_owned(), Value::Str("2.19.14".to_owned())),
+        ("string".to_owned(), Value::Str("2.19.14".to_owned())),
+        ("major".to_owned(), number(2)),
+        ("minor".to_owned(), number(19)),
+        ("revision".to_owned(), number(14)),
+    ]))
+}
+
 /// All hosts' variables at the beginning.
 fn fleet(shared: &Shared) -> Fleet {
     let program = &shared.program;
@@ -339,6 +351,9 @@ fn fleet(shared: &Shared) -> Fleet {
         ("playbook_dir".to_owned(), Value::Str(absolute(&program.dir))),
         ("ansible_check_mode".to_owned(), Value::Bool(shared.options.preview)),
         ("ansible_diff_mode".to_owned(), Value::Bool(true)),
+        ("ansible_version".to_owned(), followed_version()),
+        ("ansible_verbosity".to_owned(), Value::Int(0)),
+        ("ansible_forks".to_owned(), Value::Int(i64::try_from(shared.options.forks).unwrap_or(i64::MAX))),
         ("ansible_run_tags".to_owned(), texts(if selection.tags.is_empty() { &all } else { &selection.tags })),
         ("ansible_skip_tags".to_owned(), texts(&selection.skip_tags)),
         ("omit".to_owned(), Value::Omit),

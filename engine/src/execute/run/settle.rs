@@ -13,7 +13,7 @@ use crate::event::{Event, Recap, Status, TaskInfo, TaskResult};
 use crate::execute::judge::Judged;
 use crate::execute::lower::{LowerError, show};
 use crate::execute::vars::HostVars;
-use crate::playbook::Field;
+use crate::playbook::{Field, Spanned};
 use crate::value::{Map, Value};
 
 /// How a step ended, for what comes after it.
@@ -95,6 +95,7 @@ impl Run {
         let pending = pending.as_ref().filter(|_| shared.options.preview);
         let mut judged = judge_items(&self.lower(&self.hosts[at]), step, &mut planned, &name, pending);
         self.act(at, &planned, &mut judged).await;
+        self.hold_against_handlers(step, &mut judged);
         if !is_silent(step, &judged) {
             self.announce(planned.step, &name).await;
         }
@@ -208,6 +209,24 @@ impl Run {
             host.forget_after(index);
         }
         self.refresh_play(play);
+    }
+
+    /// A change that notifies a handler which there is not is a failure.
+    fn hold_against_handlers(&self, step: &Step, judged: &mut [Judged]) {
+        let blocks = step.blocks().iter().flat_map(|(block, _)| &block.notify);
+        let known = |field: &'_ Spanned<Field<String>>| match &field.value {
+            Field::Known(name) => Some(name.clone()),
+            Field::Template(_) => None,
+        };
+        let notified: Vec<String> = step.task.notify.iter().chain(blocks).filter_map(known).collect();
+        if notified.is_empty() || !judged.iter().any(Judged::changed) {
+            return;
+        }
+        let handlers = self.compiled.plays[step.play].all_handler_names();
+        let Some(missing) = notified.iter().find(|name| !handlers.contains(*name)) else { return };
+        for one in judged.iter_mut().filter(|one| one.changed()) {
+            one.fail(format!("the play has no handler `{missing}`"));
+        }
     }
 
     pub(super) fn notify(&mut self, at: usize, step: &Step, vars: &Arc<dyn crate::template::Lookup>) -> bool {
@@ -345,7 +364,7 @@ fn final_value(value: &Value) -> Value {
 
 /// Whether a failure in a step leads to a `rescue`, be it of a block further out.
 pub(super) fn rescues(step: &Step) -> bool {
-    step.blocks().iter().any(|(block, section)| *section == Section::Block && block.has_rescue)
+    step.catching().any(|(block, section)| *section == Section::Block && block.has_rescue)
 }
 
 /// Counts a task, as Ansible does: once, however many items it has; a failure that is made good as `rescued` only.

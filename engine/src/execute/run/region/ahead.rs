@@ -79,6 +79,7 @@ impl Run {
             }
             let planned = self.plan_step(at, index);
             let stops = planned.stops(&step);
+            self.hosts[at].flushes(&step, &planned);
             self.hosts[at].planned.push_back(planned);
             if stops || self.hosts[at].planned.len() >= MAX_BATCH {
                 return Walk::Stops;
