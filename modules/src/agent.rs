@@ -310,9 +310,9 @@ fn within<W: Write>(
 fn ask(task: &Task, module: &dyn Planner, host: &dyn Host) -> Outcome {
     match module.plan(host) {
         Ok(plan) if waits(task, if task.check { plan.changes() } else { !plan.is_empty() }) => {
-            Outcome::Would(if task.check { told(&plan, host) } else { answer(&plan) })
+            Outcome::Would(if task.check { told(module, &plan, host) } else { answer(&plan) })
         }
-        Ok(plan) => Outcome::Ok(told(&plan, host)),
+        Ok(plan) => Outcome::Ok(told(module, &plan, host)),
         // It asked for content: what is there is not as it shall be.
         Err(Error::Unknown(_)) => Outcome::Would(Answer::default()),
         Err(error) => unplanned(module, host, error),
@@ -341,10 +341,20 @@ fn answer(plan: &Plan) -> Answer {
 }
 
 /// With what is there now.
-fn told(plan: &Plan, host: &dyn Host) -> Answer {
+fn told(module: &dyn Planner, plan: &Plan, host: &dyn Host) -> Answer {
     let mut answer = answer(plan);
-    attributes::tell(host, &mut answer.data);
+    look_back(module, host, &mut answer);
     answer
+}
+
+/// Adds what is told of what is there at the end. The task itself is done: that a look fails is only worth a warning.
+fn look_back(module: &dyn Planner, host: &dyn Host, answer: &mut Answer) {
+    match module.aftermath(host) {
+        Ok(data) => answer.data.extend(data),
+        Err(Error::Unknown(_)) => {}
+        Err(error) => answer.warnings.push(format!("not all return values are known: {error}")),
+    }
+    attributes::tell(host, &mut answer.data);
 }
 
 /// A failure while something is pending, and "not known yet", are the same: only the earlier task's run will tell.
@@ -356,7 +366,7 @@ fn preview(pending: &mut Preview, task: &Task, module: &dyn Planner, host: &dyn 
     let unknown = |why: Why| Outcome::Unknown(why, Answer { diffs: module.intent(), ..Answer::default() });
     let (outcome, plan) = match (planned, pending.why()) {
         (Ok(plan), _) => {
-            let answer = Answer { conditional, ..told(&plan, &view) };
+            let answer = Answer { conditional, ..told(module, &plan, &view) };
             (if waits(task, plan.changes()) { Outcome::Would(answer) } else { Outcome::Ok(answer) }, Some(plan))
         }
         (Err(Error::Unknown(why)), _) | (Err(_), Some(why)) => (unknown(why), None),
@@ -378,7 +388,7 @@ fn preview(pending: &mut Preview, task: &Task, module: &dyn Planner, host: &dyn 
 /// Plans, applies, and plans again: what is left to do then is an error.
 fn apply<W: Write>(id: u64, module: &dyn Planner, system: &mut Linked<'_, W>) -> Outcome {
     let plan = match module.plan(system) {
-        Ok(plan) if plan.is_empty() => return Outcome::Ok(told(&plan, system)),
+        Ok(plan) if plan.is_empty() => return Outcome::Ok(told(module, &plan, system)),
         Ok(plan) => plan,
         Err(error) => return unplanned(module, system, error),
     };
@@ -405,7 +415,7 @@ fn apply<W: Write>(id: u64, module: &dyn Planner, system: &mut Linked<'_, W>) ->
     match done {
         Ok(applied) => {
             result.data.extend(module.report(&applied));
-            attributes::tell(system, &mut result.data);
+            look_back(module, system, &mut result);
             result.warnings.extend(applied.rows.iter().flat_map(|rows| rows.warnings.clone()));
             match converged(module, system) {
                 Ok(()) if changes => Outcome::Changed(result),

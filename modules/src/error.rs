@@ -171,6 +171,7 @@ impl Error {
     /// The server's code, if a server said this.
     pub fn sqlstate(&self) -> Option<&SqlState> {
         match self {
+            Self::Telling { error, .. } => error.sqlstate(),
             Self::Sql(error) => error.sqlstate.as_ref(),
             _ => None,
         }
@@ -179,6 +180,7 @@ impl Error {
     /// What the user can do about it, where we know.
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::Telling { error, .. } => error.hint(),
             Self::Refused { hint, .. } | Self::Unanswered { hint, .. } => hint.clone(),
             Self::Sql(error) => {
                 let ours = || error.sqlstate.as_ref().and_then(SqlState::hint).map(Into::into);

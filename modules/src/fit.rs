@@ -303,8 +303,13 @@ fn python(value: &Value) -> (&'static str, String) {
 fn string(name: &str, schema: &Value, value: Value) -> Result<Value, Problem> {
     let text = match value {
         Value::String(text) => text,
-        Value::Bool(true) => "True".into(),
-        Value::Bool(false) => "False".into(),
+        // As Ansible has it: a boolean where one of the choices is a word for it means that.
+        Value::Bool(flag) => {
+            let words = if flag { ["yes", "true", "on"] } else { ["no", "false", "off"] };
+            let choices = choices(schema);
+            let word = words.into_iter().find(|word| choices.contains(word));
+            word.unwrap_or(if flag { "True" } else { "False" }).into()
+        }
         Value::Number(number) => number.to_string(),
         other => return Err(Problem::new(name, format!("must be a text, not {}", describe(&other)))),
     };
@@ -359,6 +364,7 @@ mod tests {
         force: bool,
         count: Option<u32>,
         state: Option<State>,
+        upgrade: Option<Upgrade>,
         #[serde(default)]
         names: Vec<String>,
         mode: Option<Mode>,
@@ -374,6 +380,15 @@ mod tests {
         Present,
         /// Not there.
         Absent,
+    }
+
+    #[derive(Deserialize, JsonSchema)]
+    #[serde(rename_all = "lowercase")]
+    enum Upgrade {
+        /// All.
+        Yes,
+        /// With more.
+        Dist,
     }
 
     fn sample() -> Value {
@@ -392,6 +407,8 @@ mod tests {
             (json!({"names": "a, b"}), json!({"names": ["a", "b"]})),
             (json!({"names": 1}), json!({"names": ["1"]})),
             (json!({"state": "absent"}), json!({"state": "absent"})),
+            (json!({"upgrade": true}), json!({"upgrade": "yes"})),
+            (json!({"upgrade": "dist"}), json!({"upgrade": "dist"})),
             (json!({"path": {"$secret": "x"}}), json!({"path": "x"})),
             (json!({"password": {"$secret": "x"}}), json!({"password": {"$secret": "x"}})),
             (json!({"line": {"$secret": "x"}}), json!({"line": {"$secret": "x"}})),

@@ -1,6 +1,7 @@
 //! The interpreter: the one place where plans become changes.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use crate::edit::{Diff, Edit, Meter, Owner, Progress, Text};
 use crate::error::SqlError;
@@ -19,6 +20,8 @@ pub struct Applied {
     pub outputs: Vec<Output>,
     /// What the statements returned, one for each [`Edit::Sql`], in order.
     pub rows: Vec<Rows>,
+    /// How long it waited.
+    pub waited: Duration,
 }
 
 /// An edit failed; those before it were made.
@@ -144,7 +147,12 @@ fn perform(edit: &Edit, system: &mut dyn System, applied: &mut Applied, on: &mut
                 Err(Error::Command { command: command.to_string(), output: Box::new(output) })
             }
         }
-        Edit::Wait(wait) => wait.perform(system),
+        Edit::Wait(wait) => {
+            let begun = Instant::now();
+            let done = wait.perform(system);
+            applied.waited += begun.elapsed();
+            done
+        }
         Edit::Forget(path) => system.remove(path),
         Edit::Sql { at, statement, args, autocommit, .. } => {
             applied.rows.push(system.execute_sql(at, statement, args, *autocommit)?);

@@ -53,6 +53,11 @@ pub trait Module: DeserializeOwned + JsonSchema + Send + 'static {
         Data::new()
     }
 
+    /// Return values that are looked up once the task has come to its end, whether it changed something or not.
+    fn aftermath(&self, _host: &dyn Host) -> Look<Data> {
+        Ok(Data::new())
+    }
+
     /// Looks for the reason after a look or an edit failed, such as a unit's log.
     fn explain(&self, _host: &dyn Host, _error: &Error) -> Option<String> {
         None
@@ -80,6 +85,8 @@ pub trait Planner: Send {
     fn intent(&self) -> Vec<Diff>;
     /// See [`Module::report`].
     fn report(&self, applied: &Applied) -> Data;
+    /// See [`Module::aftermath`].
+    fn aftermath(&self, host: &dyn Host) -> Look<Data>;
     /// See [`Module::explain`].
     fn explain(&self, host: &dyn Host, error: &Error) -> Option<String>;
 }
@@ -99,6 +106,9 @@ impl<M: Module> Planner for M {
     }
     fn report(&self, applied: &Applied) -> Data {
         Module::report(self, applied)
+    }
+    fn aftermath(&self, host: &dyn Host) -> Look<Data> {
+        Module::aftermath(self, host)
     }
     fn explain(&self, host: &dyn Host, error: &Error) -> Option<String> {
         Module::explain(self, host, error)

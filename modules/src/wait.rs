@@ -1,7 +1,8 @@
 //! Waiting until something is so.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use fancy_regex::Regex;
@@ -36,6 +37,15 @@ pub enum Condition {
         /// A regular expression; `^` and `$` are the ends of lines.
         pattern: String,
     },
+    /// Nobody is connected to a TCP port of the host any more.
+    Drained {
+        /// Its number.
+        port: u16,
+        /// Peers that do not count.
+        exclude: Vec<IpAddr>,
+        /// The kernel's numbers of the states that count.
+        states: Vec<u8>,
+    },
     /// A query answers true in the first column of its first row.
     Sql {
         /// The server.
@@ -61,12 +71,56 @@ impl Condition {
                 let Some(content) = host.read(path)? else { return Ok(false) };
                 regex.is_match(&String::from_utf8_lossy(&content)).map_err(|error| fail(error.to_string()))
             }
+            Self::Drained { port, exclude, states } => drained(host, *port, exclude, states),
             Self::Sql { at, query, args, .. } => {
                 let rows = host.sql(at, query, args)?.rows;
                 Ok(rows.first().and_then(|row| row.first()) == Some(&true.into()))
             }
         }
     }
+}
+
+/// By /proc/net/tcp and tcp6 (proc(5)): addresses are in hexadecimal, in words as they lie in memory.
+fn drained(host: &dyn Host, port: u16, exclude: &[IpAddr], states: &[u8]) -> Look<bool> {
+    for file in ["/proc/net/tcp", "/proc/net/tcp6"] {
+        let table = host.read(Path::new(file))?.unwrap_or_default();
+        let connected = |line: &str| {
+            let field: Vec<&str> = line.split_whitespace().collect();
+            let [_, local, remote, state, ..] = field[..] else { return false };
+            let at_port = local.rsplit_once(':').is_some_and(|(_, of)| u16::from_str_radix(of, 16) == Ok(port));
+            let counts = u8::from_str_radix(state, 16).is_ok_and(|state| states.contains(&state));
+            let peer = remote.rsplit_once(':').and_then(|(address, _)| address_of(address));
+            at_port && counts && !peer.is_some_and(|peer| exclude.contains(&peer))
+        };
+        if String::from_utf8_lossy(&table).lines().any(connected) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn address_of(hex: &str) -> Option<IpAddr> {
+    let words = (0..hex.len() / 8).map(|at| u32::from_str_radix(hex.get(at * 8..at * 8 + 8)?, 16).ok());
+    let bytes: Vec<u8> = words.collect::<Option<Vec<u32>>>()?.into_iter().flat_map(u32::to_ne_bytes).collect();
+    match bytes.len() {
+        4 => Some(IpAddr::from(<[u8; 4]>::try_from(bytes).ok()?)),
+        _ => Some(IpAddr::from(<[u8; 16]>::try_from(bytes).ok()?).to_canonical()),
+    }
+}
+
+/// What Ansible says of one that was waited for in vain.
+fn ansible(condition: &Condition) -> Option<String> {
+    Some(match condition {
+        Condition::Port { host, port, open: true } => format!("Timeout when waiting for {host}:{port}"),
+        Condition::Port { host, port, open: false } => format!("Timeout when waiting for {host}:{port} to stop."),
+        Condition::Path { path, there: true } => format!("Timeout when waiting for file {}", path.display()),
+        Condition::Path { path, there: false } => format!("Timeout when waiting for {} to be absent.", path.display()),
+        Condition::Match { path, pattern } => {
+            format!("Timeout when waiting for search string {pattern} in {}", path.display())
+        }
+        Condition::Drained { port, .. } => format!("Timeout when waiting for 127.0.0.1:{port} to drain"),
+        Condition::Sql { .. } => return None,
+    })
 }
 
 /// Finishes "waited in vain for …".
@@ -78,6 +132,7 @@ impl fmt::Display for Condition {
             Self::Path { path, there: true } => write!(f, "{} to exist", path.display()),
             Self::Path { path, there: false } => write!(f, "{} to go away", path.display()),
             Self::Match { path, pattern } => write!(f, "`{pattern}` in {}", path.display()),
+            Self::Drained { port, .. } => write!(f, "the connections to port {port} to end"),
             Self::Sql { meaning, .. } => f.write_str(meaning),
         }
     }
@@ -107,11 +162,38 @@ impl Wait {
         while !self.until.holds(system)? {
             if start.elapsed().max(paused) >= self.timeout {
                 let ours = || format!("waited {} s in vain for {}", self.timeout.as_secs(), self.until);
-                return Err(Error::Failed(self.message.clone().unwrap_or_else(ours)));
+                let error = Error::Failed(self.message.clone().unwrap_or_else(ours));
+                let said = ansible(&self.until).filter(|_| self.message.is_none());
+                return Err(said.into_iter().fold(error, |error, said| error.telling("msg", said)));
             }
             system.pause(self.every)?;
             paused += self.every;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::Fake;
+
+    #[test]
+    fn a_port_is_drained_when_nobody_who_counts_is_connected() {
+        let peer = u32::from_ne_bytes([10, 0, 0, 7]);
+        let line = |state: &str| format!("  sl  local_address\n   0: 0100007F:1F90 {peer:08X}:C350 {state} 0\n");
+        let excluded = vec![IpAddr::from([10, 0, 0, 7])];
+        let table = [
+            ("01", vec![], 8080, false),
+            ("0A", vec![], 8080, true),
+            ("01", vec![], 80, true),
+            ("01", excluded, 8080, true),
+        ];
+        for (state, exclude, port, wanted) in table {
+            let host = Fake::new().file("/proc/net/tcp", line(state), 0o444);
+            let condition = Condition::Drained { port, exclude, states: vec![1, 2] };
+            assert_eq!(condition.holds(&host), Ok(wanted), "{condition:?} {state}");
+        }
+        assert_eq!(address_of("0000000000000000FFFF0000").map(|a| a.to_string()), None);
     }
 }

@@ -222,6 +222,9 @@ fn apply(module: &dyn Planner, host: &mut Fake, plan: &Plan, converges: bool, se
     };
     if let Value::Object(data) = &mut seen.data {
         data.extend(module.report(applied));
+        data.extend(result.as_ref().err().map(|failure| failure.error.clone().apart().1).unwrap_or_default());
+        // What the fixture's host does not know is not expected either.
+        data.extend(module.aftermath(&*host).unwrap_or_default());
     }
     seen.warnings.extend(host.log.iter().chain(&lines).map(|line| format!("(ran) {line}")));
     if result.is_err() {

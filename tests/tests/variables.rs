@@ -58,6 +58,35 @@ fn environment() {
 
 const CANARY: &str = "canary-7f3a";
 
+/// Files and templates that are sealed arrive opened, and as secrets: nothing of them shows.
+#[test]
+fn sealed_files_are_opened() {
+    let seal =
+        |text: &str| trueup::vault::encrypt(text.as_bytes(), &Secret::new("open sesame".to_owned()), None, &[7; 32]);
+    let case = Case::tasks(
+        1,
+        r#"
+- copy: { src: key, dest: "{{ d }}/key" }
+- copy: { src: key, dest: "{{ d }}/as_it_is", decrypt: false }
+- template: { src: conf.j2, dest: "{{ d }}/conf" }
+- assemble: { src: parts, dest: "{{ d }}/whole", remote_src: false }
+  ignore_errors: true
+"#,
+    )
+    .file("files/key", &seal(&format!("{CANARY}\n")))
+    .file("templates/conf.j2", &seal(&format!("{CANARY} {{{{ 6 * 7 }}}}\n")))
+    .file("files/parts/1", &seal(CANARY))
+    .vault("open sesame");
+    for run in [case.plan(), case.apply()] {
+        assert!(!run.json().to_lowercase().contains(CANARY), "{}", run.json());
+    }
+    assert_eq!(case.read("h1/key"), format!("{CANARY}\n"));
+    assert_eq!(case.read("h1/conf"), format!("{CANARY} 42\n"));
+    assert!(case.read("h1/as_it_is").starts_with("$ANSIBLE_VAULT;1.1;AES256\n"));
+    let told = case.apply_only().told();
+    assert!(told.contains("parts/1 is sealed by ansible-vault: `assemble` takes no such file"), "{told}");
+}
+
 #[test]
 fn a_secret_never_shows() {
     let sealed = trueup::vault::encrypt(

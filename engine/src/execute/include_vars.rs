@@ -31,8 +31,11 @@ impl Lower<'_> {
             (None, Some(dir)) => directory(&found(&dir)?, params).map_err(wrong)?,
             (None, None) => return Err(wrong("`include_vars` must name a `file` or a `dir`".into())),
         };
-        let files = files.iter().map(|file| Value::Str(file.display().to_string())).collect();
-        params.insert("files".into(), Value::List(files));
+        let list = |files: Vec<String>| Value::List(files.into_iter().map(Value::Str).collect());
+        // What is told of them is where they really are.
+        let real = |file: &PathBuf| std::fs::canonicalize(file).unwrap_or_else(|_| file.clone()).display().to_string();
+        params.insert("told".into(), list(files.iter().map(real).collect()));
+        params.insert("files".into(), list(files.iter().map(|file| file.display().to_string()).collect()));
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
 use serde_json::{Map as JsonMap, Value as Json, json};
 use trueup_modules::agent;
 use trueup_modules::fit::Problem;
@@ -22,6 +23,7 @@ use crate::remote::Blobs;
 use crate::source::{Source, Span};
 use crate::template::{Delimiters, Lookup, Rendered, Templar, TemplateError, Truth, Whitespace};
 use crate::value::{Map, Template, Value};
+use crate::vault::VaultPasswords;
 use crate::yaml::Node;
 
 mod files;
@@ -88,6 +90,8 @@ pub(super) struct Lower<'a> {
     pub templar: &'a Templar,
     /// Takes files that an agent may ask for.
     pub blobs: &'a Blobs,
+    /// What opens files that ansible-vault has sealed.
+    pub vault: &'a VaultPasswords,
     /// The user that the host's agent runs as, where known: becoming that user is nothing.
     pub login: Option<String>,
     /// sudo's password, from the command line.
@@ -456,10 +460,15 @@ impl Lower<'_> {
         if !matches!(newline.as_str(), "\n" | "\r" | "\r\n") {
             return Err(LowerError::Value(span, "newline_sequence needs to be one of: \\n, \\r or \\r\\n".into()));
         }
-        let source = Source::read(&path).map_err(|error| LowerError::Value(span, error.message))?;
+        let source = Source::read(&path).map_err(|error| LowerError::Value(span.clone(), error.message))?;
         let whole = Span::new(&source, 0, source.text.len());
-        let text = delimiters.translate(&source.text);
+        let opened = self.unsealed(params, &path, &span)?;
+        let text = opened.as_ref().map_or(Ok(source.text.as_str()), |opened| std::str::from_utf8(opened));
+        let text = text.map_err(|_| LowerError::Value(span, format!("{} holds no text", path.display())))?;
+        let text = delimiters.translate(text);
         let content = match self.templar.render_file(&text, whitespace, &whole, vars)? {
+            // What was sealed is a secret on the host, too.
+            Rendered::Plain(text) if opened.is_some() => Value::Secret(Secret::new(text.replace('\n', &newline))),
             Rendered::Plain(text) => Value::Str(text.replace('\n', &newline)),
             Rendered::Secret(secret) => Value::Secret(Secret::new(secret.expose().replace('\n', &newline))),
             Rendered::Unknown(why) => return Err(LowerError::Unknown(why)),
@@ -480,6 +489,12 @@ impl Lower<'_> {
             |reason: String| LowerError::Value(span.clone(), format!("cannot read {}: {reason}", path.display()));
         if path.is_dir() {
             return self.tree(params, &path, &name, &span);
+        }
+        if let Some(opened) = self.unsealed(params, &path, &span)? {
+            let packed = base64::engine::general_purpose::STANDARD.encode(&*opened);
+            params.insert("content".into(), Value::Secret(Secret::new(packed)));
+            params.insert("encoding".into(), Value::Str("base64".into()));
+            return Ok(());
         }
         if params.get("mode") == Some(&Value::Str("preserve".into())) {
             let meta = std::fs::metadata(&path).map_err(|error| failed(error.to_string()))?;

@@ -28,7 +28,8 @@ impl Module for AddHost {
     fn plan(&self, _host: &dyn Host) -> Result<Plan, Error> {
         let name = ["name", "hostname", "host"].iter().find_map(|key| self.given.get(*key)).and_then(text);
         let Some(name) = name.filter(|name| !name.is_empty()) else {
-            return Err(Error::Failed("name, host or hostname needs to be provided".into()));
+            let said = "name, host or hostname needs to be provided";
+            return Err(Error::Failed(said.into()).telling("msg", format!("Task failed: Action failed: {said}")));
         };
         let (name, port) = split(&name);
         let groups = ["groupname", "groups", "group"].iter().find_map(|key| self.given.get(*key));
@@ -60,7 +61,10 @@ fn names(groups: &Value) -> Result<Vec<String>, Error> {
         Value::String(text) => text.split(',').map(|name| name.trim().to_owned()).collect(),
         Value::Array(items) => items.iter().filter_map(text).map(|name| name.trim().to_owned()).collect(),
         Value::Null => Vec::new(),
-        _ => return Err(Error::param("groups", "must be a list of groups")),
+        _ => {
+            let error = Error::param("groups", "must be a list of groups");
+            return Err(error.telling("msg", "Task failed: Action failed: Groups must be specified as a list."));
+        }
     };
     let mut unique = Vec::new();
     all.into_iter().filter(|name| !name.is_empty()).for_each(|name| {

@@ -39,10 +39,9 @@ pub(super) struct Assemble {
     backup: bool,
     /// A command that refuses bad content by its status, such as `visudo -cf %s`; `%s` is a file that holds it.
     validate: Option<String>,
-    /// Whether fragments of the controller that are encrypted by Ansible's vault are decrypted first; the file is a secret
-    /// then.
+    /// Whether a fragment of the controller that is sealed by Ansible's vault is an error, rather than taken as it is.
     #[serde(default = "common::yes")]
-    #[expect(dead_code, reason = "the controller decrypts them")]
+    #[expect(dead_code, reason = "the controller heeds it")]
     decrypt: bool,
     /// Permission bits.
     mode: Option<Mode>,

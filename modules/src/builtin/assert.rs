@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::host::{Error, Host};
 use crate::module::{Module, Place};
@@ -15,11 +16,12 @@ pub(super) struct Assert {
     that: Vec<Condition>,
     /// What to say if one does not hold; names the condition by default.
     #[schemars(extend("aliases" = ["msg"]))]
-    fail_msg: Option<String>,
+    fail_msg: Option<Value>,
     /// What to say if all hold.
-    success_msg: Option<String>,
+    success_msg: Option<Value>,
     /// Whether to say nothing if all hold.
     #[serde(default)]
+    #[expect(dead_code, reason = "it is for Ansible's output; what is registered is the same")]
     quiet: bool,
 }
 
@@ -33,16 +35,32 @@ struct Condition {
     holds: bool,
 }
 
+fn failed_words(expression: &str) -> String {
+    format!("assertion failed: {expression}")
+}
+
+/// A text, or a line for each of a list.
+fn text(msg: &Value) -> String {
+    match msg {
+        Value::String(text) => text.clone(),
+        Value::Array(lines) => lines.iter().map(text).collect::<Vec<_>>().join("\n"),
+        other => other.to_string(),
+    }
+}
+
 impl Module for Assert {
     const NAME: &'static str = "assert";
     const PLACE: Place = Place::Controller;
 
     fn plan(&self, _host: &dyn Host) -> Result<Plan, Error> {
         if let Some(failed) = self.that.iter().find(|condition| !condition.holds) {
-            let message = || format!("assertion failed: {}", failed.expression);
-            return Err(Error::Failed(self.fail_msg.clone().unwrap_or_else(message)));
+            let said = || failed_words(&failed.expression);
+            let shown = self.fail_msg.as_ref().map_or_else(said, text);
+            let msg = self.fail_msg.clone().unwrap_or_else(|| "Assertion failed".into());
+            let error = Error::Failed(shown).telling("msg", msg).telling("evaluated_to", false);
+            return Err(error.telling("assertion", failed.expression.as_str()));
         }
-        let message = self.success_msg.as_deref().unwrap_or("All assertions passed");
-        Ok(if self.quiet { Plan::nothing() } else { Plan::nothing().returning("msg", message) })
+        let message = self.success_msg.clone().unwrap_or_else(|| "All assertions passed".into());
+        Ok(Plan::nothing().returning("msg", message))
     }
 }

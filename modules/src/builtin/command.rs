@@ -189,7 +189,7 @@ fn output_data(output: &Output, strip: bool) -> Data {
 
 /// As Python prints a time, in UTC: `2026-02-03 04:05:06.000007`. The days of a date after H. Hinnant,
 /// "chrono-compatible low-level date algorithms".
-fn moment(nanos: i64) -> String {
+pub(super) fn moment(nanos: i64) -> String {
     let seconds = nanos.div_euclid(1_000_000_000);
     let (days, second) = (seconds.div_euclid(86_400) + 719_468, seconds.rem_euclid(86_400));
     let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));

@@ -75,9 +75,7 @@ pub(super) struct Find {
     #[schemars(extend("aliases" = ["checksum", "checksum_algo"]))]
     checksum_algorithm: Algorithm,
     /// How files are encoded that `contains` is looked for in. Only `utf-8` is known.
-    #[serde(default)]
-    #[expect(dead_code, reason = "its one value says what is done")]
-    encoding: Encoding,
+    encoding: Option<Encoding>,
     /// Stop after so many.
     limit: Option<usize>,
 }
@@ -117,10 +115,19 @@ impl Module for Find {
     fn plan(&self, host: &dyn Host) -> Result<Plan, Error> {
         let mut search = Search::new(self, host)?;
         for path in &self.paths {
-            match host.stat(path)? {
-                Some(stat) if stat.is_dir() => search.below(path, 1)?,
-                Some(stat) if stat.is_link() && points_to_dir(host, path)? => search.below(path, 1)?,
-                _ => search.skip(path, format!("'{}' is not a directory", path.display())),
+            let is_dir = match host.stat(path)? {
+                Some(stat) if stat.is_dir() => true,
+                Some(stat) if stat.is_link() => points_to_dir(host, path)?,
+                _ => false,
+            };
+            if !is_dir {
+                search.skip(path, format!("'{}' is not a directory", path.display()));
+                continue;
+            }
+            match search.below(path, 1) {
+                // As in Ansible, what can't be read ends the search below this path.
+                Err(Error::Path { reason, .. }) => search.skip(path, reason),
+                done => done?,
             }
         }
         Ok(search.answer())
@@ -245,7 +252,18 @@ impl<'a> Search<'a> {
         match &self.contains {
             Some(regex) if self.find.file_type == FileType::File => {
                 let content = self.host.read(path)?.unwrap_or_default();
-                let found = regex.is_match(&String::from_utf8_lossy(&content));
+                let content = String::from_utf8(content).map_err(|_| {
+                    let encoding = match self.find.encoding {
+                        Some(_) => "utf-8",
+                        None => "None (default determined by the Python built-in function \"open\")",
+                    };
+                    let shown = path.display();
+                    let reason = format!(
+                        "Failed to read the file {shown} due to an encoding error. current encoding: {encoding}"
+                    );
+                    Error::path("read", path, reason)
+                })?;
+                let found = regex.is_match(&content);
                 found.map_err(|error| Error::param("contains", format!("gives up on {}: {error}", path.display())))
             }
             _ => Ok(true),

@@ -2,14 +2,15 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::json;
 
 use super::state::State;
 use crate::edit::{Diff, Edit, Reach, Shown};
 use crate::facts::{Fact, Group};
-use crate::host::{Command, Error, Host, Known, known};
+use crate::host::{Command, Error, Host, Known, Look, known};
 use crate::module::Module;
 use crate::param::Word;
-use crate::plan::Plan;
+use crate::plan::{Data, Plan};
 
 /// A group, there or not. Who is in it is a matter of `user`.
 #[derive(Deserialize, JsonSchema)]
@@ -25,6 +26,12 @@ pub(super) struct GroupModule {
     /// Whether it exists.
     #[serde(default)]
     state: State,
+    /// Let `gid` be one that another group has.
+    #[serde(default)]
+    non_unique: bool,
+    /// With `state: absent`, remove it though it is the primary group of an account.
+    #[serde(default)]
+    force: bool,
 }
 
 impl Module for GroupModule {
@@ -37,14 +44,21 @@ impl Module for GroupModule {
             (State::Absent, Some(_)) => self.delete(),
             (State::Present, None) => self.add(host)?,
             (State::Present, Some(group)) if self.gid.is_none_or(|gid| group.gid == Some(gid)) => {
-                return Ok(match group.gid {
-                    Some(gid) => plan.returning("gid", gid),
-                    None => plan,
-                });
+                return Ok(plan);
             }
             (State::Present, Some(group)) => self.renumber(group, host)?,
         };
         Ok(plan.with(planned))
+    }
+
+    fn aftermath(&self, host: &dyn Host) -> Look<Data> {
+        let mut told = Data::from_iter([
+            ("state".to_owned(), json!(self.state.word())),
+            ("system".to_owned(), json!(self.system)),
+        ]);
+        let gid = host.group(&self.name.0)?.and_then(|group| group.gid);
+        told.extend(gid.map(|gid| ("gid".to_owned(), json!(gid))));
+        Ok(told)
     }
 
     fn intent(&self) -> Vec<Diff> {
@@ -61,6 +75,7 @@ impl GroupModule {
         let mut args = Vec::new();
         args.extend(self.system.then(|| "--system".to_owned()));
         args.extend(self.gid.map(|gid| format!("--gid={gid}")));
+        args.extend(self.non_unique.then(|| "--non-unique".to_owned()));
         let mut effect = vec![self.diff("state", Shown::Absent, "present")];
         effect.extend(self.gid.map(|gid| self.diff("gid", Shown::Absent, gid.to_string())));
         let group = Group { name: self.name.0.clone(), gid: self.gid, members: Vec::new() };
@@ -71,17 +86,19 @@ impl GroupModule {
         self.number_is_free(host)?;
         let number = |gid: Option<u32>| gid.map_or(Shown::Unknown, |gid| Shown::Plain(gid.to_string()));
         let effect = vec![self.diff("gid", number(group.gid), number(self.gid))];
-        let args = self.gid.map(|gid| format!("--gid={gid}")).into_iter().collect();
+        let unchecked = self.non_unique.then(|| "--non-unique".to_owned());
+        let args = self.gid.map(|gid| format!("--gid={gid}")).into_iter().chain(unchecked).collect();
         Ok(self.edit("groupmod", args, effect, Fact::Group(Group { gid: self.gid, ..group })))
     }
 
     fn delete(&self) -> Edit {
         let effect = vec![self.diff("state", "present", Shown::Absent)];
-        self.edit("groupdel", Vec::new(), effect, Fact::NoGroup(self.name.0.clone()))
+        let args = self.force.then(|| "--force".to_owned()).into_iter().collect();
+        self.edit("groupdel", args, effect, Fact::NoGroup(self.name.0.clone()))
     }
 
     fn number_is_free(&self, host: &dyn Host) -> Result<(), Error> {
-        let Some(gid) = self.gid else { return Ok(()) };
+        let Some(gid) = self.gid.filter(|_| !self.non_unique) else { return Ok(()) };
         match known(host.group(&gid.to_string()))? {
             Known::Yes(Some(other)) if other.name != self.name.0 => Err(Error::Refused {
                 subject: format!("group {}", self.name.0),

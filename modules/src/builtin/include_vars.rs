@@ -49,7 +49,12 @@ pub(super) struct IncludeVars {
     /// The files; Trueup fills it in.
     #[schemars(extend("internal" = true))]
     #[serde(default)]
+    #[expect(dead_code, reason = "the engine acts on it; here it only is a parameter")]
     files: Vec<String>,
+    /// Where they really are; Trueup fills it in.
+    #[schemars(extend("internal" = true))]
+    #[serde(default)]
+    told: Vec<String>,
 }
 
 impl Module for IncludeVars {
@@ -63,7 +68,7 @@ impl Module for IncludeVars {
             Some(name) => Value::Object(Map::from_iter([(name.clone(), found)])),
             None => found,
         };
-        let files = Value::from(self.files.clone());
+        let files = Value::from(self.told.clone());
         Ok(Plan::nothing().returning("ansible_facts", facts).returning("ansible_included_var_files", files))
     }
 }

@@ -6,9 +6,11 @@ mod add_host;
 mod assemble;
 mod assert;
 mod async_status;
+mod authorized_key;
 mod command;
 mod common;
 mod copy;
+mod cron;
 mod debug;
 mod describe;
 mod fail;
@@ -16,8 +18,10 @@ mod file;
 mod file_block;
 mod file_line;
 mod find;
+mod getent;
 mod group;
 mod group_by;
+mod hostname;
 mod import_role;
 mod import_tasks;
 mod include_role;
@@ -25,6 +29,7 @@ mod include_tasks;
 mod include_vars;
 mod meta;
 mod package;
+mod package_facts;
 mod pause;
 mod ping;
 #[cfg(feature = "postgres")]
@@ -33,12 +38,15 @@ mod raw;
 mod replace;
 mod script;
 mod service;
+mod service_facts;
 mod set_fact;
+mod set_stats;
 mod setup;
 mod shell;
 mod slurp;
 mod stat;
 mod state;
+mod sysctl;
 mod tempfile;
 mod template;
 mod user;
@@ -52,16 +60,20 @@ static REGISTRY: &[Entry] = &[
     Entry::of::<assemble::Assemble>(),
     Entry::of::<assert::Assert>(),
     Entry::of::<async_status::AsyncStatus>(),
+    Entry::of::<authorized_key::AuthorizedKey>(),
     Entry::of::<command::CommandModule>(),
     Entry::of::<copy::Copy>(),
+    Entry::of::<cron::Cron>(),
     Entry::of::<debug::Debug>(),
     Entry::of::<fail::Fail>(),
     Entry::of::<file::FileModule>(),
     Entry::of::<file_block::FileBlock>(),
     Entry::of::<file_line::FileLine>(),
     Entry::of::<find::Find>(),
+    Entry::of::<getent::Getent>(),
     Entry::of::<group::GroupModule>(),
     Entry::of::<group_by::GroupBy>(),
+    Entry::of::<hostname::Hostname>(),
     Entry::of::<import_role::ImportRole>(),
     Entry::of::<import_tasks::ImportTasks>(),
     Entry::of::<include_role::IncludeRole>(),
@@ -69,17 +81,21 @@ static REGISTRY: &[Entry] = &[
     Entry::of::<include_vars::IncludeVars>(),
     Entry::of::<meta::Meta>(),
     Entry::of::<package::Packages>(),
+    Entry::of::<package_facts::PackageFacts>(),
     Entry::of::<pause::Pause>(),
     Entry::of::<ping::Ping>(),
     Entry::of::<raw::Raw>(),
     Entry::of::<replace::Replace>(),
     Entry::of::<script::Script>(),
     Entry::of::<service::Service>(),
+    Entry::of::<service_facts::ServiceFacts>(),
     Entry::of::<set_fact::SetFact>(),
+    Entry::of::<set_stats::SetStats>(),
     Entry::of::<setup::Setup>(),
     Entry::of::<shell::Shell>(),
     Entry::of::<slurp::Slurp>(),
     Entry::of::<stat::StatModule>(),
+    Entry::of::<sysctl::Sysctl>(),
     Entry::of::<tempfile::Tempfile>(),
     Entry::of::<template::Template>(),
     Entry::of::<user::UserModule>(),

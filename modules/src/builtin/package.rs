@@ -6,13 +6,15 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::json;
 
 use crate::edit::{Diff, Shown};
 use crate::facts::Package;
-use crate::host::{Command, Error, Host};
+use crate::host::{Command, Error, Host, Look};
+use crate::interpret::Applied;
 use crate::module::Module;
 use crate::param::Word;
-use crate::plan::Plan;
+use crate::plan::{Data, Plan};
 
 use apt::{Change, change_edit, last_update, refused, simulate, update_edit};
 
@@ -42,7 +44,7 @@ pub(super) struct Packages {
     install_recommends: Option<bool>,
     /// A package named with a version may replace a newer one.
     #[serde(default)]
-    #[schemars(extend("aliases" = ["allow-downgrade"]))]
+    #[schemars(extend("aliases" = ["allow-downgrade", "allow_downgrades", "allow-downgrades"]))]
     allow_downgrade: bool,
     /// With `state: absent`, remove configuration files too.
     #[serde(default)]
@@ -50,7 +52,70 @@ pub(super) struct Packages {
     /// Also remove packages that came as dependencies and are no longer needed.
     #[serde(default)]
     autoremove: bool,
+    /// Bring all that is installed up to date. Without `name`.
+    #[serde(default)]
+    upgrade: Upgrade,
+    /// Which release packages are taken from, such as `bookworm-backports`.
+    #[schemars(extend("aliases" = ["default-release"]))]
+    default_release: Option<Word>,
+    /// Install nothing that is not installed yet.
+    #[serde(default)]
+    only_upgrade: bool,
+    /// Install packages that nobody has signed.
+    #[serde(default)]
+    #[schemars(extend("aliases" = ["allow-unauthenticated"]))]
+    allow_unauthenticated: bool,
+    /// Change packages that are on hold, too.
+    #[serde(default)]
+    allow_change_held_packages: bool,
+    /// Seconds to wait for another apt at work.
+    #[serde(default = "lock_timeout")]
+    lock_timeout: u32,
+    /// What dpkg is told of configuration files that were changed here.
+    #[serde(default = "dpkg_options")]
+    dpkg_options: Word,
+    /// Taken for Ansible's sake: it is always apt-get that is used.
+    #[serde(default)]
+    #[expect(dead_code, reason = "there is nothing to choose")]
+    force_apt_get: bool,
+    /// Taken for Ansible's sake: the package manager is the host's.
+    #[serde(rename = "use")]
+    #[expect(dead_code, reason = "there is nothing to choose")]
+    manager: Option<String>,
+    /// Taken for Ansible's sake: apt-get tries again by itself.
+    #[expect(dead_code, reason = "apt-get does it")]
+    update_cache_retries: Option<u32>,
+    /// See `update_cache_retries`.
+    #[expect(dead_code, reason = "apt-get does it")]
+    update_cache_retry_max_delay: Option<u32>,
 }
+
+fn lock_timeout() -> u32 {
+    120
+}
+
+fn dpkg_options() -> Word {
+    Word("force-confdef,force-confold".into())
+}
+
+#[derive(Clone, Copy, Default, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum Upgrade {
+    /// Only what is named.
+    #[default]
+    No,
+    /// All, but nothing new and nothing away. Also `safe`.
+    #[serde(alias = "safe")]
+    #[schemars(extend("enum" = ["yes", "safe"]))]
+    Yes,
+    /// All, with what that needs. Also `full`.
+    #[serde(alias = "full")]
+    #[schemars(extend("enum" = ["dist", "full"]))]
+    Dist,
+}
+
+/// What apt-get does with no package named.
+const WHOLE: [&str; 3] = ["autoremove", "upgrade", "dist-upgrade"];
 
 #[derive(Clone, Copy, Default, Deserialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
@@ -86,7 +151,7 @@ impl Module for Packages {
         })?;
         let (verb, due) = self.due(&wanted, &installed);
         let command = self.apt_get(verb, due.iter().map(|wanted| wanted.typed));
-        let changes = match due.is_empty() && verb != "autoremove" {
+        let changes = match due.is_empty() && !WHOLE.contains(&verb) {
             true => Ok(Vec::new()),
             false => simulate(&command, host)?.map(|changes| self.with_named(changes, &due, &installed)),
         };
@@ -110,13 +175,33 @@ impl Module for Packages {
         Ok(plan)
     }
 
+    fn report(&self, applied: &Applied) -> Data {
+        let said = applied.outputs.last().map(|output| {
+            let lines = |text: &str| json!(text.lines().collect::<Vec<_>>());
+            [
+                ("stdout", json!(output.stdout)),
+                ("stdout_lines", lines(&output.stdout)),
+                ("stderr", json!(output.stderr)),
+                ("stderr_lines", lines(&output.stderr)),
+            ]
+        });
+        said.into_iter().flatten().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+
+    fn aftermath(&self, host: &dyn Host) -> Look<Data> {
+        let updated = last_update(host)?.unwrap_or_default();
+        Ok(Data::from_iter([("cache_update_time".to_owned(), json!(updated))]))
+    }
+
     fn intent(&self) -> Vec<Diff> {
         let after = if self.state == State::Absent { Shown::Absent } else { Shown::Unknown };
         let show = |Word(name): &Word| {
             Diff::new(format!("package {}", Wanted::parse(name).name), "version", Shown::Unknown, after.clone())
         };
         let mut diffs: Vec<Diff> = self.name.iter().map(show).collect();
-        if self.name.is_empty() && self.autoremove {
+        if self.name.is_empty() && self.upgrade != Upgrade::No {
+            diffs.push(Diff::new("packages", "version", Shown::Unknown, Shown::Unknown));
+        } else if self.name.is_empty() && self.autoremove {
             diffs.push(Diff::new("packages no longer needed", "state", Shown::Unknown, Shown::Absent));
         } else if self.name.is_empty() {
             diffs.push(Diff::new("package lists", "state", Shown::Unknown, "refreshed"));
@@ -138,6 +223,8 @@ impl Packages {
             (State::Present, None) | (State::Latest, _) => true,
         };
         let verb = match self.state {
+            _ if wanted.is_empty() && self.upgrade == Upgrade::Yes => "upgrade",
+            _ if wanted.is_empty() && self.upgrade == Upgrade::Dist => "dist-upgrade",
             _ if wanted.is_empty() && self.autoremove => "autoremove",
             State::Absent if self.purge => "purge",
             State::Absent => "remove",
@@ -179,29 +266,23 @@ impl Packages {
     }
 
     fn apt_get<'a>(&self, verb: &'a str, names: impl Iterator<Item = &'a str>) -> Command {
-        let mut args = vec![
-            "--quiet",
-            "--yes",
-            // Another apt at work, such as unattended upgrades, is waited for: two minutes.
-            "--option=DPkg::Lock::Timeout=120",
-            "--option=Dpkg::Use-Pty=0",
-            // Configuration files that were changed here stay.
-            "--option=Dpkg::Options::=--force-confdef",
-            "--option=Dpkg::Options::=--force-confold",
+        // Another apt at work, such as unattended upgrades, is waited for.
+        let lock = format!("--option=DPkg::Lock::Timeout={}", self.lock_timeout);
+        let mut args = vec!["--quiet".to_owned(), "--yes".into(), lock, "--option=Dpkg::Use-Pty=0".into()];
+        let options = self.dpkg_options.0.split(',').map(str::trim).filter(|option| !option.is_empty());
+        args.extend(options.map(|option| format!("--option=Dpkg::Options::=--{option}")));
+        args.extend(self.default_release.as_ref().map(|Word(release)| format!("--target-release={release}")));
+        let flags = [
+            (self.install_recommends == Some(true), "--install-recommends"),
+            (self.install_recommends == Some(false), "--no-install-recommends"),
+            (self.allow_downgrade, "--allow-downgrades"),
+            (self.only_upgrade, "--only-upgrade"),
+            (self.allow_unauthenticated, "--allow-unauthenticated"),
+            (self.allow_change_held_packages, "--allow-change-held-packages"),
+            (self.autoremove && !WHOLE.contains(&verb), "--auto-remove"),
         ];
-        match self.install_recommends {
-            Some(true) => args.push("--install-recommends"),
-            Some(false) => args.push("--no-install-recommends"),
-            None => {}
-        }
-        if self.allow_downgrade {
-            args.push("--allow-downgrades");
-        }
-        if self.autoremove && verb != "autoremove" {
-            args.push("--auto-remove");
-        }
-        args.extend([verb, "--"]);
-        args.extend(names);
+        let flags = flags.iter().filter(|(given, _)| *given).map(|(_, flag)| *flag);
+        args.extend(flags.chain([verb, "--"]).chain(names).map(str::to_owned));
         Command::new("apt-get", args).env("DEBIAN_FRONTEND", "noninteractive")
     }
 }

@@ -25,7 +25,7 @@ impl Module for Ping {
 
     fn plan(&self, _host: &dyn Host) -> Result<Plan, Error> {
         match self.data.as_str() {
-            "crash" => Err(Error::Failed("boom".into())),
+            "crash" => Err(Error::Failed("boom".into()).telling("msg", "Task failed: Module failed: boom")),
             data => Ok(Plan::nothing().returning("ping", data)),
         }
     }

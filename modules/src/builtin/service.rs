@@ -7,10 +7,10 @@ use serde::Deserialize;
 
 use crate::edit::{Diff, Edit, Reach, Shown};
 use crate::facts::{Fact, Unit};
-use crate::host::{Command, Error, Host};
+use crate::host::{Command, Error, Host, Look};
 use crate::module::Module;
 use crate::param::{Word, nearest};
-use crate::plan::Plan;
+use crate::plan::{Data, Plan};
 
 /// A systemd unit: running or not, started at boot or not, masked or not.
 ///
@@ -32,6 +32,45 @@ pub(super) struct Service {
     #[serde(default)]
     #[schemars(extend("aliases" = ["daemon-reload"]))]
     daemon_reload: bool,
+    /// Have systemd start afresh itself: always.
+    #[serde(default)]
+    #[schemars(extend("aliases" = ["daemon-reexec"]))]
+    daemon_reexec: bool,
+    /// Do not wait until the unit has started or stopped.
+    #[serde(default)]
+    no_block: bool,
+    /// Whether links that stand in the way of `enabled` are replaced.
+    #[serde(default)]
+    force: bool,
+    /// Whose units: only the system's are known.
+    #[serde(default)]
+    #[expect(dead_code, reason = "its one value says what is done")]
+    scope: Scope,
+    /// Taken for Ansible's sake: there is systemd or nothing.
+    #[serde(rename = "use")]
+    #[expect(dead_code, reason = "there is nothing to choose from")]
+    backend: Option<Word>,
+    /// Taken for Ansible's sake, as `pattern`, `runlevel`, `sleep` and `arguments` are: systemd needs none of them.
+    #[expect(dead_code, reason = "systemd needs none")]
+    pattern: Option<Word>,
+    /// See `pattern`.
+    #[expect(dead_code, reason = "systemd needs none")]
+    runlevel: Option<Word>,
+    /// See `pattern`.
+    #[expect(dead_code, reason = "systemd needs none")]
+    sleep: Option<u32>,
+    /// See `pattern`.
+    #[schemars(extend("aliases" = ["args"]))]
+    #[expect(dead_code, reason = "systemd needs none")]
+    arguments: Option<Word>,
+}
+
+#[derive(Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Scope {
+    /// Those of the system.
+    #[default]
+    System,
 }
 
 #[derive(Clone, Copy, Deserialize, JsonSchema, PartialEq, Eq)]
@@ -60,7 +99,19 @@ impl Module for Service {
         if unit.load == "not-found" {
             return Err(not_found(&name, host));
         }
-        let mut steps = Steps { unit, plan: Plan::nothing() };
+        let flags = [(self.no_block, "--no-block"), (self.force, "--force")];
+        let flags = flags.into_iter().filter(|(given, _)| *given).map(|(_, flag)| flag).collect();
+        let mut steps = Steps { unit, plan: Plan::nothing(), flags };
+        if self.daemon_reexec {
+            steps.plan.edits.push(systemd(
+                "daemon-reexec",
+                "systemd",
+                "program",
+                "running",
+                "started afresh",
+                Vec::new(),
+            ));
+        }
         if self.daemon_reload && steps.unit.needs_reload {
             steps.reload();
         }
@@ -81,7 +132,24 @@ impl Module for Service {
         if self.masked == Some(true) {
             steps.mask();
         }
-        Ok(steps.plan.returning("name", name))
+        let given = self.name.as_ref().map_or(name.as_str(), |Word(given)| given);
+        Ok(steps.plan.returning("name", given))
+    }
+
+    fn aftermath(&self, host: &dyn Host) -> Look<Data> {
+        let mut told = Data::new();
+        let Some(name) = self.unit_name() else { return Ok(told) };
+        let shown = host.query(&Command::new("systemctl", ["show", "--", &name]))?.stdout;
+        let status: Data = shown
+            .lines()
+            .filter_map(|line| line.split_once('='))
+            .map(|(name, value)| (name.to_owned(), value.into()))
+            .collect();
+        told.extend(self.enabled.map(|enabled| ("enabled".to_owned(), enabled.into())));
+        let state = self.state.map(|state| if state == State::Stopped { "stopped" } else { "started" });
+        told.extend(state.map(|state| ("state".to_owned(), state.into())));
+        told.insert("status".into(), status.into());
+        Ok(told)
     }
 
     fn intent(&self) -> Vec<Diff> {
@@ -116,7 +184,7 @@ impl Module for Service {
     }
 
     fn converges(&self) -> bool {
-        !matches!(self.state, Some(State::Restarted | State::Reloaded))
+        !self.daemon_reexec && !matches!(self.state, Some(State::Restarted | State::Reloaded))
     }
 }
 
@@ -131,6 +199,10 @@ impl Service {
 
     /// No unit is named: any whose file has changed since systemd read it is a reason to reload.
     fn plan_reload(&self, host: &dyn Host) -> Result<Plan, Error> {
+        if self.daemon_reexec && self.state.is_none() && self.enabled.is_none() && self.masked.is_none() {
+            let edit = systemd("daemon-reexec", "systemd", "program", "running", "started afresh", Vec::new());
+            return Ok(Plan::nothing().with(edit));
+        }
         if !self.daemon_reload || self.state.is_some() || self.enabled.is_some() || self.masked.is_some() {
             return Err(Error::param("name", "missing: which unit?"));
         }
@@ -148,6 +220,8 @@ impl Service {
 struct Steps {
     unit: Unit,
     plan: Plan,
+    /// Of each systemctl(1).
+    flags: Vec<&'static str>,
 }
 
 impl Steps {
@@ -220,7 +294,7 @@ impl Steps {
     ) {
         let name = &self.unit.name;
         self.plan.edits.push(Edit::Run {
-            command: Command::new("systemctl", [verb, "--", name]),
+            command: Command::new("systemctl", self.flags.iter().copied().chain([verb, "--", name])),
             effect: vec![Diff::new(format!("unit {name}"), aspect, before, shown)],
             makes: vec![Fact::Unit(after.clone())],
             reach,
@@ -231,9 +305,14 @@ impl Steps {
 }
 
 fn reload_edit(subject: &str, makes: Vec<Fact>) -> Edit {
+    systemd("daemon-reload", subject, "definition", "outdated", "reloaded", makes)
+}
+
+/// What is asked of systemd itself.
+fn systemd(verb: &str, subject: &str, aspect: &str, before: &str, after: &str, makes: Vec<Fact>) -> Edit {
     Edit::Run {
-        command: Command::new("systemctl", ["daemon-reload"]),
-        effect: vec![Diff::new(subject, "definition", "outdated", "reloaded")],
+        command: Command::new("systemctl", [verb]),
+        effect: vec![Diff::new(subject, aspect, before, after)],
         makes,
         reach: Reach::Stated,
         progress: None,
@@ -252,11 +331,12 @@ fn not_found(name: &str, host: &dyn Host) -> Error {
     let list = ["list-unit-files", "--no-legend", "--no-pager", "--plain"];
     let listed = host.query(&Command::new("systemctl", list)).map(|output| output.stdout).unwrap_or_default();
     let near = nearest(name, listed.lines().filter_map(|line| line.split_whitespace().next()));
-    Error::Refused {
+    let error = Error::Refused {
         subject: format!("unit {name}"),
         reason: "systemd knows no unit of that name".into(),
         hint: near.map(|near| format!("did you mean `{near}`?")),
-    }
+    };
+    error.telling("msg", format!("Could not find the requested service {}: host", name.trim_end_matches(".service")))
 }
 
 #[cfg(test)]

@@ -2,10 +2,13 @@
 
 mod network;
 mod platform;
+mod system;
+
+use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::host::{Error, Host};
 use crate::module::Module;
@@ -16,12 +19,24 @@ use crate::plan::Plan;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Setup {
-    /// What to gather: `all`, `min`, `hardware`, `network`; with `!`, what to leave out. `!all` leaves the minimum.
+    /// What to gather: `all`, `min`, `hardware`, `network`, `virtual`; with `!`, what to leave out. `!all` leaves the
+    /// minimum. What is smaller than these, such as `distribution`, is in the minimum.
     #[serde(default)]
     gather_subset: Vec<String>,
     /// Return only facts whose names match one of these patterns (`*`, `?`), with or without `ansible_`.
     #[serde(default)]
     filter: Vec<String>,
+    /// Where the host's administrator keeps facts of their own, in `*.fact` files: `ansible_local`.
+    #[serde(default = "fact_path")]
+    fact_path: PathBuf,
+    /// Taken for Ansible's sake: only asking file systems for their size may take long, and that has 10 seconds each.
+    #[serde(default)]
+    #[expect(dead_code, reason = "it is what is done")]
+    gather_timeout: Option<u32>,
+}
+
+fn fact_path() -> PathBuf {
+    "/etc/ansible/facts.d".into()
 }
 
 /// Facts by their names, without `ansible_`.
@@ -36,15 +51,29 @@ impl Module for Setup {
         platform::identity(host, &mut facts)?;
         platform::distribution(host, &mut facts)?;
         platform::clock(host, &mut facts)?;
+        system::user(host, &mut facts)?;
+        system::settings(host, &mut facts)?;
+        let mut warnings = Vec::new();
+        facts.insert("local".into(), system::local(host, &self.fact_path, &mut warnings)?);
         if self.wants("hardware") {
             platform::hardware(host, &mut facts)?;
+            system::mounts(host, &mut facts)?;
+        }
+        if self.wants("hardware") || self.wants("virtual") {
+            system::firmware(host, &mut facts)?;
         }
         if self.wants("network") {
             network::facts(host, &mut facts)?;
         }
         let named = facts.into_iter().filter(|(name, _)| self.passes(name));
-        let named: Facts = named.map(|(name, value)| (format!("ansible_{name}"), value)).collect();
-        Ok(Plan::nothing().returning("ansible_facts", named))
+        let mut named: Facts = named.map(|(name, value)| (format!("ansible_{name}"), value)).collect();
+        let subset = if self.gather_subset.is_empty() { vec!["all".to_owned()] } else { self.gather_subset.clone() };
+        // What is filtered is just what was asked for.
+        if self.filter.is_empty() {
+            named.insert("gather_subset".into(), json!(subset));
+            named.insert("module_setup".into(), true.into());
+        }
+        Ok(Plan { warnings, ..Plan::nothing() }.returning("ansible_facts", named))
     }
 }
 
@@ -99,7 +128,12 @@ mod tests {
             (&["!all", "hardware"], false, true),
         ];
         for (subset, network, hardware) in table {
-            let setup = Setup { gather_subset: subset.iter().map(|s| (*s).into()).collect(), filter: Vec::new() };
+            let setup = Setup {
+                gather_subset: subset.iter().map(|s| (*s).into()).collect(),
+                filter: Vec::new(),
+                fact_path: fact_path(),
+                gather_timeout: None,
+            };
             assert_eq!((setup.wants("network"), setup.wants("hardware")), (network, hardware), "{subset:?}");
         }
     }

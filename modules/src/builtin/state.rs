@@ -13,3 +13,13 @@ pub(super) enum State {
     /// It is not there.
     Absent,
 }
+
+impl State {
+    /// As it is written.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Present => "present",
+            Self::Absent => "absent",
+        }
+    }
+}

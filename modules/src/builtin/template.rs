@@ -44,6 +44,10 @@ pub(super) struct Template {
     /// Whether a symbolic link at `dest` is followed. Without it, the file takes the place of the link.
     #[serde(default)]
     follow: bool,
+    /// Whether a template that is sealed by Ansible's vault is opened first; the file is a secret then.
+    #[serde(default = "common::yes")]
+    #[expect(dead_code, reason = "the controller opens it")]
+    decrypt: bool,
     /// Taken for Ansible's sake: files are put in place atomically in any case.
     #[serde(default)]
     #[expect(dead_code, reason = "there is nothing that it could change")]

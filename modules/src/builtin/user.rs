@@ -1,19 +1,22 @@
 //! `user`: an account, its groups and its password.
 
+mod key;
 mod password;
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::json;
 
 use super::state::State;
 use crate::edit::{Diff, Edit, Reach, Shown};
 use crate::facts::{Fact, Group, User};
-use crate::host::{Command, Error, Host, Input, Known, known};
+use crate::host::{Command, Error, Host, Input, Known, Look, known};
 use crate::module::Module;
 use crate::param::Word;
-use crate::plan::Plan;
+use crate::plan::{Data, Plan};
 use crate::secret::Secret;
 
 use password::{is_hash, shadow};
@@ -61,6 +64,33 @@ pub(super) struct UserModule {
     /// With `state: absent`, remove the home directory too.
     #[serde(default)]
     remove: bool,
+    /// With `state: absent`, remove it also while it is logged in, and what is its though it lies elsewhere.
+    #[serde(default)]
+    force: bool,
+    /// Let `uid` be one that another account has.
+    #[serde(default)]
+    non_unique: bool,
+    /// What a new home directory is filled with; that of useradd(8) by default, which is /etc/skel.
+    skeleton: Option<Word>,
+    /// Whether the password is locked, so that nobody can log in by it.
+    password_lock: Option<bool>,
+    /// When the account expires, in seconds since 1970; negative for never.
+    expires: Option<f64>,
+    /// Whether to make an SSH key for the account if it has none.
+    #[serde(default)]
+    generate_ssh_key: bool,
+    /// Of which kind: `rsa` by default.
+    ssh_key_type: Option<Word>,
+    /// How long, in bits; as ssh-keygen(1) thinks best, if not given.
+    ssh_key_bits: Option<u32>,
+    /// Where, relative to the home directory: `.ssh/id_KIND` by default.
+    ssh_key_file: Option<PathBuf>,
+    /// Its comment; `ansible-generated on HOST` by default.
+    ssh_key_comment: Option<Word>,
+    /// Taken for Ansible's sake: accounts are always those of this host's files.
+    #[serde(default)]
+    #[expect(dead_code, reason = "it is what is done")]
+    local: bool,
 }
 
 #[derive(Clone, Copy, Default, Deserialize, JsonSchema, PartialEq, Eq)]
@@ -97,7 +127,9 @@ impl Module for UserModule {
         let plan = Plan::nothing().returning("name", self.name.0.as_str());
         match (self.state, host.user(&self.name.0)?) {
             (State::Absent, None) => Ok(plan),
-            (State::Absent, Some(_)) => Ok(plan.with(self.delete())),
+            (State::Absent, Some(_)) => {
+                Ok(plan.with(self.delete()).returning("force", self.force).returning("remove", self.remove))
+            }
             (State::Present, found) => {
                 self.check(host)?;
                 let mut plan = plan;
@@ -106,16 +138,39 @@ impl Module for UserModule {
                     Some(user) => self.modify(user, host)?,
                 });
                 plan.edits.extend(self.set_password(found.is_some(), host)?);
+                plan.edits.extend(self.lock(found.is_some(), host)?);
+                plan.edits.extend(self.expire(found.is_some(), host)?);
+                let home = text(self.home.as_ref()).or_else(|| found.as_ref().map(|user| user.home.clone()));
+                let keeper = User {
+                    name: self.name.0.clone(),
+                    gid: found.as_ref().and_then(|user| user.gid),
+                    home: home.unwrap_or_else(|| format!("/home/{}", self.name.0)),
+                    ..User::default()
+                };
+                plan.edits.extend(self.make_key(&keeper, host)?);
                 Ok(match found {
-                    Some(User { uid: Some(uid), gid: Some(gid), home, shell, .. }) if plan.is_empty() => plan
-                        .returning("uid", uid)
-                        .returning("group", gid)
-                        .returning("home", home)
-                        .returning("shell", shell),
-                    _ => plan,
+                    Some(_) => plan.returning("append", self.append).returning("move_home", self.move_home),
+                    None => plan.returning("system", self.system).returning("create_home", self.create_home),
                 })
             }
         }
+    }
+
+    fn aftermath(&self, host: &dyn Host) -> Look<Data> {
+        let mut told = Data::from_iter([("state".to_owned(), json!(self.state.word()))]);
+        let Some(user) = host.user(&self.name.0)?.filter(|_| self.state == State::Present) else { return Ok(told) };
+        let pairs = [
+            ("uid", json!(user.uid)),
+            ("group", json!(user.gid)),
+            ("comment", json!(user.gecos)),
+            ("home", json!(user.home)),
+            ("shell", json!(user.shell)),
+        ];
+        told.extend(pairs.map(|(name, value)| (name.to_owned(), value)));
+        told.extend(self.groups.as_deref().map(|groups| ("groups".to_owned(), json!(join(groups)))));
+        told.extend(self.tell_key(&user, host)?);
+        told.extend(self.password.as_ref().map(|_| ("password".to_owned(), json!("NOT_LOGGING_PASSWORD"))));
+        Ok(told)
     }
 
     fn intent(&self) -> Vec<Diff> {
@@ -137,7 +192,7 @@ impl UserModule {
                 return refused(format!("there is no group `{group}`"), Some("make it with `group` first"));
             }
         }
-        if let Some(uid) = self.uid {
+        if let Some(uid) = self.uid.filter(|_| !self.non_unique) {
             match known(host.user(&uid.to_string()))? {
                 Known::Yes(Some(other)) if other.name != self.name.0 => {
                     return refused(format!("the number {uid} belongs to the account {}", other.name), None);
@@ -161,6 +216,8 @@ impl UserModule {
         let group = self.group.clone().or_else(|| matches!(own_group, Known::Yes(Some(_))).then(|| self.name.clone()));
         let mut args = vec![if self.create_home { "--create-home".to_owned() } else { "--no-create-home".into() }];
         args.extend(self.system.then(|| "--system".to_owned()));
+        args.extend(self.non_unique.then(|| "--non-unique".to_owned()));
+        args.extend(self.skeleton.as_ref().map(|Word(skeleton)| format!("--skel={skeleton}")));
         let mut effect = vec![self.diff("state", Shown::Absent, "present")];
         let mut set = |flag: &str, aspect: &str, value: Option<String>| {
             let Some(value) = value else { return };
@@ -236,6 +293,9 @@ impl UserModule {
         if effect.is_empty() {
             return Ok(None);
         }
+        if self.non_unique && after.uid != user.uid {
+            args.push("--non-unique".into());
+        }
         if self.move_home && after.home != user.home {
             args.push("--move-home".into());
         }
@@ -279,8 +339,13 @@ impl UserModule {
     /// By chpasswd(8), which reads the hash from its input: arguments can be seen by everybody.
     fn set_password(&self, exists: bool, host: &dyn Host) -> Result<Option<Edit>, Error> {
         let Some(password) = &self.password else { return Ok(None) };
-        if exists && (self.update_password == When::OnCreate || shadow(&self.name.0, host)?.as_ref() == Some(password))
-        {
+        // The mark of a lock is not a part of the hash where the lock is a matter of its own.
+        let hash = |text: &Secret| match self.password_lock {
+            Some(_) => text.expose().trim_start_matches('!').to_owned(),
+            None => text.expose().to_owned(),
+        };
+        let same = || Ok::<_, Error>(shadow(&self.name.0, host)?.as_ref().map(hash) == Some(hash(password)));
+        if exists && (self.update_password == When::OnCreate || same()?) {
             return Ok(None);
         }
         let line = Secret::new(format!("{}:{}\n", self.name.0, password.expose()));
@@ -294,9 +359,39 @@ impl UserModule {
         }))
     }
 
+    /// A password is locked by a `!` before its hash (usermod(8)).
+    fn lock(&self, exists: bool, host: &dyn Host) -> Result<Option<Edit>, Error> {
+        let Some(wanted) = self.password_lock else { return Ok(None) };
+        let hash = if exists { shadow(&self.name.0, host)? } else { None };
+        let locked = hash.as_ref().is_none_or(|hash| hash.expose().starts_with('!'));
+        // A new account has no password that could be locked.
+        if wanted == locked || (!exists && self.password.is_none()) {
+            return Ok(None);
+        }
+        let (flag, before, after) = if wanted { ("--lock", "open", "locked") } else { ("--unlock", "locked", "open") };
+        let effect = vec![self.diff("password lock", before, after)];
+        Ok(Some(self.edit("usermod", vec![flag.into()], effect, Vec::new())))
+    }
+
+    /// In days since 1970, as shadow(5) has it.
+    fn expire(&self, exists: bool, host: &dyn Host) -> Result<Option<Edit>, Error> {
+        let Some(seconds) = self.expires else { return Ok(None) };
+        #[expect(clippy::cast_possible_truncation, reason = "a day that far away is never")]
+        let wanted = (seconds >= 0.0).then(|| (seconds / 86_400.0).floor() as i64);
+        let now = if exists { password::expiry(&self.name.0, host)? } else { None };
+        if wanted == now {
+            return Ok(None);
+        }
+        let day = |day: Option<i64>| day.map_or("never".to_owned(), |day| format!("day {day}"));
+        let value = wanted.map(|day| day.to_string()).unwrap_or_default();
+        let effect = vec![self.diff("expires", day(now), day(wanted))];
+        Ok(Some(self.edit("usermod", vec![format!("--expiredate={value}")], effect, Vec::new())))
+    }
+
     fn delete(&self) -> Edit {
         let effect = vec![self.diff("state", "present", Shown::Absent)];
-        let args = self.remove.then(|| "--remove".to_owned()).into_iter().collect();
+        let flags = [(self.force, "--force"), (self.remove, "--remove")];
+        let args = flags.iter().filter(|(given, _)| *given).map(|(_, flag)| (*flag).to_owned()).collect();
         self.edit("userdel", args, effect, vec![Fact::NoUser(self.name.0.clone())])
     }
 

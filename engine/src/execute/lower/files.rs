@@ -1,11 +1,16 @@
 //! Modules that bring files of the controller along: their content stays here until an agent asks for it.
 
+use std::io::Read;
 use std::path::Path;
 
 use super::{Lower, LowerError};
 use crate::compile::Step;
 use crate::source::Span;
 use crate::value::{Map, Value};
+use crate::vault;
+
+/// What a sealed file begins with.
+const MAGIC: &[u8; 14] = b"$ANSIBLE_VAULT";
 
 impl Lower<'_> {
     /// `script`: the first word names a file.
@@ -40,6 +45,10 @@ impl Lower<'_> {
         paths.sort();
         let mut fragments = Vec::new();
         for path in paths {
+            if self.unsealed(params, &path, &span)?.is_some() {
+                let reason = format!("{} is sealed by ansible-vault: `assemble` takes no such file", path.display());
+                return Err(LowerError::Value(span, reason));
+            }
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             let sha256 = Value::Str(self.announce(&path, &span)?);
             fragments.push(Value::Map(Map::from_iter([
@@ -49,6 +58,25 @@ impl Lower<'_> {
         }
         params.insert("fragments".into(), Value::List(fragments));
         Ok(())
+    }
+
+    /// The content of a file that ansible-vault has sealed; `None` of any other, and where `decrypt` says no.
+    pub(super) fn unsealed(
+        &self,
+        params: &Map,
+        path: &Path,
+        span: &Span,
+    ) -> Result<Option<zeroize::Zeroizing<Vec<u8>>>, LowerError> {
+        let mut head = [0; MAGIC.len()];
+        let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut head));
+        if read.is_err() || head != *MAGIC || params.get("decrypt").is_some_and(|flag| !super::truthy(flag)) {
+            return Ok(None);
+        }
+        let failed = |reason: String| LowerError::Value(span.clone(), reason);
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| failed(format!("cannot read {}: {error}", path.display())))?;
+        let opened = vault::decrypt(&text, self.vault, &format!("file `{}`", path.display()));
+        opened.map(Some).map_err(|error| failed(error.to_string()))
     }
 
     /// Announces a file to agents, by its hash.

@@ -315,6 +315,7 @@ fn lower_with<'a>(
         program: compiled,
         templar: &shared.program.templar,
         blobs,
+        vault: &shared.options.vault_passwords,
         login,
         become_password: shared.options.ask.become_.clone(),
         become_all: shared.options.become_,

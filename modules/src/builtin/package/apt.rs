@@ -100,7 +100,8 @@ pub(super) fn refused(command: &Command, output: Output) -> Error {
             format!("package {name}"),
             "apt knows no package of that name",
             "refresh the lists with `update_cache: true`, or add the repository that has it",
-        ),
+        )
+        .telling("msg", format!("No package matching '{name}' is available")),
         None => Error::Command { command: command.to_string(), output: Box::new(output) },
     }
 }

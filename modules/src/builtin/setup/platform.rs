@@ -1,10 +1,12 @@
 //! Names, the distribution, the machine and its clock.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
 use super::{Facts, text};
+use crate::builtin::command;
 use crate::host::{Command, Error, Host};
 
 /// What the host is called, what its kernel is, and who asks.
@@ -24,6 +26,8 @@ pub(super) fn identity(host: &dyn Host, facts: &mut Facts) -> Result<(), Error> 
         "kernel_version": text(host, "/proc/sys/kernel/version")?,
         "machine": machine,
         "architecture": machine,
+        "userspace_bits": "64",
+        "userspace_architecture": machine,
         "machine_id": text(host, "/etc/machine-id")?,
         "user_id": id("-un")?,
         "user_uid": id("-u")?.parse::<u32>().ok(),
@@ -111,6 +115,10 @@ pub(super) fn distribution(host: &dyn Host, facts: &mut Facts) -> Result<(), Err
         "distribution": name,
         "os_family": family,
         "distribution_major_version": version.split('.').next(),
+        "distribution_minor_version": version.split('.').nth(1).unwrap_or_default(),
+        "distribution_file_path": "/etc/os-release",
+        "distribution_file_parsed": true,
+        "distribution_file_variety": family,
         "distribution_version": version,
         "distribution_release": field("VERSION_CODENAME"),
     })));
@@ -125,7 +133,7 @@ fn family_of(like: &str) -> Option<&'static str> {
 
 /// Processors, memory, uptime.
 pub(super) fn hardware(host: &dyn Host, facts: &mut Facts) -> Result<(), Error> {
-    let cpus = text(host, "/proc/cpuinfo")?.lines().filter(|line| line.starts_with("processor")).count();
+    processors(host, facts)?;
     let memory = text(host, "/proc/meminfo")?;
     let mib = |name: &str| {
         let line = memory.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
@@ -133,14 +141,88 @@ pub(super) fn hardware(host: &dyn Host, facts: &mut Facts) -> Result<(), Error> 
     };
     let uptime = text(host, "/proc/uptime")?;
     facts.extend(pairs(json!({
-        "processor_vcpus": cpus,
-        "processor_nproc": cpus,
+        "memory_mb": memory_mb(&mib),
         "memtotal_mb": mib("MemTotal"),
         "memfree_mb": mib("MemFree"),
         "swaptotal_mb": mib("SwapTotal"),
         "swapfree_mb": mib("SwapFree"),
         "uptime_seconds": uptime.split('.').next().and_then(|seconds| seconds.parse::<u64>().ok()),
     })));
+    Ok(())
+}
+
+/// Sums of what /proc/meminfo has.
+fn memory_mb(mib: &dyn Fn(&str) -> Option<u64>) -> Value {
+    let less = |all: Option<u64>, part: Option<u64>| Some(all?.saturating_sub(part?));
+    let free = mib("Cached").zip(mib("MemFree")).zip(mib("Buffers")).map(|((a, b), c)| a + b + c);
+    json!({
+        "real": {"total": mib("MemTotal"), "used": less(mib("MemTotal"), mib("MemFree")), "free": mib("MemFree")},
+        "nocache": {"free": free, "used": less(mib("MemTotal"), free)},
+        "swap": {
+            "total": mib("SwapTotal"), "free": mib("SwapFree"), "used": less(mib("SwapTotal"), mib("SwapFree")),
+            "cached": mib("SwapCached"),
+        },
+    })
+}
+
+/// Sockets, cores and threads as Ansible counts them in /proc/cpuinfo.
+fn processors(host: &dyn Host, facts: &mut Facts) -> Result<(), Error> {
+    let (mut named, mut vendors, mut models, mut processors, mut listed) = (Vec::new(), 0, 0, 0, 0);
+    let (mut sockets, mut cores) = (BTreeMap::<String, u64>::new(), BTreeMap::<String, u64>::new());
+    let (mut socket, mut core) = (String::new(), String::new());
+    for line in text(host, "/proc/cpuinfo")?.lines() {
+        let (name, value) = line.split_once(':').unwrap_or((line, ""));
+        let value = value.trim();
+        let number = value.parse().unwrap_or(1);
+        match name.trim() {
+            "flags" => drop(facts.insert("flags".into(), value.split_whitespace().collect())),
+            name @ ("model name" | "Processor" | "vendor_id" | "cpu" | "Vendor" | "processor") => {
+                named.push(value.to_owned());
+                listed += 1;
+                match name {
+                    "vendor_id" => vendors += 1,
+                    "model name" => models += 1,
+                    "processor" => processors += 1,
+                    _ => {}
+                }
+            }
+            "physical id" => {
+                socket = value.into();
+                sockets.entry(socket.clone()).or_insert(1);
+            }
+            "core id" => {
+                core = value.into();
+                cores.entry(core.clone()).or_insert(1);
+            }
+            "cpu cores" => drop(sockets.insert(socket.clone(), number)),
+            "siblings" => drop(cores.insert(core.clone(), number)),
+            _ => {}
+        }
+    }
+    let arm = facts.get("architecture").and_then(Value::as_str);
+    let arm = arm.is_some_and(|arm| ["armv", "aarch", "ppc"].iter().any(|start| arm.starts_with(start)));
+    let count = match () {
+        () if arm => processors,
+        () if vendors > 0 && vendors == models => vendors,
+        () => listed,
+    };
+    let count = if sockets.is_empty() { count } else { sockets.len() as u64 };
+    let per_socket = sockets.values().next().copied().filter(|cores| *cores > 0).unwrap_or(1);
+    // Python rounds a half to the even number.
+    let threads = cores.values().next().map_or(if per_socket == 1 { 1 } else { 0 }, |siblings| siblings / per_socket);
+    facts.extend(pairs(json!({
+        "processor": named,
+        "processor_count": count,
+        "processor_cores": per_socket,
+        "processor_threads_per_core": threads,
+        "processor_vcpus": threads * count * per_socket,
+        "processor_nproc": ask(host, "nproc", &[]).ok().and_then(|said| said.parse().ok()).unwrap_or(processors),
+    })));
+    let load = text(host, "/proc/loadavg")?;
+    let load: Vec<f64> = load.split_whitespace().take(3).filter_map(|number| number.parse().ok()).collect();
+    if let [one, five, fifteen] = load[..] {
+        facts.insert("loadavg".into(), json!({"1m": one, "5m": five, "15m": fifteen}));
+    }
     Ok(())
 }
 
@@ -166,7 +248,17 @@ pub(super) fn clock(host: &dyn Host, facts: &mut Facts) -> Result<(), Error> {
     let format = PARTS.map(|(_, part)| part).join("|");
     let answer = ask(host, "date", &[&format!("+{format}")])?;
     let parts = PARTS.iter().zip(answer.split('|')).map(|((name, _), value)| ((*name).to_owned(), Value::from(value)));
-    facts.insert("date_time".into(), parts.collect::<Map<_, _>>().into());
+    let mut parts: Map<String, Value> = parts.collect();
+    if let Some(epoch) = parts.get("epoch").and_then(Value::as_str).and_then(|epoch| epoch.parse::<i64>().ok()) {
+        let universal = command::moment(epoch.saturating_mul(1_000_000_000)).replace(' ', "T");
+        parts.insert("epoch_int".into(), epoch.to_string().into());
+        parts.insert("iso8601".into(), format!("{universal}Z").into());
+        parts.insert("iso8601_micro".into(), format!("{universal}.000000Z").into());
+        let short = parts["iso8601_basic_short"].as_str().unwrap_or_default();
+        parts.insert("iso8601_basic".into(), format!("{short}000000").into());
+        parts.insert("tz_dst".into(), parts["tz"].clone());
+    }
+    facts.insert("date_time".into(), parts.into());
     Ok(())
 }
 

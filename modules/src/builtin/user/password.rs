@@ -13,6 +13,14 @@ pub(super) fn shadow(name: &str, host: &dyn Host) -> Result<Option<Secret>, Erro
     Ok(line.map(|line| Secret::new(line.split(':').next().unwrap_or_default())))
 }
 
+/// The day that the account expires on, counted from 1970; `None` for never.
+pub(super) fn expiry(name: &str, host: &dyn Host) -> Result<Option<i64>, Error> {
+    let file = host.read(Path::new("/etc/shadow"))?.unwrap_or_default();
+    let text = String::from_utf8_lossy(&file);
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    Ok(line.and_then(|line| line.split(':').nth(6)?.parse().ok()))
+}
+
 /// Whether a text may stand in shadow(5): a hash (`$6$…`, or 13 letters of old), or what no password fits (`!`, `*`).
 pub(super) fn is_hash(text: &str) -> bool {
     let old = text.len() == 13 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"./".contains(&byte));
