@@ -3,6 +3,7 @@
 use crate::module::Entry;
 
 mod add_host;
+mod apt_repository;
 mod assemble;
 mod assert;
 mod async_status;
@@ -57,6 +58,7 @@ mod wait_for;
 /// with them, and most hosts have no use for it.
 static REGISTRY: &[Entry] = &[
     Entry::of::<add_host::AddHost>(),
+    Entry::of::<apt_repository::AptRepository>(),
     Entry::of::<assemble::Assemble>(),
     Entry::of::<assert::Assert>(),
     Entry::of::<async_status::AsyncStatus>(),

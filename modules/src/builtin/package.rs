@@ -1,6 +1,6 @@
 //! `package`: which Debian packages are installed.
 
-mod apt;
+pub(super) mod apt;
 
 use std::collections::BTreeMap;
 

@@ -63,7 +63,7 @@ pub(super) fn change_edit(command: Command, changes: &[Change]) -> Edit {
 }
 
 /// Refreshes the lists. A list that can't be fetched is a failure here, which for apt-get it is not by itself.
-pub(super) fn update_edit() -> Edit {
+pub(in crate::builtin) fn update_edit() -> Edit {
     let args = [
         "--quiet".into(),
         "--option=APT::Update::Error-Mode=any".into(),
