@@ -103,6 +103,9 @@ pub(crate) fn whole(schema: &Value, module: &str, fitted: Value) -> Result<Value
     let missing: Vec<&str> = required.filter(|name| fitted.get(*name).is_none()).collect();
     match missing.first() {
         None => Ok(fitted),
+        // It may also be written without its name.
+        Some(&"cmd") => Err(Problem::new("cmd", format!("`{module}` needs this parameter"))
+            .msg("one of the following is required: _raw_params, cmd".into())),
         Some(first) => Err(Problem::new(*first, format!("`{module}` needs this parameter"))
             .msg(format!("missing required arguments: {}", missing.join(", ")))),
     }

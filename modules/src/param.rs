@@ -195,6 +195,13 @@ impl JsonSchema for Content {
     }
 }
 
+/// The first word of a command line, which quotes may keep together, and what follows it.
+pub fn first_word(line: &str) -> (&str, &str) {
+    let line = line.trim_start();
+    let quoted = line.strip_prefix(['\'', '"']).and_then(|rest| rest.split_once(&line[..1]));
+    quoted.or_else(|| line.split_once(char::is_whitespace)).unwrap_or((line, ""))
+}
+
 /// A word of a command line. Refuses secrets: every user of a host can read other processes' arguments.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
@@ -215,6 +222,19 @@ mod tests {
 
     use super::*;
     use crate::host::Kind;
+
+    #[test]
+    fn first_words() {
+        for (line, wanted) in [
+            (" a.sh --all x", ("a.sh", "--all x")),
+            ("'a b/c.sh' x", ("a b/c.sh", " x")),
+            ("\"a b\"", ("a b", "")),
+            ("'a", ("'a", "")),
+            ("", ("", "")),
+        ] {
+            assert_eq!(first_word(line), wanted, "{line}");
+        }
+    }
 
     #[test]
     fn modes() {

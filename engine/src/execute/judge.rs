@@ -215,15 +215,25 @@ fn checked(step: &Step, task: &Task, answer: &Answer) -> Judged {
     if !PROGRAMS.contains(&step.entry.name) || guarded {
         return Judged::new(Status::Changed, answer.clone());
     }
-    let because = "Command would have run if not in check mode";
     let mut answer = answer.clone();
-    let said = [("rc", json!(0)), ("msg", json!(because)), ("skipped", json!(true))];
-    answer.data.extend(said.map(|(name, value)| (name.to_owned(), value)));
+    let skipped = |because: &str, mut answer: Answer, said: &[(&str, Json)]| {
+        answer.data.extend(said.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+        answer.data.insert("skipped".into(), json!(true));
+        Judged::new(Status::Skipped { because: because.into() }, answer)
+    };
+    let because = match step.entry.name {
+        "raw" => return skipped("Command would have run if not in check mode", answer, &[]),
+        "script" => {
+            let because = "Check mode is not supported for this task.";
+            return skipped(because, answer, &[("msg", json!(because))]);
+        }
+        _ => "Command would have run if not in check mode",
+    };
     for name in ["stdout", "stderr"] {
         answer.data.insert(name.into(), json!(""));
         answer.data.insert(format!("{name}_lines"), json!([]));
     }
-    Judged::new(Status::Skipped { because: because.into() }, answer)
+    skipped(because, answer, &[("rc", json!(0)), ("msg", json!(because))])
 }
 
 /// Whether another task could make the error go away.

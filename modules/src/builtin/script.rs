@@ -11,7 +11,7 @@ use crate::edit::Diff;
 use crate::host::{Command, Error, Host, Input};
 use crate::interpret::Applied;
 use crate::module::Module;
-use crate::param::Word;
+use crate::param::{Word, first_word};
 use crate::plan::{Data, Plan};
 
 /// Runs a script of the controller on the host, with its arguments as a shell reads them. Registers `rc`, `stdout`,
@@ -32,6 +32,10 @@ pub(super) struct Script {
     creates: Option<PathBuf>,
     /// A path that the script removes: nothing is run if it does not exist.
     removes: Option<PathBuf>,
+    /// Taken for Ansible's sake: a script that is sealed by its vault is not opened.
+    #[serde(default = "common::yes")]
+    #[expect(dead_code, reason = "it is not opened")]
+    decrypt: bool,
     /// The directory to run in, absolute; that of the connection by default.
     chdir: Option<PathBuf>,
 }
@@ -84,7 +88,7 @@ impl Script {
     fn command(&self, script: Vec<u8>) -> Result<Command, Error> {
         let script = String::from_utf8(script).map_err(|_| Error::param("cmd", "the script is not UTF-8 text"))?;
         let executable = self.executable.as_ref().map_or("", |word| &word.0);
-        let arguments = self.cmd.0.trim_start().split_once(char::is_whitespace).map_or("", |(_, rest)| rest);
+        let (_, arguments) = first_word(&self.cmd.0);
         let args = ["-c", RUN, "script", executable, arguments];
         Ok(Command { stdin: Some(Input::Plain(script)), ..Command::new("/bin/sh", args) })
     }

@@ -3,6 +3,8 @@
 use std::io::Read;
 use std::path::Path;
 
+use trueup_modules::param::first_word;
+
 use super::{Lower, LowerError};
 use crate::compile::Step;
 use crate::source::Span;
@@ -18,8 +20,11 @@ impl Lower<'_> {
         let Some(Value::Str(line)) = ["cmd", "_raw_params"].iter().find_map(|name| params.get(*name)) else {
             return Ok(());
         };
-        let Some(file) = line.split_whitespace().next() else { return Ok(()) };
-        params.insert("src".into(), Value::Str(file.to_owned()));
+        let file = first_word(line).0.to_owned();
+        if file.is_empty() {
+            return Ok(());
+        }
+        params.insert("src".into(), Value::Str(file));
         let Some((path, span)) = self.source_file(step, params, "files")? else { return Ok(()) };
         params.shift_remove("name");
         params.insert("sha256".into(), Value::Str(self.announce(&path, &span)?));
