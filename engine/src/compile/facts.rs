@@ -73,7 +73,9 @@ pub(super) fn gather(program: &mut Program, from: usize, selection: &Selection, 
             Some(Field::Known(false)) => false,
             _ => selection.gather_always || reading.contains(&step.play),
         };
-        if step.play >= from && gathered.insert(step.play) && wanted && step.entry.name != "setup" {
+        // One that gathers them only under a condition may rely on their being there.
+        let itself = step.entry.name == "setup" && step.conditions().next().is_none();
+        if step.play >= from && gathered.insert(step.play) && wanted && !itself {
             let mut task = Task::clone(&task);
             let play = &program.plays[step.play].play.common;
             defaults::give(&mut task, entry, std::iter::once(play), diagnostics);

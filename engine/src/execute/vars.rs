@@ -1,6 +1,6 @@
 //! The variables of a host during a run, as templates see them.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
 use indexmap::IndexMap;
 
@@ -159,7 +159,10 @@ impl View {
 
 impl Lookup for View {
     fn get(&self, name: &str) -> Option<&Value> {
-        self.layers.iter().find_map(|layer| layer.get(name))
+        // Without facts it is empty, not undefined: roles ask whether they have been gathered.
+        static NO_FACTS: LazyLock<Value> = LazyLock::new(|| Value::Map(Map::new()));
+        let found = self.layers.iter().find_map(|layer| layer.get(name));
+        found.or_else(|| (name == "ansible_facts").then_some(&*NO_FACTS))
     }
     fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = self.layers.iter().flat_map(|layer| layer.keys().cloned()).collect();
