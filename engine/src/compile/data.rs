@@ -143,7 +143,14 @@ fn writes(step: &Step) -> BTreeSet<String> {
     let mut writes: BTreeSet<String> = step.task.register.iter().map(|name| name.value.clone()).collect();
     match step.entry.name {
         "set_fact" => writes.extend(step.task.args.params.keys().filter(|name| *name != "cacheable").cloned()),
-        "setup" => drop(writes.insert(FACTS.into())),
+        "setup" | "hostname" => drop(writes.insert(FACTS.into())),
+        "package_facts" => writes.extend([FACTS.to_owned(), "packages".into()]),
+        "service_facts" => writes.extend([FACTS.to_owned(), "services".into()]),
+        "getent" => {
+            let database = step.task.args.params.get("database").and_then(|entry| entry.value.as_scalar());
+            writes.insert(FACTS.into());
+            writes.extend(database.map(|database| format!("getent_{}", database.text)));
+        }
         _ => {}
     }
     writes

@@ -62,7 +62,8 @@ impl Module for AptRepository {
     fn plan(&self, host: &dyn Host) -> Result<Plan, Error> {
         let Some((true, source)) = parse(&self.repo) else {
             let repo = &self.repo;
-            let error = Error::param("repo", format!("`{repo}` is no line of sources.list(5): `deb ADDRESS SUITE COMPONENT`"));
+            let error =
+                Error::param("repo", format!("`{repo}` is no line of sources.list(5): `deb ADDRESS SUITE COMPONENT`"));
             return Err(error.telling("msg", format!("Invalid repository string: {repo}")));
         };
         let plan = match self.state {
@@ -111,11 +112,14 @@ impl AptRepository {
             };
             return rewrite(host, path, text.lines().map(on).collect(), None);
         }
-        let name = self.filename.clone().map_or_else(|| PathBuf::from(suggested(source)), |name| {
-            let mut name = name.into_os_string();
-            name.push(".list");
-            name.into()
-        });
+        let name = self.filename.clone().map_or_else(
+            || PathBuf::from(suggested(source)),
+            |name| {
+                let mut name = name.into_os_string();
+                name.push(".list");
+                name.into()
+            },
+        );
         let path = Path::new(PARTS).join(name);
         let before = host.read(&path)?.unwrap_or_default();
         let before = String::from_utf8_lossy(&before).into_owned();
@@ -154,7 +158,9 @@ fn rewrite(host: &dyn Host, path: PathBuf, lines: Vec<String>, mode: Option<&Mod
 fn files(host: &dyn Host) -> Result<Vec<(PathBuf, String)>, Error> {
     let mut paths = vec![PathBuf::from(MAIN)];
     if host.stat(Path::new(PARTS))?.is_some() {
-        paths.extend(host.list(Path::new(PARTS))?.into_iter().filter(|path| path.extension().is_some_and(|end| end == "list")));
+        paths.extend(
+            host.list(Path::new(PARTS))?.into_iter().filter(|path| path.extension().is_some_and(|end| end == "list")),
+        );
     }
     let mut files = Vec::new();
     for path in paths {
@@ -176,7 +182,8 @@ fn parse(line: &str) -> Option<(bool, String)> {
 /// Ansible's name for a new file: the address without its scheme and without a password, other letters as `_`.
 fn suggested(source: &str) -> String {
     let mut words = source.split_whitespace().skip(1).skip_while(|word| !word.contains("://") && !word.ends_with(']'));
-    let address = words.find(|word| word.contains("://")).or_else(|| source.split_whitespace().nth(1)).unwrap_or_default();
+    let address =
+        words.find(|word| word.contains("://")).or_else(|| source.split_whitespace().nth(1)).unwrap_or_default();
     let address = address.split_once("://").map_or(address, |(_, rest)| rest);
     let address = address.rsplit_once('@').map_or(address, |(_, rest)| rest);
     let parts = address.split(|c: char| !c.is_ascii_alphanumeric()).filter(|part| !part.is_empty());
