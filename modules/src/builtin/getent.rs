@@ -50,7 +50,8 @@ impl Module for Getent {
             3 => "Enumeration not supported on this database.",
             _ => "Unexpected failure!",
         };
-        Err(Error::Command { command: command.to_string(), output: Box::new(output) }.telling("msg", msg))
+        // It has only asked: nothing has run that could have changed anything.
+        Err(Error::Failed(format!("{command}: {msg}")).telling("msg", msg))
     }
 }
 
