@@ -34,6 +34,8 @@ pub fn agreement(plan: &[Event], apply: &[Event]) -> Agreement {
             Some(apply) => differs(plan, apply),
             // A loop over what was not known yet.
             None if matches!(plan.status, Status::Unknown(_)) && looped(plan, &applied) => None,
+            // The same, and a condition passes over its items, whatever they are.
+            None if matches!(plan.status, Status::Skipped { .. }) && passed_over(plan, &applied) => None,
             // A loop that `break_when` ended before this item.
             None if plan.conditional.is_some() && plan.item.is_some() => None,
             None if lost(&plan.host) || ended_early(plan, &applied) => None,
@@ -69,6 +71,13 @@ fn results(events: &[Event]) -> BTreeMap<Key<'_>, &TaskResult> {
 fn looped(plan: &TaskResult, applied: &BTreeMap<Key<'_>, &TaskResult>) -> bool {
     let same = |result: &TaskResult| result.task.place == plan.task.place && result.host == plan.host;
     applied.values().any(|result| same(result) && result.item.is_some())
+}
+
+/// Whether a task came out as a loop of which no item was due.
+fn passed_over(plan: &TaskResult, applied: &BTreeMap<Key<'_>, &TaskResult>) -> bool {
+    let same = |result: &TaskResult| result.task.place == plan.task.place && result.host == plan.host;
+    let due = |result: &TaskResult| !matches!(result.status, Status::Skipped { .. });
+    looped(plan, applied) && !applied.values().any(|result| same(result) && due(result))
 }
 
 /// The preview did not claim to know.

@@ -156,9 +156,13 @@ impl Run {
         !names.is_empty() && !self.held_off(at, index, &names)
     }
 
-    /// Whether a condition that depends on nothing pending does not hold.
+    /// Whether a condition that depends on nothing pending does not hold. Of a loop the items come first: each of them is
+    /// passed over by itself, and what they are may be pending.
     pub(super) fn held_off(&self, at: usize, index: usize, pending: &BTreeSet<&str>) -> bool {
         let step = &self.steps()[index];
+        if step.task.looping.is_some() {
+            return false;
+        }
         let lower = self.lower(&self.hosts[at]);
         let view = self.view(at, index).shared();
         step.conditions().zip(&step.when_words).any(|(condition, words)| {
