@@ -126,6 +126,16 @@ impl Settings {
         text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
     }
 
+    /// The directories of a search path; what is not said otherwise starts in the home directory.
+    pub fn directories(&self, name: &str, around: &Around) -> Vec<PathBuf> {
+        let value = self.get(name).value;
+        value
+            .split(':')
+            .filter(|part| !part.is_empty())
+            .map(|part| absolute(part, &around.dir, around).into())
+            .collect()
+    }
+
     /// Whether a flag is on.
     pub fn flag(&self, name: &str) -> bool {
         boolean(&self.get(name).value) == Some(true)
@@ -168,13 +178,20 @@ impl Settings {
         let value = match setting.kind {
             Kind::Number if value.trim().parse::<u32>().is_err() => return diagnostics.push(wrong("a whole number")),
             Kind::Flag if boolean(value).is_none() => return diagnostics.push(wrong("true or false")),
+            Kind::Choice(choices) if !choices.contains(&value.trim()) => {
+                return diagnostics.push(wrong(&format!("one of {}", choices.join(", "))));
+            }
             Kind::Path => absolute(value, dir, around),
             Kind::Paths => {
                 value.split(',').map(|part| absolute(part.trim(), dir, around)).collect::<Vec<_>>().join(",")
             }
+            Kind::SearchPath => {
+                let parts = value.split(':').map(str::trim).filter(|part| !part.is_empty());
+                parts.map(|part| absolute(part, dir, around)).collect::<Vec<_>>().join(":")
+            }
             // `ID@FILE`: the file is a path, too.
             Kind::List if setting.name == "vault_identity_list" => identities(value, dir, around),
-            Kind::Text | Kind::List | Kind::Number | Kind::Flag => value.trim().to_owned(),
+            Kind::Text | Kind::List | Kind::Number | Kind::Flag | Kind::Choice(_) => value.trim().to_owned(),
         };
         self.found.insert(setting.name, Found { value, origin });
     }

@@ -32,6 +32,7 @@ pub struct Case {
     limit: Option<String>,
     vault: Option<&'static str>,
     asker: Option<Asker>,
+    merge_dictionaries: bool,
     apart: bool,
 }
 
@@ -46,6 +47,7 @@ impl Case {
             limit: None,
             vault: None,
             asker: None,
+            merge_dictionaries: false,
             apart: false,
         };
         let mut inventory = String::new();
@@ -127,6 +129,13 @@ impl Case {
         self
     }
 
+    /// `hash_behaviour = merge`.
+    #[must_use]
+    pub fn merging(mut self) -> Self {
+        self.merge_dictionaries = true;
+        self
+    }
+
     /// A path in the case's directory.
     pub fn path(&self, path: &str) -> PathBuf {
         self.dir.path().join(path)
@@ -201,6 +210,7 @@ impl Case {
             skip_tags: self.skip_tags.clone(),
             extra_vars: self.extra_vars.clone(),
             asker: self.asker.clone(),
+            merge_dictionaries: self.merge_dictionaries,
             agents: Agents { carried: Vec::new(), local: Some(if self.apart { self.path("apart") } else { agent() }) },
             ..options(self.path("site.yml"), &self.path("hosts.ini"), vault_passwords)
         }
@@ -243,6 +253,7 @@ fn options(playbook: PathBuf, inventory: &Path, vault_passwords: VaultPasswords)
         start_at: None,
         force_handlers: false,
         asker: None,
+        merge_dictionaries: false,
         agents: Agents { carried: Vec::new(), local: Some(agent()) },
     }
 }

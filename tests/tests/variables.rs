@@ -139,3 +139,32 @@ fn a_secret_never_shows() {
     }
     assert!(case.read("h1/secret").contains(CANARY), "{}", case.read("h1/secret"));
 }
+
+#[test]
+fn dictionaries_are_merged_where_the_settings_say_so() {
+    let playbook = r#"
+- hosts: all
+  gather_facts: false
+  vars: { x: { play: 1, both: { of: play, kept: "{{ 'play' ~ 1 }}" } }, text: { a: 1 } }
+  tasks:
+    - set_fact: { x: { fact: 3, both: { of: fact } } }
+    - debug: { msg: "{{ x }}" }
+      vars: { x: { task: 2 }, text: plain }
+    - debug: { msg: "{{ text }} {{ hostvars['h1'].x }}" }
+      vars: { text: plain }
+"#;
+    let case = || {
+        let case = Case::new(1, playbook).file("group_vars/all.yml", "x: { all: 0, both: { of: all } }");
+        case.file("host_vars/h1.yml", "x: { host: 0 }")
+    };
+    assert_snapshot!(case().merging().apply().told(), @r#"
+    h1 ok set_fact
+    h1 ok debug: {"all":0,"both":{"of":"fact","kept":"play1"},"host":0,"play":1,"task":2,"fact":3}
+    h1 ok debug: plain {'all': 0, 'both': {'of': 'fact'}, 'host': 0, 'fact': 3}
+    "#);
+    assert_snapshot!(case().apply().told(), @r#"
+    h1 ok set_fact
+    h1 ok debug: {"fact":3,"both":{"of":"fact"}}
+    h1 ok debug: plain {'fact': 3, 'both': {'of': 'fact'}}
+    "#);
+}

@@ -96,7 +96,7 @@ pub(super) fn executable(args: Run) -> Result<Options, CommandError> {
         limit: args.limit,
         tags: args.tags,
         skip_tags: args.skip_tags,
-        paths: SearchPaths::of_process(),
+        paths: SearchPaths::default(),
         extra_vars: args.extra_vars,
         vault_passwords,
         forks: args.forks.unwrap_or(FORKS).into(),
@@ -112,6 +112,7 @@ pub(super) fn executable(args: Run) -> Result<Options, CommandError> {
         start_at: args.start_at_task,
         force_handlers: args.force_handlers,
         asker: None,
+        merge_dictionaries: false,
     })
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::CommandError;
 use crate::cli::{Config, Run, VaultKeys};
+use crate::compile::SearchPaths;
 use crate::connect::HostKeys;
 use crate::diagnostic::Diagnostics;
 use crate::execute::Options;
@@ -29,6 +30,7 @@ pub(super) fn fill(run: &mut Run, settings: &Settings) {
     if run.skip_tags.is_empty() {
         run.skip_tags = settings.list("skip_tags");
     }
+    run.force_handlers |= settings.flag("force_handlers");
     run.forks = run.forks.or_else(|| settings.text("forks").and_then(|forks| forks.parse().ok()));
     let reach = &mut run.reach;
     reach.user = reach.user.take().or_else(|| settings.text("remote_user"));
@@ -64,6 +66,12 @@ const ASSUMED: [(&str, &str); 6] = [
 
 /// Fills in what a run has no option for.
 pub(super) fn assume(options: &mut Options, settings: &Settings) {
+    let around = Around::of_process();
+    options.paths = SearchPaths {
+        roles: settings.directories("roles_path", &around),
+        collections: settings.directories("collections_path", &around),
+    };
+    options.merge_dictionaries = settings.get("hash_behaviour").value == "merge";
     for (setting, variable) in ASSUMED {
         if let Some(value) = settings.text(setting) {
             options.assumed.entry(variable.to_owned()).or_insert(value);

@@ -21,27 +21,6 @@ pub struct SearchPaths {
     pub collections: Vec<PathBuf>,
 }
 
-impl SearchPaths {
-    /// What `ANSIBLE_ROLES_PATH` and `ANSIBLE_COLLECTIONS_PATH` say, or Ansible's defaults.
-    pub fn of_process() -> Self {
-        let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
-        let paths = |name: &str, defaults: &[&str]| match std::env::var_os(name) {
-            Some(value) => std::env::split_paths(&value).filter(|path| !path.as_os_str().is_empty()).collect(),
-            None => defaults
-                .iter()
-                .map(|path| path.strip_prefix("~/").map_or_else(|| path.into(), |rest| home.join(rest)))
-                .collect(),
-        };
-        Self {
-            roles: paths("ANSIBLE_ROLES_PATH", &["~/.ansible/roles", "/usr/share/ansible/roles", "/etc/ansible/roles"]),
-            collections: paths(
-                "ANSIBLE_COLLECTIONS_PATH",
-                &["~/.ansible/collections", "/usr/share/ansible/collections"],
-            ),
-        }
-    }
-}
-
 /// What a file of steps holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Kind {

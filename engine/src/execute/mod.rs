@@ -82,6 +82,8 @@ pub struct Options {
     pub force_handlers: bool,
     /// Whom to ask for the variables of `vars_prompt`; without, they have their defaults.
     pub asker: Option<compile::Asker>,
+    /// A variable's dictionary is merged into the weaker ones of its name, and does not take their place.
+    pub merge_dictionaries: bool,
 }
 
 /// Passwords that were typed.

@@ -27,10 +27,14 @@ pub(super) struct HostVars {
 
 impl HostVars {
     /// The variables that the inventory gives a host.
-    pub(super) fn of(inventory: &Inventory, host: &Host) -> Self {
+    pub(super) fn of(inventory: &Inventory, host: &Host, merge_dictionaries: bool) -> Self {
         let mut merged = Map::new();
         for layer in inventory.layers(host) {
-            merged.extend(layer.vars.iter().map(|(name, entry)| (name.clone(), entry.value.to_value())));
+            let layer = layer.vars.iter().map(|(name, entry)| (name.clone(), entry.value.to_value()));
+            match merge_dictionaries {
+                true => merge(&mut merged, layer),
+                false => merged.extend(layer),
+            }
         }
         let short = host.name.split('.').next().unwrap_or(&host.name);
         let groups = inventory.group_names(host).into_iter().map(text).collect();
@@ -65,6 +69,16 @@ impl HostVars {
     }
 }
 
+/// The stronger over the weaker, dictionaries into dictionaries: Ansible's `hash_behaviour = merge`.
+fn merge(weaker: &mut Map, stronger: impl IntoIterator<Item = (String, Value)>) {
+    for (name, value) in stronger {
+        match (weaker.get_mut(&name), value) {
+            (Some(Value::Map(below)), Value::Map(above)) => merge(below, above),
+            (_, value) => drop(weaker.insert(name, value)),
+        }
+    }
+}
+
 fn text(text: impl Into<String>) -> Value {
     Value::Str(text.into())
 }
@@ -79,12 +93,14 @@ pub(super) struct Fleet {
     pub extra: Arc<Map>,
     /// Magic variables that all hosts share: `groups`, `playbook_dir`.
     pub shared: Arc<Map>,
+    /// Dictionaries are merged into the weaker ones of their name.
+    merges: bool,
 }
 
 impl Fleet {
     /// As it is at the beginning.
-    pub(super) fn new(hosts: IndexMap<String, HostVars>, extra: Arc<Map>, shared: Arc<Map>) -> Self {
-        Self { hosts: RwLock::new(hosts), extra, shared }
+    pub(super) fn new(hosts: IndexMap<String, HostVars>, extra: Arc<Map>, shared: Arc<Map>, merges: bool) -> Self {
+        Self { hosts: RwLock::new(hosts), extra, shared, merges }
     }
 
     /// A host's variables as they are now.
@@ -133,6 +149,9 @@ impl View {
         layers.extend([&host.facts, &host.inventory].map(Arc::clone));
         layers.extend(step.weak.iter().cloned());
         layers.retain(|layer| !layer.is_empty());
+        if fleet.merges {
+            layers.insert(0, Arc::new(merged(&layers)));
+        }
         Self { layers, fleet: Arc::clone(fleet) }
     }
 
@@ -155,6 +174,25 @@ impl View {
     pub(super) fn shared(self) -> Arc<dyn Lookup> {
         Arc::new(self)
     }
+}
+
+/// The dictionaries that stand in more than one layer; where the strongest is none, it alone counts.
+fn merged(layers: &[Arc<Map>]) -> Map {
+    let mut all = Map::new();
+    for (at, layer) in layers.iter().enumerate() {
+        for (name, value) in layer.iter().filter(|(_, value)| matches!(value, Value::Map(_))) {
+            let stronger = layers[..at].iter().any(|layer| layer.contains_key(name));
+            let weaker = || layers[at + 1..].iter().rev().filter_map(|layer| layer.get(name));
+            if stronger || weaker().next().is_none() {
+                continue;
+            }
+            let mut one = Map::new();
+            let values = weaker().chain(std::iter::once(value));
+            values.for_each(|value| merge(&mut one, [(name.clone(), value.clone())]));
+            all.extend(one);
+        }
+    }
+    all
 }
 
 impl Lookup for View {

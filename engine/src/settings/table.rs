@@ -9,12 +9,16 @@ pub enum Kind {
     Path,
     /// Files with commas between, or sources of another kind.
     Paths,
+    /// Directories with colons between, in which something is looked for.
+    SearchPath,
     /// Texts with commas between.
     List,
     /// A whole number.
     Number,
     /// Yes or no.
     Flag,
+    /// One of these.
+    Choice(&'static [&'static str]),
 }
 
 /// A setting.
@@ -55,7 +59,31 @@ pub static SETTINGS: &[Setting] = &[
         "ask for the password for sudo",
     ),
     setting("become_user", "privilege_escalation", "ANSIBLE_BECOME_USER", Kind::Text, "root", "whom to become"),
+    setting(
+        "collections_path",
+        "defaults",
+        "ANSIBLE_COLLECTIONS_PATH",
+        Kind::SearchPath,
+        "~/.ansible/collections:/usr/share/ansible/collections",
+        "where collections are, apart from beside the playbook",
+    ),
+    setting(
+        "force_handlers",
+        "defaults",
+        "ANSIBLE_FORCE_HANDLERS",
+        Kind::Flag,
+        "false",
+        "run the handlers of hosts that failed, too",
+    ),
     setting("forks", "defaults", "ANSIBLE_FORKS", Kind::Number, "50", "how many hosts are worked on at the same time"),
+    setting(
+        "hash_behaviour",
+        "defaults",
+        "ANSIBLE_HASH_BEHAVIOUR",
+        Kind::Choice(&["replace", "merge"]),
+        "replace",
+        "whether a dictionary takes the place of a weaker one of its name, or is merged into it, which Ansible advises against",
+    ),
     setting(
         "host_key_checking",
         "defaults",
@@ -75,6 +103,14 @@ pub static SETTINGS: &[Setting] = &[
     ),
     setting("remote_tmp", "defaults", "ANSIBLE_REMOTE_TMP", Kind::Text, "", "where the agent is kept on hosts"),
     setting("remote_user", "defaults", "ANSIBLE_REMOTE_USER", Kind::Text, "", "the user to log in as"),
+    setting(
+        "roles_path",
+        "defaults",
+        "ANSIBLE_ROLES_PATH",
+        Kind::SearchPath,
+        "~/.ansible/roles:/usr/share/ansible/roles:/etc/ansible/roles",
+        "where roles are, apart from beside the playbook",
+    ),
     Setting {
         ini: ("tags", "run"),
         ..setting("run_tags", "tags", "ANSIBLE_RUN_TAGS", Kind::List, "", "only tasks with one of these tags")

@@ -68,7 +68,8 @@ fn the_strongest_counts() {
 #[test]
 fn paths_are_relative_to_the_file_that_names_them() {
     let place = Place::new();
-    let cfg = "[defaults]\ninventory = hosts, /a/b\nvault_password_file = ~/pw\nvault_identity_list = a@x,b@prompt\n";
+    let cfg = "[defaults]\ninventory = hosts, /a/b\nvault_password_file = ~/pw\nvault_identity_list = a@x,b@prompt\n\
+               roles_path = ./roles:~/more:/r\n";
     place.file("home/.ansible.cfg", cfg);
     let (settings, said) = place.load(&[("ANSIBLE_PRIVATE_KEY_FILE", "key")]);
     assert_eq!(said, "");
@@ -77,6 +78,16 @@ fn paths_are_relative_to_the_file_that_names_them() {
     assert_eq!(value("vault_password_file"), "DIR/home/pw");
     assert_eq!(value("vault_identity_list"), "a@DIR/home/x,b@prompt");
     assert_eq!(value("private_key_file"), "DIR/project/key");
+    let around = Around { variables: [("HOME".into(), "/h".into())].into(), ..Around::default() };
+    let directories = |name| {
+        settings
+            .directories(name, &around)
+            .iter()
+            .map(|dir| place.plain(&dir.display().to_string()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(directories("roles_path"), ["DIR/home/./roles", "DIR/home/more", "/r"]);
+    assert_eq!(directories("collections_path"), ["/h/.ansible/collections", "/usr/share/ansible/collections"]);
 }
 
 #[test]

@@ -295,3 +295,16 @@ fn handlers_can_be_forced() {
     assert!(!out(&called(dir.path(), "ansible-playbook", "-i hosts site.yml")).contains("handled"));
     assert!(out(&called(dir.path(), "ansible-playbook", "-i hosts site.yml --force-handlers")).contains("handled"));
 }
+
+#[test]
+fn roles_are_found_where_the_settings_say() {
+    let play = "- {hosts: h1, roles: [mine]}\n";
+    let cfg = "[defaults]\nroles_path = nowhere:elsewhere\n";
+    let dir = dir(&[("hosts", HOSTS), ("site.yml", play), ("ansible.cfg", cfg)]);
+    let checked = || called(dir.path(), "ansible-playbook", "-i hosts --syntax-check site.yml").status.code();
+    assert_eq!(checked(), Some(4), "there is no such role yet");
+    let tasks = dir.path().join("elsewhere/mine/tasks");
+    std::fs::create_dir_all(&tasks).unwrap();
+    std::fs::write(tasks.join("main.yml"), "- ping:\n").unwrap();
+    assert_eq!(checked(), Some(0));
+}

@@ -149,7 +149,7 @@ impl Run {
         for name in names {
             let mut vars = self.fleet.get(&name).unwrap_or_default();
             if let Some(host) = self.inventory.host(&name) {
-                let mut fresh = HostVars::of(&self.inventory, host);
+                let mut fresh = HostVars::of(&self.inventory, host, self.shared.options.merge_dictionaries);
                 if let Some(added) = self.added_vars.get(&name) {
                     let added = added.iter().map(|(name, value)| (name.clone(), value.clone()));
                     Arc::make_mut(&mut fresh.inventory).extend(added);
@@ -158,7 +158,12 @@ impl Run {
             }
             hosts.insert(name, vars);
         }
-        self.fleet = Arc::new(Fleet::new(hosts, Arc::clone(&self.fleet.extra), Arc::new(shared)));
+        self.fleet = Arc::new(Fleet::new(
+            hosts,
+            Arc::clone(&self.fleet.extra),
+            Arc::new(shared),
+            self.shared.options.merge_dictionaries,
+        ));
     }
 
     /// Behind the next step that may add hosts or groups: so far, hosts may plan ahead.

@@ -338,11 +338,12 @@ fn followed_version() -> Value {
 fn fleet(shared: &Shared) -> Fleet {
     let program = &shared.program;
     let inventory = &program.inventory;
+    let merges = shared.options.merge_dictionaries;
     let mut hosts: indexmap::IndexMap<String, HostVars> =
-        inventory.hosts.values().map(|host| (host.name.clone(), HostVars::of(inventory, host))).collect();
+        inventory.hosts.values().map(|host| (host.name.clone(), HostVars::of(inventory, host, merges))).collect();
     for name in program.compiled.plays.iter().flat_map(|play| &play.hosts) {
         if let (false, Some(host)) = (hosts.contains_key(name), inventory.host(name)) {
-            hosts.insert(name.clone(), HostVars::of(inventory, host));
+            hosts.insert(name.clone(), HostVars::of(inventory, host, merges));
         }
     }
     let texts = |texts: &[String]| Value::List(texts.iter().map(|text| Value::Str(text.clone())).collect());
@@ -364,5 +365,5 @@ fn fleet(shared: &Shared) -> Fleet {
         magic.insert("inventory_file".into(), Value::Str(absolute(file)));
         magic.insert("inventory_dir".into(), Value::Str(directory(file)));
     }
-    Fleet::new(hosts, Arc::new(program.extra.clone()), Arc::new(magic))
+    Fleet::new(hosts, Arc::new(program.extra.clone()), Arc::new(magic), merges)
 }
