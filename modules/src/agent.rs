@@ -21,6 +21,7 @@ use crate::attributes;
 use crate::builtin;
 use crate::digest::Algorithm;
 use crate::edit::{Blob, Edit};
+use crate::expand;
 use crate::host::{Command, Error, Host, Input, Look, Output, Stat, Why};
 use crate::interpret::{self, Applied, Failure, Happening};
 use crate::job;
@@ -227,11 +228,10 @@ impl<M: Machine, W: Write> Agent<M, W> {
     }
 
     fn task(&mut self, task: &Task, mode: Mode, due: bool) -> Outcome {
-        let planner = match load(task) {
+        let mut planner = match load(task) {
             Ok(planner) => planner,
             Err(error) => return Outcome::Failed(error, Answer::default()),
         };
-        let module = planner.as_ref();
         let pending = self.preview.why().filter(|_| mode == Mode::Preview);
         let system = match (self.machine.system(task.become_.as_ref()), pending) {
             (Ok(system), _) => system,
@@ -240,13 +240,26 @@ impl<M: Machine, W: Write> Agent<M, W> {
                 if !task.check {
                     self.preview.record_unknown(&task.name);
                 }
-                return Outcome::Unknown(why, Answer { diffs: module.intent(), ..Answer::default() });
+                return Outcome::Unknown(why, Answer { diffs: planner.intent(), ..Answer::default() });
             }
             (Err(error), None) => return Outcome::Failed(error, Answer::default()),
         };
         let fetches = mode == Mode::Preview || (mode == Mode::Apply && due);
         let contents = Contents::over(&self.link);
         let mut system = Linked { system, link: &self.link, environment: &task.environment, fetches, contents };
+        let expanded = match expand::paths(&system, &task.params) {
+            Ok(None) => None,
+            Ok(Some(params)) => Some(Task { params, ..task.clone() }),
+            Err(error) => return Outcome::Failed(error, Answer::default()),
+        };
+        let task = expanded.as_ref().unwrap_or(task);
+        if expanded.is_some() {
+            planner = match load(task) {
+                Ok(planner) => planner,
+                Err(error) => return Outcome::Failed(error, Answer::default()),
+            };
+        }
+        let module = planner.as_ref();
         let pending = &mut self.preview;
         within(task.timeout, &mut system, |system| match (module.relay(system), mode) {
             (Err(error), _) => Outcome::Failed(error, Answer::default()),

@@ -26,6 +26,7 @@ pub mod builtin;
 pub mod digest;
 pub mod edit;
 pub mod error;
+mod expand;
 pub mod facts;
 pub mod fake;
 #[cfg(feature = "manual")]

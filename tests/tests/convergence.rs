@@ -196,3 +196,33 @@ fn batching_does_not_show() {
         assert_eq!(trees(&whole), trees(&one_by_one), "seed {seed}:\n{}\n{}", tasks.join("\n"), run.told());
     }
 }
+
+#[test]
+fn paths_begin_in_the_home_of_the_user_that_the_task_runs_as() {
+    let case = Case::tasks(
+        1,
+        r#"
+- copy: { content: x, dest: "$D/a" }
+  environment: { D: "{{ d }}" }
+- stat: { path: "~/." }
+  register: home
+- find: { paths: ["~"], patterns: nothing-of-that-name }
+- command: pwd
+  args: { chdir: "~" }
+  register: here
+  changed_when: false
+- assert:
+    that:
+      - home.stat.isdir
+      - here.stdout == lookup('env', 'HOME')
+"#,
+    );
+    assert_snapshot!(case.apply().told(), @r"
+    h1 changed copy
+    h1 ok stat
+    h1 ok find
+    h1 ok command
+    h1 ok assert
+    ");
+    assert_eq!(case.read("h1/a"), "x");
+}

@@ -1,7 +1,5 @@
 //! `command`: a program with arguments.
 
-mod expand;
-
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
@@ -10,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::common;
 use crate::edit::{Diff, Edit, Reach, Shown};
+use crate::expand;
 use crate::host::{Command, Error, Host, Input, Output};
 use crate::interpret::Applied;
 use crate::module::Module;

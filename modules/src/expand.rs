@@ -1,13 +1,54 @@
-//! `$NAME`, `${NAME}` and `~` in arguments, as Ansible's `command` reads them (Python's `expanduser` and `expandvars`).
+//! `$NAME`, `${NAME}` and `~` in paths, and in the arguments of `command`, as Ansible reads them (Python's `expanduser` and
+//! `expandvars`).
 
 use std::collections::BTreeMap;
 
+use serde_json::{Map, Value};
+
 use crate::host::{Command, Error, Host};
 
+/// The parameters that are paths on the host, whatever the module: those that Ansible types so.
+const PATHS: [&str; 7] = ["chdir", "creates", "dest", "path", "paths", "removes", "src"];
+
+/// Parameters with their paths expanded as the user that the task runs as has it; `None` if there is nothing to expand.
+pub(crate) fn paths(host: &dyn Host, params: &Value) -> Result<Option<Value>, Error> {
+    let params: Map<String, Value> = match params.as_object() {
+        Some(params) if params.iter().any(|(name, value)| PATHS.contains(&name.as_str()) && has_any(value)) => {
+            params.clone()
+        }
+        _ => return Ok(None),
+    };
+    let value = |(name, value): (String, Value)| {
+        let value = if PATHS.contains(&name.as_str()) && has_any(&value) { path(host, value)? } else { value };
+        Ok((name, value))
+    };
+    Ok(Some(Value::Object(params.into_iter().map(value).collect::<Result<_, Error>>()?)))
+}
+
+fn path(host: &dyn Host, value: Value) -> Result<Value, Error> {
+    Ok(match value {
+        Value::String(word) => Value::Array(all(host, &[word])?.into_iter().map(Value::String).collect())[0].take(),
+        Value::Array(items) => Value::Array(items.into_iter().map(|item| path(host, item)).collect::<Result<_, _>>()?),
+        other => other,
+    })
+}
+
+fn has_any(value: &Value) -> bool {
+    match value {
+        Value::String(word) => expands(word),
+        Value::Array(items) => items.iter().any(has_any),
+        _ => false,
+    }
+}
+
+fn expands(word: &str) -> bool {
+    word.contains('$') || word.starts_with('~')
+}
+
 /// The words with the host's values in them. What has none stays as it is written.
-pub(super) fn all(host: &dyn Host, words: &[String]) -> Result<Vec<String>, Error> {
+pub(crate) fn all(host: &dyn Host, words: &[String]) -> Result<Vec<String>, Error> {
     // Asking costs a process.
-    if !words.iter().any(|word| word.contains('$') || word.starts_with('~')) {
+    if !words.iter().any(|word| expands(word)) {
         return Ok(words.to_vec());
     }
     let answer = host.query(&Command { cwd: Some(".".into()), ..Command::new("env", ["-0"]) })?.stdout;
