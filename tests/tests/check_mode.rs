@@ -71,3 +71,32 @@ fn a_run_that_changes_nothing_is_one_round_trip_for_all_that() {
     let case = Case::tasks(1, &format!("{task}{task}- stat: {{ path: / }}\n"));
     assert_eq!(case.apply().batches(), 1);
 }
+
+#[test]
+fn facts_that_are_not_known_yet_are_not_undefined() {
+    let case = Case::tasks(
+        1,
+        r#"
+- command: echo root
+  register: name
+- getent: { database: passwd, key: "{{ name.stdout }}" }
+- set_fact: { "word": "{{ item }}" }
+  loop: "{{ name.stdout_lines }}"
+- debug: { msg: "{{ getent_passwd.root[4] }} {{ ansible_facts.getent_passwd.root[4] }} {{ word }}" }
+"#,
+    );
+    assert_snapshot!(case.plan().told(), @r"
+    h1 ok Gather facts
+    h1 would command
+    h1 unknown getent: known after command
+    h1 unknown set_fact: known after command
+    h1 unknown debug: known after getent
+    ");
+    assert_snapshot!(case.apply().told(), @r"
+    h1 ok Gather facts
+    h1 changed command
+    h1 ok getent
+    h1 ok set_fact (root)
+    h1 ok debug: /root /root root
+    ");
+}

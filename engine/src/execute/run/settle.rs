@@ -259,15 +259,21 @@ impl Run {
         } else {
             judged.first().map_or(Value::Null, |one| one.result.clone())
         };
-        let facts = |one: &Judged| matches!(&one.result, Value::Map(map) if map.contains_key("ansible_facts"));
+        let facts = |one: &Judged| match &one.result {
+            Value::Map(map) => map.contains_key("ansible_facts"),
+            Value::Unknown(_) => !step.writes.is_empty(),
+            _ => false,
+        };
         if step.task.register.is_none() && !judged.iter().any(|one| !one.failed() && facts(one)) {
             return;
         }
         for name in names {
             self.fleet.change(&name, |vars| {
                 for one in judged.iter().filter(|one| !one.failed()) {
-                    if let Value::Map(map) = &one.result {
-                        keep_facts(vars, step, map);
+                    match &one.result {
+                        Value::Map(map) => keep_facts(vars, step, map),
+                        Value::Unknown(why) => keep_unknown(vars, step, why),
+                        _ => {}
                     }
                 }
                 if let Some(register) = &step.task.register {
@@ -394,6 +400,20 @@ fn count(recap: &mut Recap, step: &Step, judged: &[Judged], rescued: bool) {
 /// `meta` is not told of, unless it fails.
 fn is_silent(step: &Step, judged: &[Judged]) -> bool {
     step.entry.name == "meta" && !judged.iter().any(Judged::failed)
+}
+
+/// The facts that a step would set, of which nothing is known yet: what reads them is not known either, and not undefined.
+fn keep_unknown(vars: &mut HostVars, step: &Step, why: &Why) {
+    let unknown = || Value::Unknown(why.clone());
+    let registered = step.task.register.as_ref().map(|register| register.value.as_str());
+    let names = step.writes.iter().filter(|name| *name != "ansible_facts" && Some(name.as_str()) != registered);
+    match step.entry.name {
+        "set_fact" => names.for_each(|name| vars.set(name, unknown())),
+        "getent" | "package_facts" | "service_facts" => {
+            vars.add_facts(names.map(|name| (name.clone(), unknown())).collect());
+        }
+        _ => {}
+    }
 }
 
 /// Facts that a module returned.
