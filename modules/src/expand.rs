@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::host::{Command, Error, Host};
 
@@ -12,32 +12,23 @@ const PATHS: [&str; 7] = ["chdir", "creates", "dest", "path", "paths", "removes"
 
 /// Parameters with their paths expanded as the user that the task runs as has it; `None` if there is nothing to expand.
 pub(crate) fn paths(host: &dyn Host, params: &Value) -> Result<Option<Value>, Error> {
-    let params: Map<String, Value> = match params.as_object() {
-        Some(params) if params.iter().any(|(name, value)| PATHS.contains(&name.as_str()) && has_any(value)) => {
-            params.clone()
-        }
-        _ => return Ok(None),
-    };
-    let value = |(name, value): (String, Value)| {
-        let value = if PATHS.contains(&name.as_str()) && has_any(&value) { path(host, value)? } else { value };
-        Ok((name, value))
-    };
-    Ok(Some(Value::Object(params.into_iter().map(value).collect::<Result<_, Error>>()?)))
+    let mut params = params.clone();
+    let paths = params.as_object_mut().into_iter().flatten().filter(|(name, _)| PATHS.contains(&name.as_str()));
+    let mut words: Vec<&mut String> = paths.flat_map(|(_, value)| texts(value)).filter(|word| expands(word)).collect();
+    if words.is_empty() {
+        return Ok(None);
+    }
+    let written: Vec<String> = words.iter().map(|word| (**word).clone()).collect();
+    words.iter_mut().zip(all(host, &written)?).for_each(|(word, expanded)| **word = expanded);
+    Ok(Some(params))
 }
 
-fn path(host: &dyn Host, value: Value) -> Result<Value, Error> {
-    Ok(match value {
-        Value::String(word) => Value::Array(all(host, &[word])?.into_iter().map(Value::String).collect())[0].take(),
-        Value::Array(items) => Value::Array(items.into_iter().map(|item| path(host, item)).collect::<Result<_, _>>()?),
-        other => other,
-    })
-}
-
-fn has_any(value: &Value) -> bool {
+/// A text, or those of a list.
+fn texts(value: &mut Value) -> Vec<&mut String> {
     match value {
-        Value::String(word) => expands(word),
-        Value::Array(items) => items.iter().any(has_any),
-        _ => false,
+        Value::String(text) => vec![text],
+        Value::Array(items) => items.iter_mut().flat_map(texts).collect(),
+        _ => Vec::new(),
     }
 }
 

@@ -67,17 +67,20 @@ fn results(events: &[Event]) -> BTreeMap<Key<'_>, &TaskResult> {
     all
 }
 
+/// What became of a task on a host, item by item.
+fn of_task<'a>(plan: &TaskResult, applied: &'a BTreeMap<Key<'_>, &TaskResult>) -> impl Iterator<Item = &'a TaskResult> {
+    let (place, host) = (plan.task.place.clone(), plan.host.clone());
+    applied.values().copied().filter(move |result| result.task.place == place && result.host == host)
+}
+
 /// Whether a task came out as a loop.
 fn looped(plan: &TaskResult, applied: &BTreeMap<Key<'_>, &TaskResult>) -> bool {
-    let same = |result: &TaskResult| result.task.place == plan.task.place && result.host == plan.host;
-    applied.values().any(|result| same(result) && result.item.is_some())
+    of_task(plan, applied).any(|result| result.item.is_some())
 }
 
 /// Whether a task came out as a loop of which no item was due.
 fn passed_over(plan: &TaskResult, applied: &BTreeMap<Key<'_>, &TaskResult>) -> bool {
-    let same = |result: &TaskResult| result.task.place == plan.task.place && result.host == plan.host;
-    let due = |result: &TaskResult| !matches!(result.status, Status::Skipped { .. });
-    looped(plan, applied) && !applied.values().any(|result| same(result) && due(result))
+    looped(plan, applied) && of_task(plan, applied).all(|result| matches!(result.status, Status::Skipped { .. }))
 }
 
 /// The preview did not claim to know.

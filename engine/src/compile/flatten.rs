@@ -178,14 +178,7 @@ impl Flattener<'_> {
     }
 
     fn import(&mut self, import: &ImportPlaybook, imported: &Imported, dir: &Path) -> Result<(), Diagnostic> {
-        let name = match &import.file.value {
-            Field::Known(name) => name.clone(),
-            Field::Template(template) => {
-                let mut vars = super::role::map(&import.common.vars);
-                vars.extend(self.project.extra.iter().map(|(name, value)| (name.clone(), value.clone())));
-                self.project.text(template, vars)?
-            }
-        };
+        let name = self.project.keyword(&import.file.value, || self.project.known(&import.common.vars))?;
         let error = |text: String| Err(Diagnostic::error(text).at(&import.file.span));
         if imported.depth >= MAX_IMPORTS {
             return error(format!("playbooks import each other: `{name}` is more than {MAX_IMPORTS} imports deep"));
@@ -308,16 +301,11 @@ impl Flattener<'_> {
 
     /// A keyword of the play, rendered before any host is known.
     fn text(&self, play: &Play, field: &Spanned<Field<String>>) -> Result<String, Diagnostic> {
-        match &field.value {
-            Field::Known(text) => Ok(text.clone()),
-            Field::Template(template) => self.project.text(template, self.vars(play)),
-        }
+        self.project.keyword(&field.value, || self.vars(play))
     }
 
     fn vars(&self, play: &Play) -> Map {
-        let mut vars = super::role::map(&play.common.vars);
-        vars.extend(self.project.extra.iter().map(|(name, value)| (name.clone(), value.clone())));
-        vars
+        self.project.known(&play.common.vars)
     }
 
     fn hosts(&mut self, play: &Play) -> Option<IndexSet<String>> {

@@ -98,6 +98,21 @@ impl Project {
         Ok(map)
     }
 
+    /// The variables that are known before any host is: these, and over them those of `-e`.
+    pub(super) fn known(&self, vars: &yaml::Mapping) -> Map {
+        let mut known = super::role::map(vars);
+        known.extend(self.extra.iter().map(|(name, value)| (name.clone(), value.clone())));
+        known
+    }
+
+    /// A keyword's text, rendered before any host is known.
+    pub(super) fn keyword(&self, field: &Field<String>, vars: impl FnOnce() -> Map) -> Result<String, Diagnostic> {
+        match field {
+            Field::Known(text) => Ok(text.clone()),
+            Field::Template(template) => self.text(template, vars()),
+        }
+    }
+
     /// A template's text, rendered before any host is known.
     pub(super) fn text(&self, template: &Template, vars: Map) -> Result<String, Diagnostic> {
         let text = self.optional_text(template, vars)?;

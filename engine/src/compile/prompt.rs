@@ -34,8 +34,7 @@ pub(super) fn ask(play: &mut Play, project: &Project, asker: Option<&Asker>, dia
         if project.extra.contains_key(&prompt.name.value) {
             continue;
         }
-        let mut vars = super::role::map(&play.common.vars);
-        vars.extend(project.extra.iter().map(|(name, value)| (name.clone(), value.clone())));
+        let vars = project.known(&play.common.vars);
         match value(&prompt, project, &vars, asker) {
             Ok(value) => {
                 let entry = yaml::Entry { key: prompt.name.span.clone(), value };
@@ -50,7 +49,10 @@ fn value(prompt: &Prompt, project: &Project, vars: &Map, asker: Option<&Asker>) 
     let name = &prompt.name.value;
     let yes = |field: &Opt<bool>, otherwise| flag(field, project, vars).map(|flag| flag.unwrap_or(otherwise));
     let default = default(prompt, project, vars)?;
-    let text = text(&prompt.text, project, vars)?.unwrap_or_else(|| name.clone());
+    let text = match &prompt.text {
+        Some(text) => project.keyword(&text.value, || vars.clone())?,
+        None => name.clone(),
+    };
     let question = Question {
         text: default.as_ref().map_or_else(|| format!("{text}: "), |default| format!("{text} [{default}]: ")),
         private: yes(&prompt.private, true)?,
@@ -93,14 +95,6 @@ fn default(prompt: &Prompt, project: &Project, vars: &Map) -> Result<Option<Stri
         Plain::Int(number) => Some(number.to_string()),
         Plain::Float(_) | Plain::Str(_) => Some(scalar.text.clone()),
     })
-}
-
-fn text(field: &Opt<String>, project: &Project, vars: &Map) -> Result<Option<String>, Diagnostic> {
-    match field.as_ref().map(|field| &field.value) {
-        None => Ok(None),
-        Some(Field::Known(text)) => Ok(Some(text.clone())),
-        Some(Field::Template(template)) => project.text(template, vars.clone()).map(Some),
-    }
 }
 
 fn flag(field: &Opt<bool>, project: &Project, vars: &Map) -> Result<Option<bool>, Diagnostic> {

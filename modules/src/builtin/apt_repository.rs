@@ -15,7 +15,7 @@ use crate::module::Module;
 use crate::param::Mode;
 use crate::plan::Plan;
 
-/// A line of sources.list(5), such as `deb https://deb.debian.org/debian bookworm main`, in any of apt's files. The lists of
+/// A line of sources.list(5), such as `deb https://packages.example.org/debian bookworm main`, in any of apt's files. The lists of
 /// packages are refreshed when it is new or gone.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
