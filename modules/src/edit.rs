@@ -285,6 +285,11 @@ impl<T: Into<Shown>> From<Option<T>> for Shown {
 }
 
 impl Edit {
+    /// A program that makes no [`Fact`] and tells of no progress.
+    pub fn run(command: Command, effect: Vec<Diff>, reach: Reach) -> Self {
+        Self::Run { command, effect, makes: Vec::new(), reach, progress: None }
+    }
+
     /// What this changes, as it may be shown.
     pub fn diffs(&self) -> Vec<Diff> {
         match self {

@@ -11,7 +11,8 @@ use crate::value::Value;
 use crate::yaml::{Data, Entry, Node};
 
 /// The collections whose modules Trueup's stand for.
-const COLLECTIONS: [&str; 3] = ["ansible.builtin.", "ansible.legacy.", "community.postgresql."];
+const COLLECTIONS: [&str; 5] =
+    ["ansible.builtin.", "ansible.legacy.", "ansible.posix.", "community.general.", "community.postgresql."];
 
 /// A list of tasks and blocks.
 pub(super) fn steps(node: &Node, what: &str, diagnostics: &mut Diagnostics) -> Vec<Step> {

@@ -166,6 +166,8 @@ fn old_forms_of_actions() {
         ("- action: {module: copy, src: a, dest: b}", "copy", 2, None, false),
         ("- action: {module: copy src=a, args: {dest: b}}", "copy", 2, None, false),
         ("- community.postgresql.postgresql_query: {query: x}", "postgresql_query", 1, None, false),
+        ("- ansible.posix.sysctl: {name: x}", "sysctl", 1, None, false),
+        ("- community.general.ini_file: {path: x}", "ini_file", 1, None, false),
         ("- my.own.thing: {x: 1}", "my.own.thing", 1, None, false),
         ("- include_tasks: other.yml", "include_tasks", 0, Some("other.yml"), false),
         ("- copy: '{{ all }}'", "copy", 0, Some("{{ all }}"), false),

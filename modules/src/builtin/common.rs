@@ -41,6 +41,32 @@ pub(super) fn edited(plan: Plan, said: &str) -> Plan {
     plan.returning("msg", msg)
 }
 
+/// The text of a file, which is empty if there is none.
+pub(super) fn text(host: &dyn Host, path: &Path) -> Result<String, Error> {
+    String::from_utf8(host.read(path)?.unwrap_or_default())
+        .map_err(|_| Error::path("edit", path, "it is not UTF-8 text"))
+}
+
+/// A file of the system's with that text: links are followed, owners and permissions stay.
+pub(super) fn put(host: &dyn Host, path: &Path, text: impl Into<Vec<u8>>) -> Result<Plan, Error> {
+    let (path, now) = resolve(host, path)?;
+    let (after, attributes) = (Text::plain(text), Attributes::default());
+    Wanted { path, now, after, attributes, backup: false, validate: None }.plan(host)
+}
+
+/// The directories that are missing above a path, from the top on.
+pub(super) fn parents(host: &dyn Host, path: &Path) -> Result<Vec<Edit>, Error> {
+    let mut missing = Vec::new();
+    for above in path.ancestors().skip(1) {
+        if host.stat(above)?.is_some() {
+            break;
+        }
+        missing.push(Edit::Dir { path: above.into(), mode: None, owner: Owner::default() });
+    }
+    missing.reverse();
+    Ok(missing)
+}
+
 /// A regular expression that a parameter gives.
 pub(super) fn regex(param: &str, pattern: &str) -> Result<Regex, Error> {
     Regex::new(pattern).map_err(|error| Error::param(param, format!("`{pattern}` is no regular expression: {error}")))
@@ -417,14 +443,24 @@ impl Wanted<'_> {
     /// The edits that put it in place.
     pub(super) fn plan(self, host: &dyn Host) -> Result<Plan, Error> {
         match &self.now {
-            None => self.create(host),
+            None => has_directory(host, &self.path).and_then(|()| self.create(host)),
             Some(now) if now.is_file() => self.change(host, now),
             Some(_) => Err(Error::path("write", self.path, "it is not a regular file")),
         }
     }
 
+    /// The same, and before them those that make the directories on the way.
+    pub(super) fn plan_below(self, host: &dyn Host) -> Result<Plan, Error> {
+        let dirs = parents(host, &self.path)?;
+        if dirs.is_empty() {
+            return self.plan(host);
+        }
+        let mut plan = self.create(host)?;
+        plan.edits.splice(..0, dirs);
+        Ok(plan)
+    }
+
     fn create(&self, host: &dyn Host) -> Result<Plan, Error> {
-        has_directory(host, &self.path)?;
         let base = if self.after.secret { 0o600 } else { 0o644 };
         let mode = self.attributes.mode.map(|mode| mode.over(base, &Kind::File));
         let owner = self.attributes.owner(host)?;

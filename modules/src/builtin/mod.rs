@@ -3,6 +3,7 @@
 use crate::module::Entry;
 
 mod add_host;
+mod alternatives;
 mod apt_repository;
 mod assemble;
 mod assert;
@@ -12,6 +13,7 @@ mod command;
 mod common;
 mod copy;
 mod cron;
+mod debconf;
 mod debug;
 mod describe;
 mod fail;
@@ -28,9 +30,14 @@ mod import_tasks;
 mod include_role;
 mod include_tasks;
 mod include_vars;
+mod ini_file;
+mod known_hosts;
+mod locale_gen;
 mod meta;
+mod modprobe;
 mod package;
 mod package_facts;
+mod pam_limits;
 mod pause;
 mod ping;
 #[cfg(feature = "postgres")]
@@ -50,6 +57,7 @@ mod state;
 mod sysctl;
 mod tempfile;
 mod template;
+mod timezone;
 mod user;
 mod validate_argument_spec;
 mod wait_for;
@@ -58,6 +66,7 @@ mod wait_for;
 /// with them, and most hosts have no use for it.
 static REGISTRY: &[Entry] = &[
     Entry::of::<add_host::AddHost>(),
+    Entry::of::<alternatives::Alternatives>(),
     Entry::of::<apt_repository::AptRepository>(),
     Entry::of::<assemble::Assemble>(),
     Entry::of::<assert::Assert>(),
@@ -66,6 +75,7 @@ static REGISTRY: &[Entry] = &[
     Entry::of::<command::CommandModule>(),
     Entry::of::<copy::Copy>(),
     Entry::of::<cron::Cron>(),
+    Entry::of::<debconf::Debconf>(),
     Entry::of::<debug::Debug>(),
     Entry::of::<fail::Fail>(),
     Entry::of::<file::FileModule>(),
@@ -81,9 +91,14 @@ static REGISTRY: &[Entry] = &[
     Entry::of::<include_role::IncludeRole>(),
     Entry::of::<include_tasks::IncludeTasks>(),
     Entry::of::<include_vars::IncludeVars>(),
+    Entry::of::<ini_file::IniFile>(),
+    Entry::of::<known_hosts::KnownHosts>(),
+    Entry::of::<locale_gen::LocaleGen>(),
     Entry::of::<meta::Meta>(),
+    Entry::of::<modprobe::Modprobe>(),
     Entry::of::<package::Packages>(),
     Entry::of::<package_facts::PackageFacts>(),
+    Entry::of::<pam_limits::PamLimits>(),
     Entry::of::<pause::Pause>(),
     Entry::of::<ping::Ping>(),
     Entry::of::<raw::Raw>(),
@@ -100,6 +115,7 @@ static REGISTRY: &[Entry] = &[
     Entry::of::<sysctl::Sysctl>(),
     Entry::of::<tempfile::Tempfile>(),
     Entry::of::<template::Template>(),
+    Entry::of::<timezone::Timezone>(),
     Entry::of::<user::UserModule>(),
     Entry::of::<validate_argument_spec::ValidateArgumentSpec>(),
     Entry::of::<wait_for::WaitFor>(),
