@@ -98,6 +98,11 @@ pub enum Event {
     },
     /// Something the user should know.
     Warning(String),
+    /// The run ends here, through a mistake in the playbook.
+    Aborted {
+        /// What is wrong.
+        error: String,
+    },
     /// The run is over.
     RunFinished {
         /// Per host, sorted by name.

@@ -25,6 +25,8 @@ mod agreed;
 #[cfg(test)]
 mod spec;
 
+pub(crate) use lookups::glob;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -110,6 +112,34 @@ impl Templar {
         let ctx = self.context(vars);
         let result = self.engine.evaluate(template, &ctx);
         finish(&ctx, result, &template.span)
+    }
+
+    /// A text for people: what cannot be rendered is said in its place, as Ansible does in the names of tasks. `None` where
+    /// the text is more than expressions.
+    pub fn render_name(&self, template: &Template, vars: &Arc<dyn Lookup>) -> Option<String> {
+        let text = &template.text;
+        let segments = syntax::segments(text)?;
+        let (mut out, mut wrong) = (String::new(), 0);
+        for segment in segments {
+            let piece = &text[segment.start..segment.end];
+            match segment.kind {
+                syntax::SegmentKind::Data => out.push_str(piece),
+                syntax::SegmentKind::Statement => return None,
+                syntax::SegmentKind::Expression => {
+                    // A text of its own, so that the value is not the whole.
+                    let piece = Template { text: format!("{piece}{{{{ '' }}}}"), ..template.clone() };
+                    match self.render(&piece, vars) {
+                        Ok(Value::Str(text)) => out.push_str(&text),
+                        Ok(_) => return None,
+                        Err(error) => {
+                            wrong += 1;
+                            out.push_str(&format!("<< error {wrong} - {error} >>"));
+                        }
+                    }
+                }
+            }
+        }
+        Some(out)
     }
 
     /// Renders all templates in a value, each for itself. Entries of lists and dictionaries that yield

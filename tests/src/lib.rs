@@ -253,6 +253,7 @@ fn options(playbook: PathBuf, inventory: &Path, vault_passwords: VaultPasswords)
         start_at: None,
         force_handlers: false,
         asker: None,
+        verbosity: 0,
         merge_dictionaries: false,
         agents: Agents { carried: Vec::new(), local: Some(agent()) },
     }
@@ -280,6 +281,7 @@ impl Run {
                 Event::Retrying { host, task, left } => drop(writeln!(told, "{host} retries {task}, {left} left")),
                 Event::Unreachable { host, reason, .. } => drop(writeln!(told, "{host} unreachable: {reason}")),
                 Event::Warning(text) => drop(writeln!(told, "warning: {text}")),
+                Event::Aborted { error } => drop(writeln!(told, "aborted: {error}")),
                 Event::NotRun { hosts, tasks, needed, on, lost } => {
                     let end = if *lost { "was lost" } else { "failed" };
                     let tasks = tasks.join(", ");
@@ -314,7 +316,8 @@ impl Run {
     /// What the exit status is made from.
     pub fn verdict(&self) -> Verdict {
         let (recap, cancelled, _) = self.finished();
-        Verdict::of(recap, cancelled)
+        let aborted = self.events.iter().any(|event| matches!(event, Event::Aborted { .. }));
+        if aborted { Verdict::Aborted } else { Verdict::of(recap, cancelled) }
     }
 
     /// The directory of its case.

@@ -78,6 +78,7 @@ fn playbook(args: Playbook) -> Result<u8, CommandError> {
     let wanted = Listing { hosts: args.common.list_hosts, tasks: args.list_tasks, tags: args.list_tags };
     let mut options = options(args.common, args.playbooks.clone(), args.tags, args.skip_tags)?;
     options.gather_always = true;
+    options.verbosity = verbosity.level;
     options.start_at = args.start_at_task;
     options.force_handlers = args.force_handlers;
     if wanted != Listing::default() {

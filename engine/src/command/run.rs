@@ -109,6 +109,7 @@ pub(super) fn executable(args: Run) -> Result<Options, CommandError> {
         agents: Agents::embedded(),
         assumed: Default::default(),
         gather_always: false,
+        verbosity: u8::from(args.verbose),
         start_at: args.start_at_task,
         force_handlers: args.force_handlers,
         asker: None,
@@ -166,8 +167,12 @@ async fn watch(program: Program, options: Options, mut teller: Teller<'_>) -> En
             tokio::select! {
                 event = events.recv() => match event {
                     Some(event) => {
-                        if let Event::RunFinished { recap, cancelled, .. } = &event {
-                            ending = Ending::Verdict(Verdict::of(recap, *cancelled));
+                        match &event {
+                            Event::Aborted { .. } => ending = Ending::Verdict(Verdict::Aborted),
+                            Event::RunFinished { recap, cancelled, .. } if matches!(ending, Ending::Lost) => {
+                                ending = Ending::Verdict(Verdict::of(recap, *cancelled));
+                            }
+                            _ => {}
                         }
                         teller.tell(|reporter| reporter.event(&event));
                     }

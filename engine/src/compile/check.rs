@@ -102,7 +102,7 @@ fn problems(program: &Program, step: &Step, templar: &Templar) -> Found {
     for (block, _) in step.blocks() {
         not_yet(&block.common, &mut fails);
     }
-    notified(program, step, &mut later);
+    notified(program, step, &mut fails);
     later.extend(step.task.wrong.iter().cloned());
     templates(step, templar, &mut later);
     let (fails, warnings) = fails.into_iter().partition(|one| one.severity == Severity::Error);
@@ -174,8 +174,9 @@ fn notified(program: &Program, step: &Step, diagnostics: &mut Diagnostics) {
         if let Field::Known(name) = &notify.value
             && !handlers.contains(name)
         {
-            let error = Diagnostic::error(format!("the play has no handler `{name}`")).at(&notify.span);
-            diagnostics.push(error.did_you_mean(name, handlers.iter().map(String::as_str)));
+            let message = format!("the play has no handler `{name}`: when this is to notify it, the run ends");
+            let warning = Diagnostic::warning(message).at(&notify.span);
+            diagnostics.push(warning.did_you_mean(name, handlers.iter().map(String::as_str)));
         }
     }
 }

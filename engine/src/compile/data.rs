@@ -69,7 +69,13 @@ pub(super) fn definitions(program: &Program, inventory: &Inventory) -> Definitio
     }
     for plan in &program.plays {
         define(&plan.play.common.vars, &mut definitions);
-        plan.vars_files.iter().filter_map(Node::as_map).for_each(|map| define(map, &mut definitions));
+        for (file, words) in plan.vars_files.all() {
+            let Some(map) = file.as_map() else { continue };
+            define(map, &mut definitions);
+            // Who reads what may be in it reads what decides whether it is.
+            let read = map.keys().filter(|_| !words.is_empty());
+            read.for_each(|name| definitions.entry(name.clone()).or_default().extend(words.iter().cloned()));
+        }
         define_values(&plan.role_defaults, &mut definitions);
         define_values(&plan.role_exports, &mut definitions);
     }
@@ -164,8 +170,8 @@ fn words(program: &Program, step: &Step) -> BTreeSet<String> {
     let blocks = step.blocks().iter().flat_map(|(block, _)| &block.when);
     texts_.extend(conditions.chain(blocks).map(|condition| condition.text.clone()));
     texts_.extend(texts(&task.notify));
-    texts_
-        .extend([&task.common.name, &task.delegate_to, &task.common.escalation.user].into_iter().filter_map(template));
+    texts_.extend([&task.common.name, &task.common.escalation.user].into_iter().filter_map(template));
+    texts_.extend(step.delegate_to().map(|host| host.written().to_owned()));
     task.args.params.values().chain(task.args.defaults.values()).for_each(|entry| node(&entry.value, &mut texts_));
     task.args.free_form.iter().for_each(|free| node(free, &mut texts_));
     let rendered = task.args.rendered.iter().chain(&task.args.rendered_defaults);
@@ -234,7 +240,7 @@ fn node(from: &Node, texts: &mut Vec<String>) {
 }
 
 /// Adds the identifiers of a text.
-fn identifiers(text: &str, words: &mut BTreeSet<String>) {
+pub(super) fn identifiers(text: &str, words: &mut BTreeSet<String>) {
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     words.extend(text.split(|c| !word(c)).filter(|word| !word.is_empty()).map(str::to_owned));
 }

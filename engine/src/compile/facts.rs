@@ -71,7 +71,10 @@ pub(super) fn gather(program: &mut Program, from: usize, selection: &Selection, 
         let wish = program.plays[step.play].play.gather_facts.as_ref().map(|wish| &wish.value);
         let wanted = match wish {
             Some(Field::Known(false)) => false,
-            _ => selection.gather_always || reading.contains(&step.play),
+            _ => {
+                let chooses = !program.plays[step.play].vars_files.chosen.is_empty();
+                selection.gather_always || chooses || reading.contains(&step.play)
+            }
         };
         // One that gathers them only under a condition may rely on their being there.
         let itself = step.entry.name == "setup" && step.conditions().next().is_none();

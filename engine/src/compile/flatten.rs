@@ -11,7 +11,7 @@ use super::list::{Around, Lister};
 use super::project::Project;
 use super::prompt::{self, Asker};
 use super::role::Wanted;
-use super::{BlockInfo, PlayPlan, Program, Section, Step, Strategy, tags};
+use super::{BlockInfo, PlayPlan, Program, Section, Step, Strategy, VarsFiles, tags};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::inventory::{Inventory, fnmatch};
 use crate::playbook::{self, Batch, Condition, Field, ImportPlaybook, Play, Playbook, Spanned};
@@ -136,7 +136,7 @@ fn no_start(pattern: &str, steps: &[Arc<Step>]) -> Diagnostic {
         .hint("what an include brings is not known before its turn comes")
 }
 
-struct Flattener<'a> {
+pub(super) struct Flattener<'a> {
     plays: Vec<PlayPlan>,
     steps: Vec<Arc<Step>>,
     idle: BTreeSet<String>,
@@ -144,9 +144,9 @@ struct Flattener<'a> {
     /// A play asks for hosts or groups that the inventory does not know.
     unheard_of: bool,
     project: &'a mut Project,
-    inventory: &'a Inventory,
-    selection: &'a Selection,
-    diagnostics: &'a mut Diagnostics,
+    pub(super) inventory: &'a Inventory,
+    pub(super) selection: &'a Selection,
+    pub(super) diagnostics: &'a mut Diagnostics,
 }
 
 /// What an imported playbook's plays get from `import_playbook`.
@@ -223,7 +223,7 @@ impl Flattener<'_> {
     fn written_play(&mut self, number: usize, written: &Written) {
         let Written { play, imported, dir } = written;
         let Some(hosts) = self.hosts(play) else { return };
-        let vars_files = if hosts.is_empty() { Vec::new() } else { self.vars_files(play, dir) };
+        let vars_files = if hosts.is_empty() { VarsFiles::default() } else { self.vars_files(play, dir) };
         let name = match &play.common.name {
             Some(Spanned { value: Field::Known(name), .. }) => name.clone(),
             Some(name) => self.text(play, name).unwrap_or_else(|_| name.value.written().to_owned()),
@@ -300,7 +300,7 @@ impl Flattener<'_> {
     }
 
     /// A keyword of the play, rendered before any host is known.
-    fn text(&self, play: &Play, field: &Spanned<Field<String>>) -> Result<String, Diagnostic> {
+    pub(super) fn text(&self, play: &Play, field: &Spanned<Field<String>>) -> Result<String, Diagnostic> {
         self.project.keyword(&field.value, || self.vars(play))
     }
 
@@ -357,39 +357,6 @@ impl Flattener<'_> {
     fn may_come(&self) -> bool {
         let open = |step: &Arc<Step>| step.adds_hosts() || matches!(step.entry.name, "include_tasks" | "include_role");
         self.steps.iter().any(open)
-    }
-
-    fn vars_files(&mut self, play: &Play, dir: &Path) -> Vec<yaml::Node> {
-        let mut nodes = Vec::new();
-        for alternatives in &play.vars_files {
-            match self.vars_file(play, alternatives, dir) {
-                Ok(node) => nodes.extend(node),
-                Err(error) => self.diagnostics.push(error),
-            }
-        }
-        nodes
-    }
-
-    /// The first of several files that exists.
-    fn vars_file(
-        &mut self,
-        play: &Play,
-        alternatives: &[Spanned<Field<String>>],
-        dir: &Path,
-    ) -> Result<Option<yaml::Node>, Diagnostic> {
-        let mut first = None;
-        for file in alternatives {
-            let name = self.text(play, file)?;
-            let places = [dir.join("vars").join(&name), dir.join(&name)];
-            if let Some(path) = places.iter().find(|path| path.is_file()) {
-                let source = Source::read(path).map_err(|error| error.at(&file.span))?;
-                return Ok(yaml::load(&source, &self.selection.vault, self.diagnostics));
-            }
-            first.get_or_insert((places[1].clone(), &file.span));
-        }
-        let Some((path, span)) = first else { return Ok(None) };
-        let message = format!("there is no file {}", path.display());
-        Err(Diagnostic::error(message).at(span).hint("paths start beside the playbook"))
     }
 
     fn strategy(&mut self, play: &Play) -> Strategy {

@@ -19,6 +19,14 @@ pub struct HandlerPlan {
     list: usize,
 }
 
+impl HandlerPlan {
+    /// It has a name, or listens to one, that is not known yet.
+    fn is_nameless(&self) -> bool {
+        let listens = self.task.listen.iter().any(|topic| matches!(topic.value, Field::Template(_)));
+        listens || self.name.is_none() && self.task.common.name.is_some()
+    }
+}
+
 impl Lister<'_> {
     /// Adds handlers to the play's; those of roles come before the play's own.
     pub(super) fn handlers(&mut self, steps: &[playbook::Step], around: &Around) {
@@ -125,6 +133,15 @@ impl PlayPlan {
             names.insert(format!("{} : {name}", role.own.full_name));
         }
         names
+    }
+
+    /// The first of several names that notifies none of the handlers. One whose name is a template may have any.
+    pub(crate) fn missing_handler(&self, names: &[String]) -> Option<String> {
+        if names.is_empty() || self.handlers.iter().any(|handler| handler.is_nameless()) {
+            return None;
+        }
+        let known = self.all_handler_names();
+        names.iter().find(|name| !known.contains(*name)).cloned()
     }
 
     /// All names that notify a handler.

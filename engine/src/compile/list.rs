@@ -13,6 +13,7 @@ use super::role::{FromFiles, Own, Role, Wanted, map};
 use super::{BlockInfo, Handler, PlayPlan, Section, Selection, Step, defaults, tags};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::playbook::{self, Block, Common, Field, Spanned, Task};
+use crate::template::is_template;
 use crate::value::{Map, Template, Value};
 use crate::yaml::Node;
 
@@ -128,6 +129,9 @@ impl Lister<'_> {
         if task.written.contains("{{") {
             self.name_module(&mut task, around);
         }
+        if let Err(error) = self.name_loop(&mut task, around) {
+            self.diagnostics.push(error);
+        }
         let (entry, wrong) = match self.module(&task) {
             Ok(entry) => (entry, Vec::new()),
             Err(error) => match builtin::find("fail") {
@@ -153,6 +157,20 @@ impl Lister<'_> {
             task.module.value = playbook::plain_name(&name).to_owned();
             task.written = name;
         }
+    }
+
+    /// `loop_var` and `index_var` where they are templates.
+    fn name_loop(&self, task: &mut Task, around: &Around) -> Result<(), Diagnostic> {
+        let Some(looping) = &mut task.looping else { return Ok(()) };
+        let names = [&mut looping.control.loop_var, &mut looping.control.index_var];
+        for name in names.into_iter().flatten().filter(|name| is_template(&name.value)) {
+            let template = Template { text: name.value.clone(), span: name.span.clone(), secret: false };
+            name.value = self.project.text(&template, self.static_vars_with(Some(around), &task.common))?;
+            if !playbook::is_variable(&name.value) {
+                return Err(playbook::not_a_variable(&name.value).at(&name.span));
+            }
+        }
+        Ok(())
     }
 
     fn module(&self, task: &Task) -> Result<&'static Entry, Diagnostic> {
@@ -318,7 +336,7 @@ impl Lister<'_> {
         add(&self.plan.role_defaults);
         role.iter().for_each(|role| add(&role.vars.defaults));
         add(&map(&self.plan.play.common.vars));
-        self.plan.vars_files.iter().filter_map(Node::as_map).for_each(|file| add(&map(file)));
+        self.plan.vars_files.read.iter().filter_map(Node::as_map).for_each(|file| add(&map(file)));
         add(&self.plan.role_exports);
         role.iter().for_each(|role| add(&role.vars.vars));
         for (block, _) in around.iter().flat_map(|around| &around.blocks) {

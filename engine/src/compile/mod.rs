@@ -24,6 +24,7 @@ mod role;
 pub mod search;
 mod specification;
 mod tags;
+pub mod vars_files;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -35,7 +36,7 @@ use trueup_modules::module::Entry;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::inventory::Inventory;
 use crate::playbook::{Common, Condition, Field, Opt, Play, Playbook, Spanned, Task};
-use crate::value::Map;
+use crate::value::{Map, Value};
 use crate::yaml::Node;
 
 pub use flatten::Selection;
@@ -45,6 +46,7 @@ pub use project::{Project, SearchPaths};
 pub use prompt::{Asker, Question};
 pub use region::Region;
 pub use role::{Own, Role, RoleVars};
+pub use vars_files::VarsFiles;
 
 /// Everything that a run needs to know, apart from what hosts say.
 #[derive(Clone, Default)]
@@ -150,8 +152,8 @@ pub struct PlayPlan {
     written: usize,
     /// How they go through the tasks.
     pub strategy: Strategy,
-    /// `vars_files`, read; the later is stronger.
-    pub vars_files: Vec<Node>,
+    /// `vars_files`.
+    pub vars_files: VarsFiles,
     /// Where relative paths start.
     pub dir: PathBuf,
     /// The roles that are used in it, in order; by includes only if they are public.
@@ -334,6 +336,11 @@ impl Step {
         matches!(self.entry.name, "include_tasks" | "include_role" | "include_vars" | "meta") || self.adds_hosts()
     }
 
+    /// Whether other tasks come by it when its turn comes.
+    pub fn includes(&self) -> bool {
+        matches!(self.entry.name, "include_tasks" | "include_role")
+    }
+
     /// Whether hosts or groups may be new after it.
     pub fn adds_hosts(&self) -> bool {
         matches!(self.entry.name, "add_host" | "group_by") || self.meta_action() == "refresh_inventory"
@@ -358,6 +365,20 @@ impl Step {
         keyword: impl Fn(&'a Common) -> &'a Opt<T>,
     ) -> Option<&'a Field<T>> {
         self.scopes(program).rev().find_map(|common| keyword(common).as_ref()).map(|found| &found.value)
+    }
+
+    /// The host that acts instead, from the innermost that names one.
+    pub fn delegate_to(&self) -> Option<&Field<String>> {
+        let blocks = self.blocks().iter().rev().map(|(block, _)| &block.delegate_to);
+        std::iter::once(&self.task.delegate_to).chain(blocks).find_map(Option::as_ref).map(|field| &field.value)
+    }
+
+    /// The facts that it finds are those of the host that acts.
+    pub fn gives_facts(&self) -> bool {
+        let own = self.task.delegate_facts.as_ref().map(|field| &field.value);
+        let blocks = self.blocks().iter().rev().filter_map(|(block, _)| block.common.carried.get("delegate_facts"));
+        let outer = || blocks.map(|entry| entry.value.to_value() == Value::Bool(true)).next();
+        own.map_or_else(|| outer().unwrap_or(false), |own| *own == Field::Known(true))
     }
 
     /// Its conditions, those of its blocks first.

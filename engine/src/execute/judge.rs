@@ -6,7 +6,7 @@ use trueup_modules::host::{Error, Why};
 use trueup_modules::wire::{Answer, Outcome, Task};
 
 use super::json::{from_object, redact};
-use super::lower::{Item, Lower, LowerError, Tries, Work};
+use super::lower::{CONDITIONAL, Item, Lower, LowerError, TOO_QUIET, Tries, Work};
 use crate::compile::Step;
 use crate::event::Status;
 use crate::template::Truth;
@@ -28,6 +28,8 @@ pub(super) struct Judged {
     pub warnings: Vec<String>,
     /// In a preview: it may turn out differently.
     pub conditional: Option<Why>,
+    /// What it was to include is not there: that is never ignored, and never counts as made good, as in Ansible.
+    pub is_final: bool,
 }
 
 impl Judged {
@@ -56,6 +58,12 @@ impl Judged {
         self.register();
     }
 
+    /// It fails after all, and nothing makes that good.
+    pub(super) fn fail_for_good(&mut self, error: String) {
+        self.is_final = true;
+        self.fail(error);
+    }
+
     /// It is not run.
     pub(super) fn skipped(because: &str) -> Self {
         Self::new(Status::Skipped { because: because.into() }, Answer::default())
@@ -76,6 +84,7 @@ impl Judged {
             data: answer.data,
             warnings: answer.warnings,
             conditional: answer.conditional,
+            is_final: false,
         };
         judged.register();
         judged
@@ -89,6 +98,10 @@ impl Judged {
         match &self.status {
             // Then it is the module that says so.
             Status::Skipped { .. } if self.data.contains_key("skipped") => {}
+            Status::Skipped { because } if because == TOO_QUIET => {
+                map.insert("skipped".into(), Value::Bool(true));
+                map.insert("skipped_reason".into(), Value::Str(TOO_QUIET.into()));
+            }
             Status::Skipped { because } => {
                 map.insert("skipped".into(), Value::Bool(true));
                 map.insert("skip_reason".into(), Value::Str("Conditional result was False".into()));
@@ -122,7 +135,7 @@ pub(super) fn judge(
         (Work::Unknown(why), _) => Judged::new(Status::Unknown(why.clone()), Answer::default()),
         (Work::Error(LowerError::Unknown(why)), _) => Judged::new(Status::Unknown(why.clone()), Answer::default()),
         // What the module itself would say: its result, as of any other failure of it.
-        (Work::Error(error @ (LowerError::Param(_) | LowerError::Wrong(..))), _) => {
+        (Work::Error(error @ (LowerError::Param(_) | LowerError::Wrong(..) | LowerError::Value(..))), _) => {
             let data = match error {
                 LowerError::Param(error) => error.clone().apart().1,
                 LowerError::Wrong(_, Some(msg)) => [("msg".to_owned(), json!(msg))].into_iter().collect(),
@@ -132,7 +145,10 @@ pub(super) fn judge(
                 Judged::new(failed(error.to_string(), error.hint(), None), Answer { data, ..Answer::default() });
             conditions(lower, step, item, judged)
         }
-        (Work::Error(error), _) => Judged::new(failed(error.to_string(), error.hint(), None), Answer::default()),
+        (Work::Error(error), _) => {
+            let data = error.msg().map(|msg| ("msg".to_owned(), json!(msg))).into_iter().collect();
+            Judged::new(failed(error.to_string(), error.hint(), None), Answer { data, ..Answer::default() })
+        }
         (Work::Task(_), None) => Judged::new(failed("no answer".into(), None, None), Answer::default()),
         (Work::Task(task), Some(Outcome::Would(answer))) if task.check => {
             let end = checked(step, task, answer);
@@ -278,7 +294,7 @@ fn changed_when(lower: &Lower<'_>, step: &Step, item: &Item, judged: &mut Judged
             }
         }
         Err(error) => {
-            judged.data.insert("changed_when_result".into(), json!(error.to_string()));
+            judged.data.insert("changed_when_result".into(), json!(conditional(&error)));
             judged.status = failed(error.to_string(), error.hint(), None);
         }
     }
@@ -294,7 +310,7 @@ fn failed_when(lower: &Lower<'_>, step: &Step, item: &Item, judged: &mut Judged)
     match &truth {
         Ok(Truth::Unknown(_)) => {}
         Ok(truth) => drop(judged.data.insert("failed_when_result".into(), json!(*truth == Truth::Yes))),
-        Err(error) => drop(judged.data.insert("failed_when_result".into(), json!(error.to_string()))),
+        Err(error) => drop(judged.data.insert("failed_when_result".into(), json!(conditional(error)))),
     }
     match truth {
         Ok(Truth::Yes) if !judged.failed() => {
@@ -302,6 +318,10 @@ fn failed_when(lower: &Lower<'_>, step: &Step, item: &Item, judged: &mut Judged)
             judged.status = failed(format!("failed_when holds: {text}"), None, None);
         }
         Ok(Truth::No) if judged.failed() => {
+            // What was wrong can be read all the same.
+            if let Status::Failed { error, .. } = &judged.status {
+                judged.data.entry("msg").or_insert(json!(error));
+            }
             judged.status = if judged.did_change { Status::Changed } else { Status::Ok };
         }
         Ok(Truth::Unknown(why)) => judged.status = Status::Unknown(why),
@@ -309,6 +329,12 @@ fn failed_when(lower: &Lower<'_>, step: &Step, item: &Item, judged: &mut Judged)
         Err(error) => judged.status = failed(error.to_string(), error.hint(), None),
     }
     judged.register();
+}
+
+/// What Ansible registers of a condition that cannot be evaluated.
+fn conditional(error: &LowerError) -> String {
+    let told = LowerError::Within(CONDITIONAL.to_owned(), Box::new(error.clone()));
+    told.words().unwrap_or_else(|| error.to_string())
 }
 
 /// The result under its registered name.

@@ -9,78 +9,32 @@ use std::time::Duration;
 use base64::Engine as _;
 use serde_json::{Map as JsonMap, Value as Json, json};
 use trueup_modules::agent;
-use trueup_modules::fit::Problem;
-use trueup_modules::host::{Error, Why};
+use trueup_modules::host::Why;
 use trueup_modules::secret::{REDACTED, Secret};
 use trueup_modules::wire::{Become, Task as WireTask};
 
 use super::json::to_json;
 use super::vars::{Layers, View};
 use crate::compile::{Program, Step, search};
-use crate::diagnostic::Diagnostic;
 use crate::playbook::{Common, Condition, Field, LoopOver, Opt, Spanned};
 use crate::remote::Blobs;
 use crate::source::{Source, Span};
-use crate::template::{Delimiters, Lookup, Rendered, Templar, TemplateError, Truth, Whitespace};
+use crate::template::{Delimiters, Lookup, Rendered, Templar, Truth, Whitespace};
 use crate::value::{Map, Template, Value};
 use crate::vault::VaultPasswords;
 use crate::yaml::Node;
 
+mod error;
 mod files;
 mod limits;
 pub(super) mod loops;
 mod tree;
+mod vars_files;
 
-/// Why a step can't be rendered.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum LowerError {
-    /// A template fails.
-    #[error("{}", located(.0))]
-    Template(#[from] TemplateError),
-    /// A keyword or parameter has a value that it can't have.
-    #[error("{1}\n  at {0}")]
-    Value(Span, String),
-    /// A parameter is not what the module wants.
-    #[error(transparent)]
-    Param(Error),
-    /// It was known before the run that this would fail; and what Ansible's module says of it.
-    #[error("{}", placed(.0))]
-    Wrong(Box<Diagnostic>, Option<String>),
-    /// It depends on a task that a preview does not run.
-    #[error("{0}")]
-    Unknown(Why),
-}
+pub(super) use error::{CONDITIONAL, LowerError};
 
-fn placed(wrong: &Diagnostic) -> String {
-    let places: String = wrong.labels.iter().take(1).map(|(span, _)| format!("\n  at {span}")).collect();
-    format!("{}{places}", wrong.message)
-}
-
-fn located(error: &TemplateError) -> String {
-    let via: String = error.via.iter().map(|via| format!("\n  read by `{}` at {}", via.name, via.span)).collect();
-    format!("{error}\n  at {}{via}", error.span)
-}
-
-impl LowerError {
-    /// What is wrong with a parameter, without the secrets among the parameters.
-    fn param(problem: Problem, secrets: &BTreeSet<String>) -> Self {
-        let Problem { param, reason, hint, msg } = problem;
-        let reason = hint.map_or(reason.clone(), |hint| format!("{reason} ({hint})"));
-        let hide = |text: String, secret: &String| text.replace(secret.as_str(), REDACTED);
-        let hidden = |text: String| secrets.iter().filter(|secret| !secret.is_empty()).fold(text, hide);
-        let error = Error::Param { name: param, reason: hidden(reason) };
-        Self::Param(msg.into_iter().fold(error, |error, msg| error.telling("msg", hidden(msg))))
-    }
-
-    /// What the user can do.
-    pub(super) fn hint(&self) -> Option<String> {
-        match self {
-            Self::Template(error) if !error.hints.is_empty() => Some(error.hints.join("; ")),
-            Self::Wrong(error, _) if !error.hints.is_empty() => Some(error.hints.join("; ")),
-            _ => None,
-        }
-    }
-}
+/// Why such a `debug` is skipped, in Ansible's words.
+pub(super) const TOO_QUIET: &str = "Verbosity threshold not met.";
 
 /// Renders for one host.
 pub(super) struct Lower<'a> {
@@ -98,6 +52,8 @@ pub(super) struct Lower<'a> {
     pub become_password: Option<trueup_modules::secret::Secret>,
     /// `-b`.
     pub become_all: bool,
+    /// How often `-v` was given.
+    pub verbosity: u8,
 }
 
 /// One item of a step, or the step itself where there is no loop.
@@ -110,6 +66,8 @@ pub(super) struct Item {
     pub work: Work,
     /// How often it has been tried.
     pub tries: Tries,
+    /// The host that acts instead (`delegate_to`).
+    pub acts: Option<String>,
 }
 
 /// How often something was tried that may be tried again: by `until` and `retries`.
@@ -146,7 +104,7 @@ impl Lower<'_> {
         own.reverse();
         own.extend(role.map(|vars| Arc::clone(&vars.vars)));
         own.push(Arc::clone(&plan.role_exports));
-        own.extend(plan.vars_files.iter().rev().filter_map(Node::as_map).map(|map| Arc::new(mapping(map))));
+        own.extend(plan.vars_files.read.iter().rev().filter_map(Node::as_map).map(|map| Arc::new(mapping(map))));
         own.push(of(&plan.play.common));
         let mut strong: Vec<Arc<Map>> =
             step.blocks().iter().rev().map(|(block, _)| Arc::clone(&block.params)).collect();
@@ -172,6 +130,7 @@ impl Lower<'_> {
                         view: view.clone(),
                         work: Work::Skip(because),
                         tries: Tries::Once,
+                        acts: None,
                     }]);
                 }
                 _ => return Err(error),
@@ -236,9 +195,15 @@ impl Lower<'_> {
 
     fn item(&self, step: &Step, view: View, label: Option<String>) -> Item {
         let vars = view.clone().shared();
-        let work = match self.holds(step, &vars) {
+        // As in Ansible, who acts is asked before whether anybody does.
+        let (acts, wrong) = match self.delegate(step, &vars) {
+            Ok(acts) => (acts, None),
+            Err(error) => (None, Some(error)),
+        };
+        let work = match wrong.map_or_else(|| self.holds(step, &vars), Err) {
             Ok(Some(because)) => Work::Skip(because),
-            Ok(None) => match self.task(step, &vars) {
+            Ok(None) => match self.task(step, &vars, acts.as_deref()) {
+                Ok(task) if self.is_too_quiet(&task) => Work::Skip(TOO_QUIET.to_owned()),
                 Ok(task) => Work::Task(Box::new(task)),
                 Err(LowerError::Unknown(why)) => Work::Unknown(why),
                 Err(error) => Work::Error(error),
@@ -246,14 +211,34 @@ impl Lower<'_> {
             Err(LowerError::Unknown(why)) => Work::Unknown(why),
             Err(error) => Work::Error(error),
         };
-        Item { label, view, work, tries: Tries::Once }
+        Item { label, view, work, tries: Tries::Once, acts }
+    }
+
+    /// The host that acts instead of this one; of several `delegate_to` the innermost counts.
+    fn delegate(&self, step: &Step, vars: &Arc<dyn Lookup>) -> Result<Option<String>, LowerError> {
+        let host = match step.delegate_to() {
+            None => return Ok(None),
+            Some(Field::Known(host)) => host.clone(),
+            Some(Field::Template(template)) => match self.render(template, vars)? {
+                Value::Omit | Value::Null => return Ok(None),
+                host => show(&host),
+            },
+        };
+        let own = vars.get("inventory_hostname").map(show);
+        Ok(Some(host).filter(|host| !host.is_empty() && own.as_ref() != Some(host)))
+    }
+
+    /// A `debug` that more `-v` would show.
+    fn is_too_quiet(&self, task: &WireTask) -> bool {
+        task.module == "debug" && task.params["verbosity"].as_u64().is_some_and(|wanted| wanted > self.verbosity.into())
     }
 
     /// The first condition that does not hold.
     fn holds(&self, step: &Step, vars: &Arc<dyn Lookup>) -> Result<Option<String>, LowerError> {
         let blocks = step.blocks().iter().flat_map(|(block, _)| &block.when);
         for condition in blocks.chain(&step.task.when) {
-            match self.templar.condition(&condition.text, &condition.span, vars)? {
+            let truth = self.templar.condition(&condition.text, &condition.span, vars);
+            match truth.map_err(|error| LowerError::from(error).within(|| CONDITIONAL.to_owned()))? {
                 Truth::Yes => {}
                 Truth::No => return Ok(Some(condition.text.clone())),
                 Truth::Unknown(why) => return Err(LowerError::Unknown(why)),
@@ -273,7 +258,7 @@ impl Lower<'_> {
         Ok(Truth::Yes)
     }
 
-    fn task(&self, step: &Step, vars: &Arc<dyn Lookup>) -> Result<WireTask, LowerError> {
+    fn task(&self, step: &Step, vars: &Arc<dyn Lookup>, acts: Option<&str>) -> Result<WireTask, LowerError> {
         if let Some(wrong) = step.wrong.first() {
             let fitted = self.params(step, vars).map(|given| step.entry.fit(Json::Object(given)));
             let msg = fitted.ok().and_then(Result::err).and_then(|problem| problem.msg);
@@ -289,7 +274,7 @@ impl Lower<'_> {
             name: self.name(step, vars),
             module: step.entry.name.into(),
             params,
-            become_: self.escalation(step, vars)?,
+            become_: self.escalation(step, vars, acts)?,
             environment: self.environment(step, vars)?,
             check: self.flag(step, vars, |common| &common.check_mode)?,
             timeout: self.timeout(step, vars)?,
@@ -302,7 +287,8 @@ impl Lower<'_> {
         match step.task.common.name.as_ref().map(|name| &name.value) {
             Some(Field::Template(template)) => match self.templar.render(template, vars) {
                 Ok(value @ (Value::Str(_) | Value::Int(_))) => step.named(show(&value)),
-                _ => step.name(),
+                Err(_) => self.templar.render_name(template, vars).map_or_else(|| step.name(), |name| step.named(name)),
+                Ok(_) => step.name(),
             },
             _ => step.name(),
         }
@@ -315,7 +301,9 @@ impl Lower<'_> {
             params.extend(self.dictionary(template, "args", vars)?);
         }
         if let (Some(name), Some(node)) = (step.entry.free_form, &args.free_form) {
-            params.insert(name.into(), self.templar.resolve(&node.to_value(), vars)?);
+            let value =
+                self.templar.resolve(&node.to_value(), vars).map_err(|error| of_arg(step, "_raw_params", error))?;
+            params.insert(name.into(), value);
         }
         if let (None, Some(node)) = (step.entry.free_form, &args.free_form) {
             match self.templar.resolve(&node.to_value(), vars)? {
@@ -334,7 +322,7 @@ impl Lower<'_> {
         // What `apply` says is rendered where it is applied.
         let rendered = |name: &&String| !(step.turns() && *name == "apply");
         for (name, entry) in args.params.iter().filter(|(name, _)| rendered(name)) {
-            let value = self.param(name, &entry.value, vars)?;
+            let value = self.param(name, &entry.value, vars).map_err(|error| of_arg(step, name, error))?;
             if value != Value::Omit {
                 params.insert(name.clone(), value);
             }
@@ -412,7 +400,8 @@ impl Lower<'_> {
                     json!(text)
                 }
                 _ => {
-                    let value = self.templar.resolve(&entry.value.to_value(), vars)?;
+                    let value = self.templar.resolve(&entry.value.to_value(), vars);
+                    let value = value.map_err(|error| of_arg(step, name, error))?;
                     to_json(&value).map_err(LowerError::Unknown)?
                 }
             };
@@ -527,7 +516,12 @@ impl Lower<'_> {
         }
     }
 
-    fn escalation(&self, step: &Step, vars: &Arc<dyn Lookup>) -> Result<Option<Become>, LowerError> {
+    fn escalation(
+        &self,
+        step: &Step,
+        vars: &Arc<dyn Lookup>,
+        acts: Option<&str>,
+    ) -> Result<Option<Become>, LowerError> {
         let enabled = match self.keyword(step, vars, |common| &common.escalation.enabled)? {
             Some(enabled) => truthy(&enabled),
             None => match vars.get("ansible_become") {
@@ -545,7 +539,8 @@ impl Lower<'_> {
                 None => "root".into(),
             },
         };
-        if self.login.as_ref() == Some(&user) {
+        // Who another host's agent runs as, that agent knows.
+        if acts.is_none() && self.login.as_ref() == Some(&user) {
             return Ok(None);
         }
         let mut password = self.become_password.as_ref().map(|password| password.expose().to_owned());
@@ -564,7 +559,9 @@ impl Lower<'_> {
     fn environment(&self, step: &Step, vars: &Arc<dyn Lookup>) -> Result<BTreeMap<String, Json>, LowerError> {
         let mut environment = BTreeMap::new();
         for node in step.scopes(self.program).flat_map(|common| &common.environment) {
-            match self.templar.resolve(&node.to_value(), vars)? {
+            let value =
+                self.templar.resolve(&node.to_value(), vars).map_err(|error| of_keyword("environment", error))?;
+            match value {
                 Value::Map(map) => {
                     for (name, value) in map {
                         let value = match to_json(&value).map_err(LowerError::Unknown)? {
@@ -633,6 +630,20 @@ impl Lower<'_> {
     ) -> Result<bool, LowerError> {
         Ok(self.keyword(step, vars, keyword)?.is_some_and(|value| truthy(&value)))
     }
+}
+
+/// What Ansible says of a parameter that cannot be rendered.
+fn of_arg(step: &Step, name: &str, error: impl Into<LowerError>) -> LowerError {
+    error.into().within(|| {
+        let module = &step.task.module.value;
+        let module = if module.contains('.') { module.clone() } else { format!("ansible.builtin.{module}") };
+        format!("Finalization of task args for '{module}' failed: Error while resolving value for '{name}': ")
+    })
+}
+
+/// What it says of a keyword.
+fn of_keyword(name: &str, error: impl Into<LowerError>) -> LowerError {
+    error.into().within(|| format!("Error processing keyword '{name}': "))
 }
 
 /// What to say where no candidate is there: the places, the likeliest first.

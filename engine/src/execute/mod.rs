@@ -76,6 +76,8 @@ pub struct Options {
     pub assumed: indexmap::IndexMap<String, String>,
     /// Gather facts as Ansible does, though nothing reads them.
     pub gather_always: bool,
+    /// How often `-v` was given: what a `debug` with `verbosity` asks.
+    pub verbosity: u8,
     /// `--start-at-task`.
     pub start_at: Option<String>,
     /// `--force-handlers`.

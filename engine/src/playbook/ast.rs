@@ -264,9 +264,9 @@ pub enum LoopOver {
 /// `loop_control`.
 #[derive(Clone, Debug, Default)]
 pub struct LoopControl {
-    /// The variable with the item; `item` by default.
+    /// The variable with the item; `item` by default. A template until the task is listed.
     pub loop_var: Option<Spanned<String>>,
-    /// The variable with the index from 0.
+    /// The variable with the index from 0. A template until the task is listed.
     pub index_var: Option<Spanned<String>>,
     /// What is shown for an item.
     pub label: Option<Node>,

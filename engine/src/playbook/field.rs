@@ -103,9 +103,10 @@ pub(super) fn condition(node: &Node, key: &str) -> Result<Condition, Diagnostic>
     let text = match scalar.resolve() {
         _ if node.is_sealed() => return wrong(node.describe()),
         Plain::Bool(b) => b.to_string(),
-        Plain::Str(text) if !text.trim().is_empty() => text.trim().to_owned(),
-        Plain::Str(_) => return wrong("an empty text".to_owned()),
-        Plain::Null | Plain::Int(_) | Plain::Float(_) => return wrong(node.describe()),
+        // What is no condition fails the task that asks, as in Ansible.
+        Plain::Str(text) => text.trim().to_owned(),
+        Plain::Int(_) | Plain::Float(_) => scalar.text.trim().to_owned(),
+        Plain::Null => return wrong(node.describe()),
     };
     Ok(Condition { text, span: node.span.clone() })
 }
@@ -180,13 +181,13 @@ pub(super) fn variable(node: &Node, key: &str) -> Result<Spanned<String>, Diagno
 }
 
 /// Whether a text can name a variable.
-pub(super) fn is_variable(text: &str) -> bool {
+pub(crate) fn is_variable(text: &str) -> bool {
     let mut chars = text.chars();
     chars.next().is_some_and(|c| c.is_alphabetic() || c == '_') && chars.all(|c| c.is_alphanumeric() || c == '_')
 }
 
 /// What to say of a name that cannot be a variable's.
-pub(super) fn not_a_variable(text: &str) -> Diagnostic {
+pub(crate) fn not_a_variable(text: &str) -> Diagnostic {
     Diagnostic::error(format!("`{text}` cannot be the name of a variable"))
         .hint("a variable's name is made of letters, digits and `_`, and does not begin with a digit")
 }

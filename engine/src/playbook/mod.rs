@@ -19,6 +19,7 @@ pub use ast::{
     Args, Batch, Become, Block, Common, Condition, Detached, Entry, Field, ImportPlaybook, Loop, LoopControl, LoopOver,
     Mutex, Need, Needed, Opt, Play, Playbook, Prompt, Retry, Role, Spanned, Step, Task,
 };
+pub(crate) use field::{is_variable, not_a_variable};
 pub use keyword::Place;
 pub use task::plain_name;
 
@@ -30,6 +31,11 @@ use crate::yaml::{self, Node};
 /// Reads a playbook. Look at `diagnostics` before using it: what could not be read is left out.
 pub fn parse(source: &Arc<Source>, vault: &VaultPasswords, diagnostics: &mut Diagnostics) -> Playbook {
     let root = yaml::load(source, vault, diagnostics);
+    let is_empty = |root: &Node| root.is_null() || root.as_seq().is_some_and(<[Node]>::is_empty);
+    if root.as_ref().is_some_and(is_empty) {
+        let error = Diagnostic::error(format!("the playbook {} is empty", source.path.display()));
+        diagnostics.push(error.hint("a playbook is a list of plays, each with `hosts`"));
+    }
     let entries = root.map(|root| play::entries(&root, diagnostics)).unwrap_or_default();
     diagnostics.sort();
     Playbook { source: Arc::clone(source), entries }

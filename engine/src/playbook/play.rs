@@ -27,9 +27,7 @@ fn strip(key: &str) -> &str {
 
 fn play(node: &Node, diagnostics: &mut Diagnostics) -> Option<Play> {
     let mut r = Reader::new(Place::Play, node, diagnostics)?;
-    if !r.has("hosts") {
-        r.diagnostics.push(no_hosts(node));
-    }
+    let named = r.has("hosts");
     let mut play = Play {
         hosts: r.fields("hosts"),
         gather_facts: r.field("gather_facts"),
@@ -48,6 +46,12 @@ fn play(node: &Node, diagnostics: &mut Diagnostics) -> Option<Play> {
         common: r.common(),
         span: node.span.clone(),
     };
+    if !named {
+        r.diagnostics.push(no_hosts(node));
+    } else if play.hosts.is_empty() && !r.diagnostics.has_errors() {
+        let error = Diagnostic::error("`hosts` must name hosts, and this names none").at(&node.span);
+        r.diagnostics.push(error.hint("`all` stands for all of the inventory"));
+    }
     // The old name of `remote_user`.
     if let Some(user) = r.field("user") {
         play.common.remote_user.get_or_insert(user);

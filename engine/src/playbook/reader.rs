@@ -67,6 +67,17 @@ impl<'n, 'd> Reader<'n, 'd> {
         self.keep(field::variable(node, key))
     }
 
+    /// The same, or a template that has yet to come to one.
+    pub(super) fn variable_or_template(&mut self, key: &str) -> Option<Spanned<String>> {
+        let node = self.node(key)?;
+        let template = super::task::as_template(node);
+        let read = match template {
+            Some(template) => Ok(Spanned { value: template.text, span: template.span }),
+            None => field::variable(node, key),
+        };
+        self.keep(read)
+    }
+
     /// Takes the items of a list, or the one thing that stands in its place.
     pub(super) fn items(&mut self, key: &str) -> &'n [Node] {
         match self.node(key) {

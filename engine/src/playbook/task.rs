@@ -16,7 +16,7 @@ const COLLECTIONS: [&str; 5] =
 
 /// A list of tasks and blocks.
 pub(super) fn steps(node: &Node, what: &str, diagnostics: &mut Diagnostics) -> Vec<Step> {
-    list(node, what, diagnostics).iter().filter_map(|item| step(item, diagnostics)).collect()
+    list(node, what, diagnostics).iter().filter(is_given).filter_map(|item| step(item, diagnostics)).collect()
 }
 
 /// A list of handlers.
@@ -28,7 +28,12 @@ pub(super) fn handlers(node: &Node, what: &str, diagnostics: &mut Diagnostics) -
         }
         task(Place::Handler, item, diagnostics).map(|task| Step::Task(Box::new(task)))
     };
-    list(node, what, diagnostics).iter().filter_map(|item| handler(item, diagnostics)).collect()
+    list(node, what, diagnostics).iter().filter(is_given).filter_map(|item| handler(item, diagnostics)).collect()
+}
+
+/// An item that holds nothing is passed over, as Ansible does.
+fn is_given(item: &&Node) -> bool {
+    !item.is_null()
 }
 
 fn step(node: &Node, diagnostics: &mut Diagnostics) -> Option<Step> {
@@ -111,6 +116,7 @@ fn task(place: Place, node: &Node, diagnostics: &mut Diagnostics) -> Option<Task
         }
     };
     task.module = Spanned { value: plain_name(&call.written).to_owned(), span: call.span.clone() };
+    diagnostics.extend(not_of_includes(place, &task.module.value, node));
     task.args = freeform::args(&call, &task.module.value, args, diagnostics);
     task.written = call.written;
     if local {
@@ -119,6 +125,45 @@ fn task(place: Place, node: &Node, diagnostics: &mut Diagnostics) -> Option<Task
     }
     Some(task)
 }
+
+/// Keywords of an include that Ansible refuses: they would be the include's own, not its tasks'.
+fn not_of_includes(place: Place, module: &str, node: &Node) -> Vec<Diagnostic> {
+    if !["include_tasks", "include_role"].contains(&module) {
+        return Vec::new();
+    }
+    let allowed = |key: &str| {
+        let of_handler = place == Place::Handler && key == "listen";
+        of_handler || OF_INCLUDES.contains(&key) || key.starts_with("with_") || !place.has(key)
+    };
+    let refused = node.as_map().into_iter().flatten().filter(|(key, _)| !allowed(key));
+    refused
+        .map(|(key, entry)| {
+            let error = Diagnostic::error(format!("`{key}` is not a keyword of `{module}`")).at(&entry.key);
+            error.hint(format!("to give it to the tasks that are included, write it below `apply:` of `{module}`"))
+        })
+        .collect()
+}
+
+/// Keywords that an include has itself.
+const OF_INCLUDES: [&str; 17] = [
+    "action",
+    "args",
+    "collections",
+    "debugger",
+    "ignore_errors",
+    "local_action",
+    "loop",
+    "loop_control",
+    "name",
+    "needs",
+    "no_log",
+    "register",
+    "run_once",
+    "tags",
+    "timeout",
+    "vars",
+    "when",
+];
 
 /// A module's name without the collections that Trueup's modules stand for.
 pub fn plain_name(written: &str) -> &str {
@@ -171,7 +216,7 @@ fn looping(r: &mut Reader<'_, '_>) -> Option<Loop> {
     let with: Vec<(String, &Entry)> = r.take_with();
     let list = r.entry("loop");
     let mut sources = Vec::new();
-    if let Some(entry) = list {
+    if let Some(entry) = list.filter(|entry| !entry.value.is_null()) {
         sources.push((&entry.key, LoopOver::List(entry.value.clone())));
     }
     for (lookup, entry) in &with {
@@ -212,8 +257,8 @@ fn check_loop(looping: &Loop) -> Option<Diagnostic> {
 fn loop_control(node: &Node, diagnostics: &mut Diagnostics) -> Option<LoopControl> {
     let mut r = Reader::new(Place::LoopControl, node, diagnostics)?;
     let control = LoopControl {
-        loop_var: r.variable("loop_var"),
-        index_var: r.variable("index_var"),
+        loop_var: r.variable_or_template("loop_var"),
+        index_var: r.variable_or_template("index_var"),
         label: r.node("label").cloned(),
         pause: r.field("pause"),
         extended: r.field("extended"),

@@ -47,6 +47,8 @@ pub struct Ansible<O> {
     attempts: HashMap<(String, String), u64>,
     /// Errors that were told: Ansible tells the same one only once.
     errors: HashSet<String>,
+    /// A mistake in the playbook has ended the run.
+    aborted: bool,
 }
 
 impl<O: Write> Ansible<O> {
@@ -62,6 +64,7 @@ impl<O: Write> Ansible<O> {
             early: Vec::new(),
             attempts,
             errors: HashSet::new(),
+            aborted: false,
         }
     }
 
@@ -263,9 +266,16 @@ impl<O: Write> Reporter for Ansible<O> {
                 self.release()?;
                 self.unreachable(host, reason)?;
             }
+            Event::Aborted { error } => {
+                self.release()?;
+                self.aborted = true;
+                super::print::say(&format!("[ERROR]: {error}\n"));
+            }
             Event::RunFinished { recap, .. } => {
                 self.release()?;
-                self.recap(recap)?;
+                if !self.aborted {
+                    self.recap(recap)?;
+                }
             }
             Event::Warning(text) => super::print::say(&format!("[WARNING]: {text}\n")),
             Event::NotRun { hosts, tasks, .. } => {

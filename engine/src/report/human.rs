@@ -157,6 +157,7 @@ impl Human {
         let full = self.view.detail == Detail::Full;
         let (mark, text) = match event {
             Event::Warning(text) => (paint.wrap("1;33", "warning:"), text.clone()),
+            Event::Aborted { error } => (paint.wrap(RED, "error:"), error.clone()),
             Event::Retrying { host, task, left } => {
                 (format!("{host}:"), format!("{task}: failed, {} left", count(*left, "attempt")))
             }

@@ -19,6 +19,8 @@ pub enum Verdict {
     Unreachable,
     /// It was ended from outside.
     Cancelled,
+    /// It was ended by a mistake in the playbook.
+    Aborted,
 }
 
 impl Verdict {
@@ -47,6 +49,7 @@ impl Verdict {
             Self::Failed => 2,
             Self::Unreachable => 4,
             Self::Cancelled => 99,
+            Self::Aborted => 1,
         }
     }
 }

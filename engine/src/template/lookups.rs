@@ -2,6 +2,7 @@
 
 mod collections;
 mod files;
+mod hosts;
 mod password;
 mod values;
 
@@ -85,7 +86,7 @@ pub(crate) static FUNCTIONS: &[Entry] = &[
 
 /// All lookups.
 pub(crate) fn all() -> impl Iterator<Item = &'static Lookup> {
-    [collections::ALL, files::ALL, password::ALL, values::ALL].into_iter().flatten()
+    [collections::ALL, files::ALL, hosts::ALL, password::ALL, values::ALL].into_iter().flatten()
 }
 
 fn run(c: &mut Call, as_list: bool) -> Result<Mj, Error> {

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span as Marks, StrInput, Tag};
 use trueup_modules::secret::Secret;
 
+use super::flow;
 use super::hint;
 use super::node::{Data, Entry, Mapping, Node, Scalar, Style};
 use super::places::Places;
+use super::tag::{self, Tagged};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::source::{Source, Span};
 use crate::vault::{self, VaultPasswords};
@@ -50,10 +52,16 @@ pub fn load_all(source: &Arc<Source>, vault: &VaultPasswords, diagnostics: &mut 
         (source.text.as_str(), Places::open(source))
     };
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let parser = Parser::new_from_str(text);
-    let unended = (!text.ends_with('\n')).then(|| text.chars().count());
-    let mut loader = Loader { parser, places, unended, vault, diagnostics, anchors: HashMap::new(), copies: 0 };
-    match loader.documents() {
+    let mut found = Diagnostics::new();
+    let mut read = documents(text, &places, vault, &mut found);
+    if read.is_err()
+        && let Some(joined) = flow::joined(text)
+    {
+        found = Diagnostics::new();
+        read = documents(&joined, &places, vault, &mut found);
+    }
+    diagnostics.extend(found);
+    match read {
         Ok(documents) => Some(documents),
         Err(fatal) => {
             // The parser stumbles over a bare template that was reported as a key already.
@@ -63,6 +71,17 @@ pub fn load_all(source: &Arc<Source>, vault: &VaultPasswords, diagnostics: &mut 
             None
         }
     }
+}
+
+fn documents(
+    text: &str,
+    places: &Places,
+    vault: &VaultPasswords,
+    diagnostics: &mut Diagnostics,
+) -> Result<Vec<Node>, Fatal> {
+    let parser = Parser::new_from_str(text);
+    let unended = (!text.ends_with('\n')).then(|| text.chars().count());
+    Loader { parser, places, unended, vault, diagnostics, anchors: HashMap::new(), copies: 0 }.documents()
 }
 
 fn same_place(a: &Diagnostic, b: &Diagnostic) -> bool {
@@ -84,7 +103,7 @@ struct Anchored {
 
 struct Loader<'t, 'd> {
     parser: Parser<'t, StrInput<'t>>,
-    places: Places,
+    places: &'d Places,
     /// Where the text ends, if that is not behind a line break.
     unended: Option<usize>,
     vault: &'d VaultPasswords,
@@ -117,7 +136,7 @@ impl<'t> Loader<'t, '_> {
 
     fn explain(&self, error: &ScanError) -> Diagnostic {
         let at = error.marker();
-        match &self.places {
+        match self.places {
             Places::Sealed(header) => {
                 Diagnostic::error(format!("the content is not YAML: line {}, column {}", at.line(), at.col() + 1))
                     .at(header)
@@ -203,7 +222,11 @@ impl<'t> Loader<'t, '_> {
                     }
                 }
             }
-            Tagged::No | Tagged::Unsafe | Tagged::Text => {}
+            Tagged::Binary => match tag::binary(text, &span) {
+                Ok(bare) => scalar.text = bare,
+                Err(error) => self.diagnostics.push(error),
+            },
+            Tagged::No | Tagged::Unsafe | Tagged::Text | Tagged::Set | Tagged::Pairs => {}
         }
         Node { data: Data::Scalar(scalar), span, is_unsafe: tag == Tagged::Unsafe }
     }
@@ -248,7 +271,7 @@ impl<'t> Loader<'t, '_> {
         };
         let end = if end.is_empty() { last.unwrap_or(start.end) } else { self.span(end).end };
         let span = Span::new(&start.source, start.start, end.max(start.end));
-        Node { data, span, is_unsafe: tag == Tagged::Unsafe }
+        Node { data: tag.shape(data), span, is_unsafe: tag == Tagged::Unsafe }
     }
 
     /// `<<`: of a list the earlier wins, of several merge keys the later, as in PyYAML.
@@ -286,30 +309,12 @@ impl<'t> Loader<'t, '_> {
 
     fn tag(&mut self, tag: Option<&Tag>, span: &Span) -> Tagged {
         let Some(tag) = tag else { return Tagged::No };
-        match (tag.is_yaml_core_schema(), tag.suffix.as_str()) {
-            (false, "unsafe") => Tagged::Unsafe,
-            (false, "vault" | "vault-encrypted") => Tagged::Vault,
-            (true, "str") => Tagged::Text,
-            (true, "int" | "float" | "bool" | "null") => Tagged::Plain,
-            (true, "seq" | "map") => Tagged::No,
-            _ => {
-                let known = ["!unsafe", "!vault", "!!str", "!!int", "!!float", "!!bool"];
-                let diagnostic = Diagnostic::error(format!("unknown tag `{tag}`")).at(span);
-                self.diagnostics.push(diagnostic.did_you_mean(&tag.to_string(), known));
-                Tagged::No
-            }
-        }
+        Tagged::of(tag).unwrap_or_else(|| {
+            let diagnostic = Diagnostic::error(format!("unknown tag `{tag}`")).at(span);
+            self.diagnostics.push(diagnostic.did_you_mean(&tag.to_string(), Tagged::NAMES));
+            Tagged::No
+        })
     }
-}
-
-/// What the tag of a node says about it.
-#[derive(Clone, Copy, PartialEq)]
-enum Tagged {
-    No,
-    Unsafe,
-    Vault,
-    Text,
-    Plain,
 }
 
 fn too_deep(span: &Span) -> Diagnostic {

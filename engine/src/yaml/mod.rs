@@ -4,12 +4,14 @@
 //! 1.1's business ([`scalar`]); [`convert`] turns nodes into values. Nothing here knows what a playbook is.
 
 mod convert;
+mod flow;
 mod hint;
 mod load;
 mod mode;
 mod node;
 mod places;
 mod scalar;
+mod tag;
 
 pub use convert::{from_yaml, to_yaml};
 pub use load::{load, load_all};

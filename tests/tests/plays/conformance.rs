@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use trueup::event::{Event, Recap, Status, TaskResult};
+use trueup::report::summary::Verdict;
 use trueup_tests::{Case, Run};
 
 /// A case of a file.
@@ -120,7 +121,8 @@ fn told(run: &Run) -> String {
         }
     }
     flush(&mut batch, &mut text);
-    for (host, recap) in run.recap().iter().filter(|(_, recap)| has_counts(recap)) {
+    let aborted = run.verdict() == Verdict::Aborted;
+    for (host, recap) in run.recap().iter().filter(|(_, recap)| !aborted && has_counts(recap)) {
         let Recap { ok, changed, unreachable, failed, skipped, rescued, ignored, .. } = recap;
         let gathered =
             run.results().filter(|result| result.host == *host && result.task.place.starts_with("<trueup>")).count()
@@ -204,4 +206,4 @@ macro_rules! files {
     )* };
 }
 
-files!(roles, includes, handlers, hosts, jobs, keywords, reached, failures, tags, flushes, values);
+files!(delegation, files, roles, includes, handlers, hosts, jobs, keywords, reached, failures, tags, flushes, values);

@@ -41,8 +41,10 @@ impl Run {
                 "meta" => self.meta(at, planned.step, &task.params).await,
                 _ => self.include(at, planned.step, &step, item, &task.params),
             };
-            if let Err(error) = done {
-                one.fail(error);
+            match done {
+                Ok(()) => {}
+                Err(error) if step.includes() => one.fail_for_good(error),
+                Err(error) => one.fail(error),
             }
         }
     }

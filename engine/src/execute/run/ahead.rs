@@ -10,13 +10,13 @@ use trueup_modules::wire::{Mode, Outcome, Task as WireTask};
 
 use super::Run;
 use super::apply::Show;
-use super::host::{HostRun, Planned, Solo};
+use super::host::{HostRun, Planned};
 use crate::compile::Handler;
 use crate::compile::graph::Readers;
 use crate::event::Event;
 use crate::execute::blocks::Control;
 use crate::execute::controller;
-use crate::execute::lower::{Item, LowerError, Tries, Work, show, truthy};
+use crate::execute::lower::{Item, LowerError, Tries, Work, truthy};
 use crate::playbook::{Field, Spanned};
 use crate::template::Truth;
 
@@ -60,7 +60,7 @@ impl Run {
     /// The tasks of planned steps that have no outcome yet; a task's number is its place among them.
     pub(super) fn wire_tasks(&self, at: usize, from: usize) -> Vec<WireTask> {
         let mut tasks = Vec::new();
-        for planned in self.hosts[at].planned.iter().skip(from).filter(|planned| planned.solo.is_none()) {
+        for planned in self.hosts[at].planned.iter().skip(from).filter(|planned| !planned.solo) {
             for (item, outcome) in planned.items.iter().zip(&planned.outcomes) {
                 if let (Work::Task(task), None) = (&item.work, outcome) {
                     tasks.push(WireTask { id: tasks.len() as u64, ..WireTask::clone(task) });
@@ -74,7 +74,7 @@ impl Run {
     pub(super) fn take(&mut self, at: usize, outcomes: Vec<(u64, Outcome)>) {
         let host = &mut self.hosts[at];
         let mut outcomes = outcomes.into_iter();
-        'steps: for planned in host.planned.iter_mut().filter(|planned| planned.solo.is_none()) {
+        'steps: for planned in host.planned.iter_mut().filter(|planned| !planned.solo) {
             for (item, outcome) in planned.items.iter().zip(&mut planned.outcomes) {
                 if matches!(item.work, Work::Task(_)) && outcome.is_none() {
                     match outcomes.next() {
@@ -271,12 +271,8 @@ impl Run {
                 LowerError::Unknown(why) => Work::Unknown(why),
                 error => Work::Error(error),
             };
-            vec![Item { label: None, view: view.clone(), work, tries: Tries::Once }]
+            vec![Item { label: None, view: view.clone(), work, tries: Tries::Once, acts: None }]
         });
-        let acts = match lower.keyword(step, &view.clone().shared(), |_| &step.task.delegate_to) {
-            Ok(host) => host.map(|host| show(&host)),
-            Err(_) => None,
-        };
         let compute = |item: &Item| match &item.work {
             Work::Task(task) if step.entry.place == Place::Controller => Some(controller::plan(task)),
             _ => None,
@@ -291,12 +287,13 @@ impl Run {
             Ok(None) => self.preview(),
         };
         let really = self.preview() && !previews;
-        let alone = acts.is_some() || step.once || !step.task.retry.until.is_empty() || really;
-        let solo = (alone && remote).then_some(Solo { acts });
+        let delegated = items.iter().any(|item| item.acts.is_some());
+        let alone = delegated || step.once || !step.task.retry.until.is_empty() || really;
+        let solo = alone && remote;
         let gates = match lower.gates(step, &view.clone().shared()) {
             Ok(gates) => gates,
             Err(error) => {
-                items = vec![Item { label: None, view, work: Work::Error(error), tries: Tries::Once }];
+                items = vec![Item { label: None, view, work: Work::Error(error), tries: Tries::Once, acts: None }];
                 outcomes = vec![None];
                 Vec::new()
             }

@@ -1,6 +1,6 @@
 //! Applying a step on the hosts that have stopped at it, and talking to their agents.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tokio::sync::mpsc::Sender;
@@ -13,6 +13,7 @@ use super::onward::{Onward, Reach};
 use super::{Run, lower_with};
 use crate::event::Event;
 use crate::execute::fleet::{Opener, Route, Slot};
+use crate::execute::lower::Item;
 use crate::execute::vars::{Layers, View};
 use crate::remote::{RemoteError, Told};
 
@@ -34,6 +35,16 @@ impl Run {
         }
     }
 
+    /// The same for a host and all that act in its place.
+    pub(super) fn errands(&mut self, at: usize, planned: &Planned) -> Errands {
+        let others: BTreeSet<&String> = planned.items.iter().filter_map(|item| item.acts.as_ref()).collect();
+        let name = self.hosts[at].name.clone();
+        Errands {
+            own: self.errand(&name),
+            others: others.into_iter().map(|other| (other.clone(), self.errand(other))).collect(),
+        }
+    }
+
     /// Applies the step at the frontier on every host that has stopped there, all at the same time.
     pub(super) async fn apply_at(&mut self, frontier: usize) {
         let mut applying = JoinSet::new();
@@ -44,8 +55,7 @@ impl Run {
         for at in due {
             let onward = if let Reach::All = reach { Onward::default() } else { self.onward(at, frontier, &reach) };
             let Some(planned) = self.hosts[at].planned.pop_front() else { continue };
-            let acts = planned.solo.as_ref().and_then(|solo| solo.acts.clone());
-            let errand = self.errand(&acts.unwrap_or_else(|| self.hosts[at].name.clone()));
+            let errands = self.errands(at, &planned);
             let (shared, compiled) = (Arc::clone(&self.shared), Arc::clone(&self.compiled));
             let connections = self.connections.blobs.clone();
             let login = self.hosts[at].login.clone();
@@ -56,7 +66,7 @@ impl Run {
                 let mut planned = planned;
                 let asked = (onward.due.len(), onward.tasks.len());
                 let lower = lower_with(&shared, &compiled, &connections, login);
-                let done = finish_step(&shared, &lower, &errand, &host, &mut planned, onward).await;
+                let done = finish_step(&shared, &lower, &errands, &host, &mut planned, onward).await;
                 (at, asked, planned, done)
             });
         }
@@ -163,6 +173,18 @@ pub(super) struct Lost {
 impl Lost {
     fn new(reason: String, hints: Vec<String>) -> Self {
         Self { reason, hints, heard: Vec::new() }
+    }
+}
+
+/// What it takes to run a step's items, each on the host that acts.
+pub(super) struct Errands {
+    pub(super) own: Errand,
+    others: BTreeMap<String, Errand>,
+}
+
+impl Errands {
+    pub(super) fn of(&self, item: &Item) -> &Errand {
+        item.acts.as_ref().and_then(|other| self.others.get(other)).unwrap_or(&self.own)
     }
 }
 

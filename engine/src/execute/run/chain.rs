@@ -72,8 +72,7 @@ impl Run {
             let limit = self.steps()[index].play == step.play && limit.is_some();
             !limit && matches!(fatal, None | Some(Field::Known(false)))
         };
-        let blocks = step.blocks().iter().any(|(block, _)| block.delegate_to.is_some());
-        let here = step.task.delegate_to.is_none() && !blocks && !step.once;
+        let here = step.delegate_to().is_none() && !step.once;
         // A step that this host passes over may be for others.
         is_near(step) && here && !reads && counts(first) && counts(index)
     }
@@ -94,6 +93,6 @@ impl Planned {
     /// Whether it can be applied without anything but the agent.
     fn is_free(&self) -> bool {
         let fails = self.items.iter().any(|item| matches!(item.work, Work::Error(_)));
-        self.solo.is_none() && !self.previews && self.gates.is_empty() && !fails && self.unreachable.is_none()
+        !self.solo && !self.previews && self.gates.is_empty() && !fails && self.unreachable.is_none()
     }
 }

@@ -6,7 +6,7 @@ use trueup_modules::error::Error;
 use trueup_modules::module::Place;
 use trueup_modules::wire::{Mode, Outcome, Task as WireTask};
 
-use super::apply::{Errand, Lost, Show};
+use super::apply::{Errand, Errands, Lost, Show};
 use super::host::Planned;
 use super::onward::{Onward, is_plain};
 use super::{Shared, job};
@@ -14,7 +14,7 @@ use crate::compile::Step;
 use crate::event::Event;
 use crate::execute::controller;
 use crate::execute::judge::{Judged, judge, own};
-use crate::execute::lower::{Item, Lower, Tries, Work};
+use crate::execute::lower::{CONDITIONAL, Item, Lower, LowerError, Tries, Work};
 use crate::playbook::Field;
 use crate::template::Truth;
 use crate::value::Value;
@@ -34,16 +34,16 @@ pub(super) struct Finished {
 pub(super) async fn finish_step(
     shared: &Shared,
     lower: &Lower<'_>,
-    errand: &Errand,
+    errands: &Errands,
     host: &str,
     planned: &mut Planned,
     onward: Onward,
 ) -> Result<Finished, Lost> {
     let step = &lower.program.steps[planned.step];
-    if is_plain(step) && step.entry.place == Place::Host && planned.solo.is_none() && !shared.options.preview {
+    if is_plain(step) && step.entry.place == Place::Host && !planned.solo && !shared.options.preview {
         let hidden = planned.items.iter().any(|item| shown(lower, step, item) == Show::Nothing);
         let show = if hidden { Show::Nothing } else { Show::Lines };
-        return apply_whole(errand, host, planned, onward, show).await;
+        return apply_whole(&errands.own, host, planned, onward, show).await;
     }
     let mut batches = 0;
     let mut pause = None;
@@ -53,6 +53,7 @@ pub(super) async fn finish_step(
                 tokio::time::sleep(time).await;
             }
             pause = pause_of(lower, step, &planned.items[at]).filter(|_| !planned.previews);
+            let errand = errands.of(&planned.items[at]);
             batches += finish_item(shared, lower, errand, host, planned, at).await?;
         }
         if breaks(lower, step, planned, at) {
@@ -100,8 +101,17 @@ async fn finish_item(
         let judged = judge(lower, step, &planned.items[at], outcome.as_ref(), &name, None);
         planned.outcomes[at] = outcome;
         let given_up = matches!(planned.outcomes[at], Some(Outcome::Failed(Error::TimedOut { .. }, _)));
-        if planned.previews || given_up || !again(lower, step, &planned.items[at], &judged) {
+        if planned.previews || given_up {
             return Ok(batches);
+        }
+        match again(lower, step, &planned.items[at], &judged) {
+            Ok(true) => {}
+            Ok(false) => return Ok(batches),
+            // Whatever it came to, the question was wrong.
+            Err(error) => {
+                planned.items[at].work = Work::Error(error.within(|| CONDITIONAL.to_owned()));
+                return Ok(batches);
+            }
         }
         if left.0 == 0 {
             if most > 0 {
@@ -201,10 +211,10 @@ fn breaks(lower: &Lower<'_>, step: &Step, planned: &Planned, at: usize) -> bool 
 }
 
 /// Whether an attempt was not the last: `until` does not hold, or without one, it failed.
-fn again(lower: &Lower<'_>, step: &Step, item: &Item, judged: &Judged) -> bool {
+fn again(lower: &Lower<'_>, step: &Step, item: &Item, judged: &Judged) -> Result<bool, LowerError> {
     if step.task.retry.until.is_empty() {
-        return judged.failed();
+        return Ok(judged.failed());
     }
     let vars = item.view.clone().with(own(step, judged)).shared();
-    !matches!(lower.all(&step.task.retry.until, &vars), Ok(Truth::Yes))
+    Ok(lower.all(&step.task.retry.until, &vars)? != Truth::Yes)
 }

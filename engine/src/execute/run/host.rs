@@ -79,7 +79,7 @@ pub(super) struct Planned {
     pub(super) items: Vec<Item>,
     pub(super) outcomes: Vec<Option<Outcome>>,
     /// It is not planned ahead: another host acts, or it is done once for all.
-    pub(super) solo: Option<Solo>,
+    pub(super) solo: bool,
     /// Nothing is applied: the run is a preview, or `check_mode` makes the step one.
     pub(super) previews: bool,
     /// The host was not to be reached, and that is ignored.
@@ -91,18 +91,13 @@ pub(super) struct Planned {
     pub(super) began: Instant,
 }
 
-#[derive(Clone)]
-pub(super) struct Solo {
-    pub(super) acts: Option<String>,
-}
-
 impl Planned {
     /// The first item whose end is not known, or not yet reached.
     pub(super) fn stop(&self) -> Option<usize> {
         if self.unreachable.is_some() || self.applied {
             return None;
         }
-        if self.solo.is_some() {
+        if self.solo {
             return Some(0);
         }
         (0..self.items.len()).find(|at| match (&self.items[*at].work, &self.outcomes[*at]) {
@@ -119,7 +114,7 @@ impl Planned {
     pub(super) fn stops(&self, step: &Step) -> bool {
         let works = self.items.iter().any(|item| matches!(item.work, Work::Task(_)));
         let fails = self.items.iter().any(|item| matches!(item.work, Work::Error(_)));
-        self.solo.is_some() || (step.turns() && works) || fails
+        self.solo || (step.turns() && works) || fails
     }
 
     /// Whether it asks nothing of any host.
@@ -151,7 +146,7 @@ impl Planned {
     /// Whether something was really run.
     pub(super) fn ran(&self) -> bool {
         let run = |outcome: &Outcome| matches!(outcome, Outcome::Changed(_) | Outcome::Failed(..));
-        !self.previews && self.solo.is_some() && self.outcomes.iter().flatten().any(run)
+        !self.previews && self.solo && self.outcomes.iter().flatten().any(run)
     }
 }
 

@@ -67,9 +67,11 @@ pub(super) fn looped(step: &Step, planned: &Planned, judged: &[Judged]) -> Value
     let mut map = Map::from_iter([
         ("results".to_owned(), Value::List(results.collect())),
         ("changed".to_owned(), Value::Bool(judged.iter().any(|one| one.did_change))),
-        ("failed".to_owned(), Value::Bool(failed)),
         ("skipped".to_owned(), Value::Bool(skipped)),
     ]);
+    if failed {
+        map.insert("failed".into(), Value::Bool(true));
+    }
     let said = match (judged.is_empty(), skipped, failed) {
         (true, ..) => ("skipped_reason", "No items in the list"),
         (_, true, _) => ("msg", "All items skipped"),

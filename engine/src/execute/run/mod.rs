@@ -103,6 +103,8 @@ struct Run {
     /// Steps with nothing to do have been concluded since something was applied.
     calm: bool,
     ended_plays: BTreeSet<usize>,
+    /// The mistake that ends the run.
+    aborted: Option<String>,
     /// The play of the last frontier.
     play: usize,
 }
@@ -160,6 +162,7 @@ impl Run {
             dense: false,
             calm: false,
             ended_plays: BTreeSet::new(),
+            aborted: None,
             play: 0,
             shared,
         }
@@ -187,8 +190,13 @@ impl Run {
     async fn finish(&mut self, cancelled: bool) {
         // Of a preview that was interrupted: as far as it came.
         self.release().await;
+        let aborted = self.aborted.take();
+        let whole = !cancelled && aborted.is_none();
+        if let Some(error) = aborted {
+            self.send(Event::Aborted { error }).await;
+        }
         // A run that has lost all its hosts ends where it stands.
-        if !cancelled && self.hosts.iter().any(|host| host.recap.failed + host.recap.unreachable == 0) {
+        if whole && self.hosts.iter().any(|host| host.recap.failed + host.recap.unreachable == 0) {
             self.pass_over(None).await;
         }
         let mut recap: Vec<(String, Recap)> = Vec::new();
@@ -204,6 +212,9 @@ impl Run {
 
     /// One round; false when all is done.
     async fn round(&mut self) -> bool {
+        if self.aborted.is_some() {
+            return false;
+        }
         if let Err(wrong) = self.settle_growth() {
             self.send(Event::Warning(wrong.render(Paint::Plain).trim_end().to_owned())).await;
             self.abandon();
@@ -250,7 +261,12 @@ impl Run {
         let own = self.fleet.get(&host.name).unwrap_or_default();
         let scope = self.scope(step);
         let magic = [Arc::clone(&scope.magic), Arc::clone(&self.play_magic[step.play])];
-        View::new(&own, &self.fleet, &magic, &scope.layers).assuming(&own)
+        let plan = &self.compiled.plays[step.play];
+        if plan.vars_files.chosen.is_empty() {
+            return View::new(&own, &self.fleet, &magic, &scope.layers).assuming(&own);
+        }
+        let layers = self.lower(host).with_chosen(plan, &own, &self.fleet, &magic, &scope.layers);
+        View::new(&own, &self.fleet, &magic, &layers).assuming(&own)
     }
 
     fn scope(&self, step: &Step) -> Arc<Scope> {
@@ -295,7 +311,7 @@ impl Run {
     }
 }
 
-fn absolute(path: &std::path::Path) -> String {
+pub(in crate::execute) fn absolute(path: &std::path::Path) -> String {
     std::path::absolute(path).unwrap_or_else(|_| path.into()).display().to_string()
 }
 
@@ -319,6 +335,7 @@ fn lower_with<'a>(
         login,
         become_password: shared.options.ask.become_.clone(),
         become_all: shared.options.become_,
+        verbosity: shared.options.verbosity,
     }
 }
 
@@ -354,7 +371,7 @@ fn fleet(shared: &Shared) -> Fleet {
         ("ansible_check_mode".to_owned(), Value::Bool(shared.options.preview)),
         ("ansible_diff_mode".to_owned(), Value::Bool(true)),
         ("ansible_version".to_owned(), followed_version()),
-        ("ansible_verbosity".to_owned(), Value::Int(0)),
+        ("ansible_verbosity".to_owned(), Value::Int(shared.options.verbosity.into())),
         ("ansible_forks".to_owned(), Value::Int(i64::try_from(shared.options.forks).unwrap_or(i64::MAX))),
         ("ansible_run_tags".to_owned(), texts(if selection.tags.is_empty() { &all } else { &selection.tags })),
         ("ansible_skip_tags".to_owned(), texts(&selection.skip_tags)),

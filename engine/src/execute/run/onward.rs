@@ -69,7 +69,7 @@ impl Run {
     /// How far the change of a step reaches that these hosts are about to apply.
     pub(super) fn reach(&mut self, frontier: usize, hosts: &[usize]) -> Reach {
         let step = &self.steps()[frontier];
-        let solo = |at: &usize| self.hosts[*at].planned.front().is_none_or(|planned| planned.solo.is_some());
+        let solo = |at: &usize| self.hosts[*at].planned.front().is_none_or(|planned| planned.solo);
         if self.preview() || !is_plain(step) || hosts.iter().any(solo) {
             return Reach::All;
         }

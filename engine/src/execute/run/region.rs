@@ -101,15 +101,14 @@ impl Run {
         let preview = self.preview();
         let Some(first) = self.hosts[at].planned.front() else { return };
         let step = Arc::clone(&self.steps()[first.step]);
-        let plain = !preview && first.solo.is_none() && is_plain(&step);
+        let plain = !preview && !first.solo && is_plain(&step);
         if plain {
             self.build_in(course, at);
         }
         let onward = if plain { Onward::ask(self.wire_tasks(at, 1)) } else { Onward::default() };
         let Some(mut planned) = self.hosts[at].planned.pop_front() else { return };
-        let acts = planned.solo.as_ref().and_then(|solo| solo.acts.clone());
         let host = self.hosts[at].name.clone();
-        let errand = self.errand(&acts.unwrap_or_else(|| host.clone()));
+        let errands = self.errands(at, &planned);
         let (shared, compiled) = (Arc::clone(&self.shared), Arc::clone(&self.compiled));
         let (blobs, login) = (self.connections.blobs.clone(), self.hosts[at].login.clone());
         let queue = self.gates.queue(if planned.previews { &[] } else { &planned.gates });
@@ -118,7 +117,7 @@ impl Run {
             let _held = queue.pass().await;
             let asked = onward.tasks.len();
             let lower = lower_with(&shared, &compiled, &blobs, login);
-            let done = finish_step(&shared, &lower, &errand, &host, &mut planned, onward).await;
+            let done = finish_step(&shared, &lower, &errands, &host, &mut planned, onward).await;
             let planned = Box::new(planned);
             let step = (step.play, step.id);
             let landed = match done {

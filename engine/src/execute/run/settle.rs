@@ -9,11 +9,13 @@ use super::items::{judge_items, looped};
 use super::onward::is_near;
 use super::{Pending, Run};
 use crate::compile::{Section, Step};
+use crate::diagnostic::nearest;
 use crate::event::{Event, Recap, Status, TaskInfo, TaskResult};
 use crate::execute::judge::Judged;
-use crate::execute::lower::{LowerError, show};
+use crate::execute::lower::{Item, LowerError, show};
 use crate::execute::vars::HostVars;
-use crate::playbook::{Field, Spanned};
+use crate::playbook::Field;
+use crate::template::Lookup;
 use crate::value::{Map, Value};
 
 /// How a step ended, for what comes after it.
@@ -31,7 +33,7 @@ pub(super) struct Ended {
 impl Run {
     /// Concludes what is known up to and at the frontier, step by step. True if a failure changed the way ahead.
     pub(super) async fn conclude_until(&mut self, frontier: usize) -> bool {
-        loop {
+        while self.aborted.is_none() {
             let ready = |host: &HostRun| {
                 let planned = host.planned.front()?;
                 (planned.step <= frontier && planned.stop().is_none()).then_some(planned.step)
@@ -53,6 +55,7 @@ impl Run {
                 return true;
             }
         }
+        true
     }
 
     /// A step's end on a host. True if it failed, so that what is planned ahead no longer holds.
@@ -95,7 +98,10 @@ impl Run {
         let pending = pending.as_ref().filter(|_| shared.options.preview);
         let mut judged = judge_items(&self.lower(&self.hosts[at]), step, &mut planned, &name, pending);
         self.act(at, &planned, &mut judged).await;
-        self.hold_against_handlers(step, &mut judged);
+        if let Some(error) = self.missing_handler(at, step, &judged, &vars) {
+            self.aborted = Some(error);
+            return Ended { name, failed: false, notified: false, waits: None };
+        }
         if !is_silent(step, &judged) {
             self.announce(planned.step, &name).await;
         }
@@ -118,8 +124,8 @@ impl Run {
         let mut failed = false;
         for one in &mut judged {
             if let Status::Failed { ignored, .. } = &mut one.status {
-                *ignored = ignore;
-                failed |= !ignore;
+                *ignored = ignore && !one.is_final;
+                failed |= !*ignored;
             }
         }
         let changed = judged.iter().any(Judged::changed);
@@ -158,10 +164,11 @@ impl Run {
         }
         let info = self.info(planned.step, name);
         if judged.is_empty() {
-            self.report(at, planned, &info, None, Judged::skipped("No items in the list"), no_log).await;
+            self.report(at, planned, &info, (None, None), Judged::skipped("No items in the list"), no_log).await;
         }
         for (item, one) in planned.items.iter().zip(judged) {
-            self.report(at, planned, &info, item.label.clone(), one, no_log).await;
+            let told = (item.label.clone(), item.acts.clone());
+            self.report(at, planned, &info, told, one, no_log).await;
         }
     }
 
@@ -211,25 +218,21 @@ impl Run {
         self.refresh_play(play);
     }
 
-    /// A change that notifies a handler which there is not is a failure.
-    fn hold_against_handlers(&self, step: &Step, judged: &mut [Judged]) {
-        let blocks = step.blocks().iter().flat_map(|(block, _)| &block.notify);
-        let known = |field: &'_ Spanned<Field<String>>| match &field.value {
-            Field::Known(name) => Some(name.clone()),
-            Field::Template(_) => None,
-        };
-        let notified: Vec<String> = step.task.notify.iter().chain(blocks).filter_map(known).collect();
-        if notified.is_empty() || !judged.iter().any(Judged::changed) {
-            return;
+    /// A handler that a change notifies and that the play has not: with that the run ends, as in Ansible.
+    fn missing_handler(&self, at: usize, step: &Step, judged: &[Judged], vars: &Arc<dyn Lookup>) -> Option<String> {
+        if !judged.iter().any(Judged::changed) {
+            return None;
         }
-        let handlers = self.compiled.plays[step.play].all_handler_names();
-        let Some(missing) = notified.iter().find(|name| !handlers.contains(*name)) else { return };
-        for one in judged.iter_mut().filter(|one| one.changed()) {
-            one.fail(format!("the play has no handler `{missing}`"));
-        }
+        let plan = &self.compiled.plays[step.play];
+        let missing = plan.missing_handler(&self.notified(at, step, vars))?;
+        let near = plan.all_handler_names();
+        let near = nearest(&missing, near.iter().map(String::as_str));
+        let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+        Some(format!("the play has no handler `{missing}`, which {} notifies{near}", step.task.span))
     }
 
-    pub(super) fn notify(&mut self, at: usize, step: &Step, vars: &Arc<dyn crate::template::Lookup>) -> bool {
+    /// The handlers that a step notifies, those of its blocks, too.
+    fn notified(&self, at: usize, step: &Step, vars: &Arc<dyn Lookup>) -> Vec<String> {
         let blocks = step.blocks().iter().flat_map(|(block, _)| &block.notify);
         let mut names = Vec::new();
         for field in step.task.notify.iter().chain(blocks) {
@@ -242,6 +245,11 @@ impl Run {
                 },
             }
         }
+        names
+    }
+
+    pub(super) fn notify(&mut self, at: usize, step: &Step, vars: &Arc<dyn Lookup>) -> bool {
+        let names = self.notified(at, step, vars);
         let any = !names.is_empty();
         self.hosts[at].notices.entry(step.play).or_default().notify(names);
         any
@@ -267,19 +275,26 @@ impl Run {
         if step.task.register.is_none() && !judged.iter().any(|one| !one.failed() && facts(one)) {
             return;
         }
-        for name in names {
-            self.fleet.change(&name, |vars| {
-                for one in judged.iter().filter(|one| !one.failed()) {
-                    match &one.result {
-                        Value::Map(map) => keep_facts(vars, step, map),
-                        Value::Unknown(why) => keep_unknown(vars, step, why),
-                        _ => {}
-                    }
-                }
-                if let Some(register) = &step.task.register {
-                    vars.set(&register.value, result.clone());
-                }
-            });
+        // With `delegate_facts` they are those of the host that acted.
+        let given = |item: &Item| item.acts.clone().filter(|_| step.gives_facts());
+        for (item, one) in planned.items.iter().zip(judged).filter(|(_, one)| !one.failed()) {
+            let others = given(item);
+            let of: Vec<&String> = others.as_ref().map_or_else(|| names.iter().collect(), |other| vec![other]);
+            for name in of {
+                self.fleet.change(name, |vars| match &one.result {
+                    Value::Map(map) => keep_facts(vars, step, map),
+                    Value::Unknown(why) => keep_unknown(vars, step, why),
+                    _ => {}
+                });
+            }
+        }
+        if planned.items.iter().any(|item| given(item).is_some()) {
+            self.hosts.iter_mut().for_each(|host| host.forget_after(planned.step));
+        }
+        if let Some(register) = &step.task.register {
+            for name in &names {
+                self.fleet.change(name, |vars| vars.set(&register.value, result.clone()));
+            }
         }
     }
 
@@ -323,7 +338,7 @@ impl Run {
         at: usize,
         planned: &Planned,
         info: &TaskInfo,
-        item: Option<String>,
+        (item, delegated_to): (Option<String>, Option<String>),
         one: Judged,
         no_log: bool,
     ) {
@@ -339,7 +354,7 @@ impl Run {
         let untold = matches!(step.inherited(&self.compiled, |common| &common.diff), Some(Field::Known(false)));
         let result = TaskResult {
             host: self.hosts[at].name.clone(),
-            delegated_to: planned.solo.as_ref().and_then(|solo| solo.acts.clone()),
+            delegated_to,
             task: info.clone(),
             item: item.map(|item| if no_log { "(withheld)".into() } else { item }),
             status,
@@ -377,7 +392,9 @@ pub(super) fn rescues(step: &Step) -> bool {
 fn count(recap: &mut Recap, step: &Step, judged: &[Judged], rescued: bool) {
     let any = |what: fn(&Status) -> bool| judged.iter().any(|one| what(&one.status));
     if any(|status| matches!(status, Status::Failed { ignored: false, .. })) {
-        *(if rescued { &mut recap.rescued } else { &mut recap.failed }) += 1;
+        let is_final = judged.iter().any(|one| one.is_final);
+        *(if rescued && !is_final { &mut recap.rescued } else { &mut recap.failed }) += 1;
+        recap.cleared += u64::from(rescued && is_final);
     } else if any(|status| matches!(status, Status::Failed { .. } | Status::Unreachable { .. })) {
         recap.ok += 1;
         recap.ignored += 1;

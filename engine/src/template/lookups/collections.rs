@@ -110,7 +110,20 @@ fn subelements(t: &mut Terms) -> Result<Vec<Value>, Error> {
         Some(flags) => text::item(flags, &"skip_missing".into())?.is_true(),
         None => false,
     };
-    items(&filters::subelements(list, path, skip)?)?
+    // The key is taken out of each item, which the filter of that name does not do.
+    let bare = |pair: Value| {
+        let parts: Vec<Value> = items(&pair)??;
+        match (parts.as_slice(), path.as_str()) {
+            ([item, sub], Some(key)) if item.kind() == ValueKind::Map && !key.contains('.') => {
+                let kept = items(item)??.into_iter().filter(|name| name.as_str() != Some(key));
+                let kept: Vec<(Value, Value)> =
+                    kept.map(|name| Ok((name.clone(), item.get_item(&name)?))).collect::<Result<_, Error>>()?;
+                Ok(Value::from(vec![mutable::dict(kept), sub.clone()]))
+            }
+            _ => Ok(pair),
+        }
+    };
+    items(&filters::subelements(list, path, skip)?)??.into_iter().map(bare).collect()
 }
 
 /// `start=1 end=5 stride=2 format=%02d`, `1-5/2:%02d`, or the same as options.

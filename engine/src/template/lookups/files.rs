@@ -18,9 +18,9 @@ pub(super) static ALL: &[Lookup] = &[
     Lookup { name: "file", doc: "The content of files.", options: &["lstrip", "rstrip"], run: file },
     Lookup {
         name: "unvault",
-        doc: "Not supported.",
-        options: &["*"],
-        run: |_| Err(fail("the lookup 'unvault' is not supported: name the file in 'vars_files'")),
+        doc: "The content of files as it is; of those that are sealed, not supported.",
+        options: &[],
+        run: unvault,
     },
     Lookup {
         name: "template",
@@ -96,6 +96,19 @@ fn need(ctx: &Arc<Context>, kind: &str, name: &str) -> Result<PathBuf, Error> {
 
 fn read(path: &Path) -> Result<String, Error> {
     std::fs::read_to_string(path).map_err(|e| fail(format!("cannot read {}: {e}", path.display())))
+}
+
+fn unvault(t: &mut Terms) -> Result<Vec<Value>, Error> {
+    let ctx = Context::of(t.call.state)?;
+    let mut out = Vec::new();
+    for name in t.texts()? {
+        let content = read(&need(&ctx, "files", &name)?)?;
+        if content.starts_with("$ANSIBLE_VAULT;") {
+            return Err(fail(format!("'{name}' is a vault file: name it in 'vars_files'")));
+        }
+        out.push(Value::from(content));
+    }
+    Ok(out)
 }
 
 fn file(t: &mut Terms) -> Result<Vec<Value>, Error> {
@@ -249,6 +262,7 @@ fn ini(t: &mut Terms) -> Result<Vec<Value>, Error> {
     if t.option("re").is_some_and(Value::is_true) {
         return Err(fail("the option 're' of the lookup 'ini' is not supported"));
     }
+    options_of_terms(t, &["file", "section", "type", "default", "encoding"])?;
     let ctx = Context::of(t.call.state)?;
     let properties = t.option_str("type", "ini")? == "properties";
     let content = read(&need(&ctx, "files", &t.option_str("file", "ansible.ini")?)?)?;
@@ -270,7 +284,27 @@ fn ini(t: &mut Terms) -> Result<Vec<Value>, Error> {
     Ok(t.texts()?.iter().map(read).collect())
 }
 
+/// The old form: `key file=a.csv delimiter=,`. Options among the terms become options.
+fn options_of_terms(t: &mut Terms, known: &[&'static str]) -> Result<(), Error> {
+    let mut terms = Vec::new();
+    for term in t.texts()? {
+        let mut key = Vec::new();
+        for word in term.split_whitespace() {
+            match word.split_once('=').and_then(|(name, value)| Some((known.iter().find(|one| **one == name)?, value)))
+            {
+                Some((name, value)) => t.call.named.push(((*name).into(), Value::from(value))),
+                None => key.push(word),
+            }
+        }
+        // Without options, it is as it is written, blanks and all.
+        terms.push(Value::from(if key.len() == term.split_whitespace().count() { term } else { key.join(" ") }));
+    }
+    t.terms = terms;
+    Ok(())
+}
+
 fn csv(t: &mut Terms) -> Result<Vec<Value>, Error> {
+    options_of_terms(t, &["file", "delimiter", "col", "keycol", "default", "encoding"])?;
     let ctx = Context::of(t.call.state)?;
     let content = read(&need(&ctx, "files", &t.option_str("file", "ansible.csv")?)?)?;
     let delimiter = match t.option_str("delimiter", "TAB")?.as_str() {

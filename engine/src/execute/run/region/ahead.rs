@@ -64,7 +64,7 @@ impl Run {
             let step = Arc::clone(&self.steps()[index]);
             if let Some(planned) = self.hosts[at].planned.iter().find(|planned| planned.step == index) {
                 control.admits(&step);
-                if planned.solo.is_some() || step.turns() {
+                if planned.solo || step.turns() {
                     return Walk::Stops;
                 }
                 continue;

@@ -1,0 +1,117 @@
+//! Why a step cannot be rendered: in words for people, and in those that Ansible registers.
+
+use std::collections::BTreeSet;
+
+use trueup_modules::fit::Problem as Misfit;
+use trueup_modules::host::{Error, Why};
+use trueup_modules::secret::REDACTED;
+
+use crate::diagnostic::Diagnostic;
+use crate::source::Span;
+use crate::template::{Problem, TemplateError};
+
+/// What Ansible puts before the words about a condition.
+pub(in crate::execute) const CONDITIONAL: &str = "Error while evaluating conditional: ";
+
+/// Why a step can't be rendered.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(in crate::execute) enum LowerError {
+    /// A template fails.
+    #[error("{}", located(.0))]
+    Template(#[from] TemplateError),
+    /// A keyword or parameter has a value that it can't have.
+    #[error("{1}\n  at {0}")]
+    Value(Span, String),
+    /// A parameter is not what the module wants.
+    #[error(transparent)]
+    Param(Error),
+    /// It was known before the run that this would fail; and what Ansible's module says of it.
+    #[error("{}", placed(.0))]
+    Wrong(Box<Diagnostic>, Option<String>),
+    /// It depends on a task that a preview does not run.
+    #[error("{0}")]
+    Unknown(Why),
+    /// One of these, and what was being rendered, in Ansible's words.
+    #[error("{1}")]
+    Within(String, Box<LowerError>),
+}
+
+fn placed(wrong: &Diagnostic) -> String {
+    let places: String = wrong.labels.iter().take(1).map(|(span, _)| format!("\n  at {span}")).collect();
+    format!("{}{places}", wrong.message)
+}
+
+fn located(error: &TemplateError) -> String {
+    let via: String = error.via.iter().map(|via| format!("\n  read by `{}` at {}", via.name, via.span)).collect();
+    format!("{error}\n  at {}{via}", error.span)
+}
+
+impl LowerError {
+    /// What is wrong with a parameter, without the secrets among the parameters.
+    pub(in crate::execute) fn param(problem: Misfit, secrets: &BTreeSet<String>) -> Self {
+        let Misfit { param, reason, hint, msg } = problem;
+        let reason = hint.map_or(reason.clone(), |hint| format!("{reason} ({hint})"));
+        let hide = |text: String, secret: &String| text.replace(secret.as_str(), REDACTED);
+        let hidden = |text: String| secrets.iter().filter(|secret| !secret.is_empty()).fold(text, hide);
+        let error = Error::Param { name: param, reason: hidden(reason) };
+        Self::Param(msg.into_iter().fold(error, |error, msg| error.telling("msg", hidden(msg))))
+    }
+
+    /// Says what was being rendered, unless that is known already.
+    pub(in crate::execute) fn within(self, what: impl FnOnce() -> String) -> Self {
+        match self {
+            Self::Template(_) => Self::Within(what(), Box::new(self)),
+            other => other,
+        }
+    }
+
+    /// What Ansible registers as `msg`; `None` where it has no other words.
+    pub(in crate::execute) fn msg(&self) -> Option<String> {
+        match self {
+            Self::Within(..) | Self::Template(_) => Some(format!("Task failed: {}", self.words()?)),
+            Self::Param(_) | Self::Wrong(..) | Self::Unknown(_) | Self::Value(..) => None,
+        }
+    }
+
+    /// The words for what is wrong with a template by itself.
+    pub(in crate::execute) fn words(&self) -> Option<String> {
+        let error = match self {
+            Self::Template(error) => error,
+            Self::Within(what, inner) if !inner.is_of_condition() => return Some(format!("{what}{}", inner.words()?)),
+            Self::Within(_, inner) => return inner.words(),
+            _ => return None,
+        };
+        Some(match &error.problem {
+            Problem::Undefined(path) => match path.rsplit_once('.') {
+                // Of what it is an attribute is nearly always a dictionary.
+                Some((_, attribute)) => format!("object of type 'dict' has no attribute '{attribute}'"),
+                None => format!("'{path}' is undefined"),
+            },
+            Problem::NotBoolean(kind) => {
+                let (path, place) = (super::super::run::absolute(error.span.path()), error.span.to_string());
+                let position = place.rsplitn(3, ':').take(2).collect::<Vec<_>>();
+                let position = position.into_iter().rev().collect::<Vec<_>>().join(":");
+                format!(
+                    "Conditional result (True) was derived from value of type '{kind}' at '{path}:{position}'. \
+                     Conditionals must have a boolean result."
+                )
+            }
+            other => other.to_string(),
+        })
+    }
+
+    /// It says itself that it is about a condition.
+    fn is_of_condition(&self) -> bool {
+        matches!(self, Self::Template(error) if matches!(error.problem, Problem::NotBoolean(_)))
+    }
+
+    /// What the user can do.
+    pub(in crate::execute) fn hint(&self) -> Option<String> {
+        match self {
+            Self::Template(error) if !error.hints.is_empty() => Some(error.hints.join("; ")),
+            Self::Wrong(error, _) if !error.hints.is_empty() => Some(error.hints.join("; ")),
+            Self::Within(_, inner) => inner.hint(),
+            _ => None,
+        }
+    }
+}
