@@ -37,6 +37,9 @@ pub struct Playbook {
     /// Run the handlers of hosts that failed, too.
     #[arg(long)]
     pub force_handlers: bool,
+    /// Accepted: there are no modules in Python.
+    #[arg(short = 'M', long)]
+    pub module_path: Option<String>,
 }
 
 /// Runs one task, as Ansible's program of that name does; Trueup does the work.
@@ -54,6 +57,27 @@ pub struct AdHoc {
     /// Its parameters: `name=value …`, a dictionary in JSON, or for `command` and its like the line itself.
     #[arg(short = 'a', long = "args", default_value = "")]
     pub module_args: String,
+    /// One line for each result.
+    #[arg(short, long)]
+    pub one_line: bool,
+    /// Write each host's result to a file of its name in this directory.
+    #[arg(short, long, value_name = "DIR")]
+    pub tree: Option<PathBuf>,
+    /// Let the task go on by itself, for at most so many seconds.
+    #[arg(short = 'B', long, value_name = "SECONDS", default_value_t = 0)]
+    pub background: u32,
+    /// Seconds between two looks whether such a task has ended; 0 is not to wait for it.
+    #[arg(short = 'P', long = "poll", value_name = "SECONDS", default_value_t = 15)]
+    pub poll: u32,
+    /// Seconds after which the task has failed.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    pub task_timeout: u32,
+    /// Accepted: there are no modules in Python.
+    #[arg(short = 'M', long)]
+    pub module_path: Option<String>,
+    /// Accepted: relative paths start here anyway.
+    #[arg(long)]
+    pub playbook_dir: Option<PathBuf>,
 }
 
 /// Shows the inventory, as Ansible's program of that name does; Trueup does the work.
@@ -61,20 +85,31 @@ pub struct AdHoc {
 #[command(name = "ansible-inventory", version)]
 pub struct Inventory {
     /// For `--graph`: the group to begin with.
-    #[arg(default_value = "all")]
-    pub group: String,
+    pub group: Option<String>,
     /// Inventories; the later add to the earlier.
     #[arg(short, long, visible_alias = "inventory-file")]
     pub inventory: Vec<String>,
     /// All groups and hosts as JSON.
-    #[arg(long, conflicts_with_all = ["host", "graph"])]
+    #[arg(long)]
     pub list: bool,
     /// The variables of one host as JSON.
     #[arg(long)]
     pub host: Option<String>,
     /// The groups as a tree.
-    #[arg(long, conflicts_with = "host")]
+    #[arg(long)]
     pub graph: bool,
+    /// YAML in the place of JSON.
+    #[arg(short, long)]
+    pub yaml: bool,
+    /// With `--list`: each group and host with its own variables only, as it would be written.
+    #[arg(long)]
+    pub export: bool,
+    /// Only these hosts.
+    #[arg(short, long, value_name = "SUBSET")]
+    pub limit: Option<String>,
+    /// Write it to this file.
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
     /// With `--graph`: variables, too.
     #[arg(long)]
     pub vars: bool,
@@ -169,6 +204,12 @@ pub struct Common {
     /// More arguments as of ssh(1).
     #[arg(long, allow_hyphen_values = true)]
     pub ssh_extra_args: Option<String>,
+    /// Accepted: files go over the one connection.
+    #[arg(long, allow_hyphen_values = true)]
+    pub sftp_extra_args: Option<String>,
+    /// Accepted: files go over the one connection.
+    #[arg(long, allow_hyphen_values = true)]
+    pub scp_extra_args: Option<String>,
     /// Become root where nothing else is said.
     #[arg(short, long = "become")]
     pub become_root: bool,

@@ -13,7 +13,9 @@ use crate::execute::Options;
 use crate::report::Format;
 use crate::report::ansible::Verbosity;
 use crate::report::ansible::listing::{self, Listing};
+use crate::report::ansible::python;
 use crate::report::print::{self, Color};
+use crate::settings::Settings;
 
 /// The programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,22 +76,69 @@ pub(super) fn main(program: Program, args: Vec<OsString>) -> Result<u8, CommandE
 const COLOR: Color = Color::Auto;
 
 fn playbook(args: Playbook) -> Result<u8, CommandError> {
-    let verbosity = Verbosity { level: args.common.verbose, diffs: args.common.diff };
+    if let Some(path) = args.playbooks.iter().find(|path| !path.exists()) {
+        return Err(CommandError::NoPlaybook { path: path.clone() });
+    }
+    let settings = settings::load(COLOR)?;
+    let verbosity = verbosity(&args.common, &settings);
     let wanted = Listing { hosts: args.common.list_hosts, tasks: args.list_tasks, tags: args.list_tags };
-    let mut options = options(args.common, args.playbooks.clone(), args.tags, args.skip_tags)?;
+    let mut options = options(args.common, args.playbooks.clone(), args.tags, args.skip_tags, &settings)?;
     options.gather_always = true;
     options.verbosity = verbosity.level;
     options.start_at = args.start_at_task;
-    options.force_handlers = args.force_handlers;
+    options.force_handlers |= args.force_handlers;
     if wanted != Listing::default() {
         return list(options, wanted);
     }
     if !args.syntax_check {
-        return run::with(options, Format::Ansible(verbosity), COLOR.for_errors());
+        config_file(verbosity.level, &settings)?;
+        return run::with(options, format(verbosity, &settings), COLOR.for_errors());
     }
     let ending = run::check(&options, COLOR.for_errors());
     let names: String = args.playbooks.iter().map(|path| format!("\nplaybook: {}\n", path.display())).collect();
     if ending == 0 { shown(&names) } else { Ok(ending) }
+}
+
+/// How much is told, and how.
+fn verbosity(common: &Common, settings: &Settings) -> Verbosity {
+    let always = settings.text("verbosity").and_then(|level| level.parse().ok()).unwrap_or(0);
+    let off = |name: &str| settings.text(name).is_some() && !settings.flag(name);
+    let named = callback(settings);
+    Verbosity {
+        level: common.verbose.max(always),
+        diffs: common.diff || settings.flag("diff_always"),
+        yaml: named == "yaml" || settings.get("callback_result_format").value == "yaml",
+        hides_skipped: off("display_skipped_hosts"),
+        hides_ok: off("display_ok_hosts"),
+        stats: settings.flag("show_custom_stats"),
+    }
+}
+
+/// The callback that is asked for, without its collection.
+fn callback(settings: &Settings) -> String {
+    let name = settings.get("stdout_callback").value;
+    name.rsplit('.').next().unwrap_or_default().to_owned()
+}
+
+fn format(verbosity: Verbosity, settings: &Settings) -> Format {
+    match callback(settings).as_str() {
+        "minimal" => Format::AnsibleMinimal(None),
+        "oneline" => Format::AnsibleOneLine,
+        "default" | "yaml" | "" => Format::Ansible(verbosity),
+        other => {
+            print::say(&format!("[WARNING]: there is no callback {other} here: the default one is used\n"));
+            Format::Ansible(verbosity)
+        }
+    }
+}
+
+/// With `-v`: whose settings hold.
+fn config_file(level: u8, settings: &Settings) -> Result<(), CommandError> {
+    match (level, settings.files.first()) {
+        (0, _) => Ok(()),
+        (_, Some(path)) => shown(&format!("Using {} as config file\n", path.display())).map(drop),
+        (_, None) => shown("No config file found; using defaults\n").map(drop),
+    }
 }
 
 /// Lists what each playbook would do.
@@ -105,22 +154,82 @@ fn list(mut options: Options, wanted: Listing) -> Result<u8, CommandError> {
     shown(&text)
 }
 
+/// Modules that need a command line.
+const LINES: [&str; 4] = ["command", "raw", "script", "shell"];
+
 /// A playbook of one task.
 fn ad_hoc(args: AdHoc) -> Result<u8, CommandError> {
     let failed = |doing| move |source| CommandError::System { doing, source };
+    if LINES.contains(&args.module_name.as_str()) && args.module_args.is_empty() && !args.common.list_hosts {
+        return Err(CommandError::NoArgument { module: args.module_name });
+    }
+    let settings = settings::load(COLOR)?;
     let mut file = tempfile::Builder::new().suffix(".yml").tempfile().map_err(failed("make a temporary file"))?;
-    let play = serde_json::json!([{
-        "hosts": args.pattern, "gather_facts": false,
-        "tasks": [{ args.module_name: parameters(&args.module_args) }],
-    }]);
+    let given = parameters(&args.module_args);
+    let mut task = serde_json::json!({ args.module_name.as_str(): given });
+    if args.background > 0 {
+        (task["async"], task["poll"]) = (args.background.into(), args.poll.into());
+    }
+    if args.task_timeout > 0 {
+        task["timeout"] = args.task_timeout.into();
+    }
+    let play = serde_json::json!([{ "hosts": args.pattern, "gather_facts": false, "tasks": [task] }]);
     file.write_all(play.to_string().as_bytes()).map_err(failed("write a temporary file"))?;
     let list_hosts = args.common.list_hosts;
-    let options = options(args.common, vec![file.path().to_owned()], Vec::new(), Vec::new())?;
+    let verbosity = verbosity(&args.common, &settings);
+    let format = match args.one_line {
+        true => Format::AnsibleOneLine,
+        false => Format::AnsibleMinimal(Some(told(&args))),
+    };
+    let limited = args.common.limit.is_some();
+    let mut options = options(args.common, vec![file.path().to_owned()], Vec::new(), Vec::new(), &settings)?;
+    (options.fails_late, options.verbosity) = (true, verbosity.level);
+    let Some(program) = run::compiled(&options, COLOR.for_errors()) else {
+        return if limited { Err(CommandError::NoTarget) } else { Ok(run::WRONG_INPUT) };
+    };
     if list_hosts {
-        let Some(program) = run::compiled(&options, COLOR.for_errors()) else { return Ok(run::WRONG_INPUT) };
         return shown(&listing::hosts(program.steps()));
     }
-    run::with(options, Format::AnsibleAdHoc, COLOR.for_errors())
+    if program.steps().plays.is_empty() {
+        print::say("[WARNING]: No hosts matched, nothing to do\n");
+        return Ok(0);
+    }
+    config_file(verbosity.level, &settings)?;
+    match args.tree {
+        Some(dir) => run::into_tree(options, format, &dir, COLOR.for_errors()),
+        None => run::with(options, format, COLOR.for_errors()),
+    }
+}
+
+/// The task as Ansible shows it where it fails: a dictionary of Python's, cut off where it is long.
+fn told(args: &AdHoc) -> String {
+    const MOST: usize = 120;
+    let given = match parameters(&args.module_args) {
+        serde_json::Value::String(line) if LINES.contains(&args.module_name.as_str()) => {
+            serde_json::json!({ "_raw_params": line })
+        }
+        serde_json::Value::String(line) => {
+            let source = std::sync::Arc::new(crate::source::Source { path: "<-a>".into(), text: line });
+            let pairs = crate::vars::pairs(&source).unwrap_or_default();
+            let text = |value: &crate::value::Value| match value {
+                crate::value::Value::Str(text) => text.clone(),
+                crate::value::Value::Template(template) => template.text.clone(),
+                _ => String::new(),
+            };
+            pairs.iter().map(|(name, value)| (name.clone(), serde_json::Value::from(text(value)))).collect()
+        }
+        serde_json::Value::Null => serde_json::json!({}),
+        other => other,
+    };
+    let poll = if args.background > 0 { args.poll } else { 15 };
+    let task = serde_json::json!({
+        "action": args.module_name, "args": given, "timeout": args.task_timeout, "async_val": args.background, "poll": poll,
+    });
+    let text = python::plain(&task);
+    match text.char_indices().nth(MOST) {
+        Some(_) => text.chars().take(MOST - 5).chain("[...]".chars()).collect(),
+        None => text,
+    }
 }
 
 /// A dictionary where it is one; else what is written behind `module:`.
@@ -138,8 +247,8 @@ fn options(
     playbooks: Vec<PathBuf>,
     tags: Vec<String>,
     skip_tags: Vec<String>,
+    settings: &Settings,
 ) -> Result<Options, CommandError> {
-    let settings = settings::load(COLOR)?;
     let assumed = [
         ("ansible_connection", common.connection),
         ("ansible_ssh_timeout", common.timeout.map(|seconds| seconds.to_string())),
@@ -170,13 +279,14 @@ fn options(
         },
         vault: common.vault,
     };
-    settings::fill(&mut run, &settings);
+    settings::fill(&mut run, settings);
     if run.inventories.is_empty() && Path::new(HOSTS).exists() {
         run.inventories.push(HOSTS.to_owned());
     }
     let mut options = Options { preview: common.check, ..run::executable(run)? };
     options.assumed.extend(assumed.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
-    settings::assume(&mut options, &settings);
+    settings::assume(&mut options, settings);
+    options.may_be_idle = true;
     Ok(options)
 }
 
@@ -186,6 +296,7 @@ const HOSTS: &str = "/etc/ansible/hosts";
 fn config(args: &Config) -> Result<u8, CommandError> {
     let settings = settings::load(COLOR)?;
     match args.action.as_str() {
+        "view" if settings.files.is_empty() => Err(CommandError::NoConfig),
         "view" => {
             shown(&settings.files.iter().filter_map(|path| std::fs::read_to_string(path).ok()).collect::<String>())
         }

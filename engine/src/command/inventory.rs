@@ -1,6 +1,6 @@
 //! `ansible-inventory`: what an inventory comes to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde_json::{Map, Value as Json, json};
 
@@ -9,12 +9,19 @@ use super::{CommandError, keys};
 use crate::cli::ansible::Inventory as Args;
 use crate::diagnostic::{Diagnostics, Paint};
 use crate::inventory::{self, ALL, Inventory};
-use crate::report::ansible::python::dumps_indented;
+use crate::report::ansible::python::{self, dumps_indented};
 use crate::report::print;
+use crate::source::Span;
+use crate::template::yaml_of;
 use crate::yaml::{Entry, Mapping, to_yaml};
 
 /// Prints it.
 pub(super) fn run(args: &Args, paint: Paint) -> Result<u8, CommandError> {
+    match [args.list, args.host.is_some(), args.graph].into_iter().filter(|asked| *asked).count() {
+        0 => return Err(CommandError::NoAction),
+        1 => {}
+        _ => return Err(CommandError::ManyActions),
+    }
     let vault = keys::passwords(&args.vault)?;
     let mut diagnostics = Diagnostics::new();
     let playbook_dir = args.playbook_dir.as_deref();
@@ -24,83 +31,184 @@ pub(super) fn run(args: &Args, paint: Paint) -> Result<u8, CommandError> {
     if diagnostics.has_errors() {
         return Ok(WRONG_INPUT);
     }
-    let text = match (&args.host, args.graph) {
-        (Some(host), _) => match inventory.host(host) {
-            Some(found) => dumps_indented(&vars(&inventory, found)),
-            None => {
-                let nearest = crate::diagnostic::nearest(host, inventory.hosts.keys().map(String::as_str));
-                return Err(CommandError::NoHost { name: host.clone(), nearest: nearest.map(str::to_owned) });
-            }
-        },
-        (None, true) => graph(&inventory, &args.group, args.vars).trim_end().to_owned(),
-        (None, false) => dumps_indented(&list(&inventory)),
+    let shown = Shown { inventory: &inventory, export: args.export, limit: limit(&inventory, args) };
+    let dump = |json: &Json| match args.yaml {
+        true => yaml_of(json).trim_end().to_owned(),
+        false => dumps_indented(json),
     };
-    print::data(format!("{text}\n").as_bytes())
-        .map_err(|source| CommandError::System { doing: "write to standard output", source })?;
+    let text = match &args.host {
+        Some(host) => match inventory.host(host) {
+            Some(found) => dump(&shown.vars(found)),
+            None => return Err(CommandError::NoSuchHost),
+        },
+        None if args.graph => shown.graph(args.group.as_deref().unwrap_or(ALL), args.vars)?,
+        None if args.yaml => dump(&shown.tree()),
+        None => dump(&shown.list()),
+    };
+    let text = format!("{text}\n");
+    match &args.output {
+        // Without the line's end, as in Ansible.
+        Some(path) => std::fs::write(path, text.trim_end_matches('\n')).map_err(|source| CommandError::File {
+            doing: "write",
+            path: path.clone(),
+            source,
+        })?,
+        None => print::data(text.as_bytes())
+            .map_err(|source| CommandError::System { doing: "write to standard output", source })?,
+    }
     Ok(0)
 }
 
-/// A host's variables as written: templates are not rendered, secrets not shown.
-fn vars(inventory: &Inventory, host: &inventory::Host) -> Json {
-    let mut merged = Mapping::new();
-    for layer in inventory.layers(host) {
-        merged.extend(layer.vars.clone());
+/// The hosts of `--limit`; all without it.
+fn limit(inventory: &Inventory, args: &Args) -> Option<HashSet<String>> {
+    let pattern = args.limit.as_ref()?;
+    Some(inventory.select(pattern, &Span::none()).hosts.into_iter().collect())
+}
+
+/// What is shown of an inventory.
+struct Shown<'i> {
+    inventory: &'i Inventory,
+    /// Each group and host has its own variables only.
+    export: bool,
+    limit: Option<HashSet<String>>,
+}
+
+impl Shown<'_> {
+    /// A host's variables as written: templates are not rendered, secrets not shown.
+    fn vars(&self, host: &inventory::Host) -> Json {
+        let mut merged = Mapping::new();
+        for layer in self.inventory.layers(host) {
+            if !self.export || layer.step >= inventory::Step::InventoryHost {
+                merged.extend(layer.vars.clone());
+            }
+        }
+        json_of(&merged)
     }
-    json_of(&merged)
+
+    /// A group's own, those of its files too.
+    fn group_vars(group: &inventory::Group) -> Map<String, Json> {
+        let mut merged = group.vars.clone();
+        group.files.iter().for_each(|file| merged.extend(file.vars.clone()));
+        let mut vars = object(json_of(&merged));
+        if group.priority != 1 {
+            vars.insert("ansible_group_priority".into(), group.priority.into());
+        }
+        vars
+    }
+
+    fn has(&self, host: &str) -> bool {
+        self.limit.as_ref().is_none_or(|limit| limit.contains(host))
+    }
+
+    fn hosts_of<'g>(&'g self, group: &'g inventory::Group) -> impl Iterator<Item = &'g inventory::Host> {
+        let names = group.hosts.iter().filter(|name| group.name != ALL && self.has(name));
+        names.filter_map(|name| self.inventory.hosts.get(name))
+    }
+
+    /// As an inventory script prints it.
+    fn list(&self) -> Json {
+        let mut hostvars = Map::new();
+        for host in self.inventory.hosts.values().filter(|host| self.has(&host.name)) {
+            let vars = object(self.vars(host));
+            if !vars.is_empty() {
+                hostvars.insert(host.name.clone(), Json::Object(vars));
+            }
+        }
+        let meta = json!({"hostvars": hostvars, "profile": "inventory_legacy"});
+        let mut all = Map::from_iter([("_meta".to_owned(), meta)]);
+        for group in self.inventory.groups.values() {
+            let mut parts = Map::new();
+            let hosts: Vec<&str> = self.hosts_of(group).map(|host| host.name.as_str()).collect();
+            add(&mut parts, "children", group.children.keys().cloned().collect::<Vec<_>>().into());
+            add(&mut parts, "hosts", hosts.into());
+            if self.export {
+                add(&mut parts, "vars", Json::Object(Self::group_vars(group)));
+            }
+            add(&mut all, &group.name, Json::Object(parts));
+        }
+        Json::Object(all)
+    }
+
+    /// As a YAML inventory has it: what has been told of a host or group once is not told again.
+    fn tree(&self) -> Json {
+        let (mut groups, mut hosts) = (HashSet::new(), HashSet::new());
+        Json::Object(self.branch(ALL, &mut groups, &mut hosts))
+    }
+
+    fn branch(&self, name: &str, groups: &mut HashSet<String>, hosts: &mut HashSet<String>) -> Map<String, Json> {
+        let Some(group) = self.inventory.groups.get(name) else { return Map::new() };
+        let mut children = Map::new();
+        for child in group.children.keys().filter(|child| *child != ALL) {
+            if groups.contains(child) {
+                children.insert(child.clone(), json!({}));
+            } else {
+                children.extend(self.branch(child, groups, hosts));
+                groups.insert(child.clone());
+            }
+        }
+        let mut own = Map::new();
+        for host in self.hosts_of(group) {
+            let vars = if hosts.insert(host.name.clone()) { self.vars(host) } else { json!({}) };
+            own.insert(host.name.clone(), vars);
+        }
+        let mut parts = Map::new();
+        add(&mut parts, "children", Json::Object(children));
+        add(&mut parts, "hosts", Json::Object(own));
+        if self.export {
+            add(&mut parts, "vars", Json::Object(Self::group_vars(group)));
+        }
+        let mut told = Map::new();
+        add(&mut told, name, Json::Object(parts));
+        told
+    }
+
+    /// `@all:` and below it what is in it.
+    fn graph(&self, group: &str, with_vars: bool) -> Result<String, CommandError> {
+        if !self.inventory.groups.contains_key(group) {
+            return Err(CommandError::NoSuchGroup);
+        }
+        let mut out = String::new();
+        self.leaf(group, 0, with_vars, &mut out);
+        Ok(out.trim_end().to_owned())
+    }
+
+    fn leaf(&self, name: &str, depth: usize, with_vars: bool, out: &mut String) {
+        let Some(group) = self.inventory.groups.get(name) else { return };
+        out.push_str(&line(depth, &format!("@{name}:")));
+        for child in group.children.keys() {
+            self.leaf(child, depth + 1, with_vars, out);
+        }
+        // A host of no group hangs below `ungrouped` only.
+        for host in group.hosts.iter().filter(|_| name != ALL) {
+            out.push_str(&line(depth + 1, host));
+            if let Some(host) = self.inventory.hosts.get(host).filter(|_| with_vars) {
+                leaves(&object(self.vars(host)), depth + 2, out);
+            }
+        }
+        if with_vars {
+            leaves(&Self::group_vars(group), depth + 1, out);
+        }
+    }
+}
+
+/// Adds what is not empty.
+fn add(to: &mut Map<String, Json>, name: &str, part: Json) {
+    let is_empty = part.as_object().is_some_and(Map::is_empty) || part.as_array().is_some_and(Vec::is_empty);
+    if !is_empty {
+        to.insert(name.to_owned(), part);
+    }
+}
+
+fn object(json: Json) -> Map<String, Json> {
+    match json {
+        Json::Object(map) => map,
+        _ => Map::new(),
+    }
 }
 
 fn json_of(vars: &Mapping) -> Json {
     let value = |entry: &Entry| serde_json::to_value(to_yaml(&entry.value.to_value())).unwrap_or_default();
     Json::Object(vars.iter().map(|(name, entry)| (name.clone(), value(entry))).collect())
-}
-
-/// As an inventory script prints it.
-fn list(inventory: &Inventory) -> Json {
-    let mut hostvars = Map::new();
-    for host in inventory.hosts.values() {
-        let vars = vars(inventory, host);
-        if vars.as_object().is_some_and(|vars| !vars.is_empty()) {
-            hostvars.insert(host.name.clone(), vars);
-        }
-    }
-    let mut all = Map::from_iter([("_meta".to_owned(), json!({"hostvars": hostvars, "profile": "inventory_legacy"}))]);
-    for group in inventory.groups.values() {
-        let mut parts = Map::new();
-        if !group.children.is_empty() {
-            parts.insert("children".into(), group.children.keys().cloned().collect::<Vec<_>>().into());
-        }
-        if !group.hosts.is_empty() && group.name != ALL {
-            parts.insert("hosts".into(), group.hosts.iter().cloned().collect::<Vec<_>>().into());
-        }
-        if !parts.is_empty() {
-            all.insert(group.name.clone(), Json::Object(parts));
-        }
-    }
-    Json::Object(all)
-}
-
-/// `@all:` and below it what is in it.
-fn graph(inventory: &Inventory, group: &str, with_vars: bool) -> String {
-    let mut out = String::new();
-    branch(inventory, group, 0, with_vars, &mut out);
-    out
-}
-
-fn branch(inventory: &Inventory, name: &str, depth: usize, with_vars: bool, out: &mut String) {
-    let Some(group) = inventory.groups.get(name) else { return };
-    out.push_str(&line(depth, &format!("@{name}:")));
-    for child in group.children.keys() {
-        branch(inventory, child, depth + 1, with_vars, out);
-    }
-    // A host of no group hangs below `ungrouped` only.
-    for host in group.hosts.iter().filter(|_| name != ALL) {
-        out.push_str(&line(depth + 1, host));
-        let vars = inventory.hosts.get(host).filter(|_| with_vars).map(|host| vars(inventory, host));
-        vars.iter().for_each(|vars| leaves(vars, depth + 2, out));
-    }
-    if with_vars {
-        leaves(&json_of(&group.vars), depth + 1, out);
-    }
 }
 
 fn line(depth: usize, text: &str) -> String {
@@ -110,13 +218,9 @@ fn line(depth: usize, text: &str) -> String {
     }
 }
 
-/// Variables, sorted.
-fn leaves(vars: &Json, depth: usize, out: &mut String) {
-    for (name, value) in vars.as_object().into_iter().flatten().collect::<BTreeMap<_, _>>() {
-        out.push_str(&line(depth, &format!("{{{name} = {}}}", plain(value))));
+/// Variables, sorted, as Python prints them.
+fn leaves(vars: &Map<String, Json>, depth: usize, out: &mut String) {
+    for (name, value) in vars.iter().collect::<BTreeMap<_, _>>() {
+        out.push_str(&line(depth, &format!("{{{name} = {}}}", python::plain(value))));
     }
-}
-
-fn plain(value: &Json) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }

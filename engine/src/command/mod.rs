@@ -128,9 +128,27 @@ enum CommandError {
     /// Nothing says where the hosts are.
     #[error("no inventory was given")]
     NoInventory,
-    /// No such host.
-    #[error("there is no host `{name}` in the inventory")]
-    NoHost { name: String, nearest: Option<String> },
+    /// `ansible-inventory` is asked for nothing, or for two things, or for what there is not: in Ansible's words.
+    #[error("No action selected, at least one of --host, --graph or --list needs to be specified.")]
+    NoAction,
+    #[error("Conflicting options used, only one of --host, --graph or --list can be used at the same time.")]
+    ManyActions,
+    #[error("You must pass a single valid host to --host parameter")]
+    NoSuchHost,
+    #[error("Pattern must be valid group name when using --graph")]
+    NoSuchGroup,
+    /// `ansible` with a module that needs a command line, and none.
+    #[error("No argument passed to {module} module")]
+    NoArgument { module: String },
+    /// `--limit` leaves nothing.
+    #[error("Specified inventory, host pattern and/or --limit leaves us with no hosts to target.")]
+    NoTarget,
+    /// `ansible-config view` without a file.
+    #[error("Invalid or no config file was supplied")]
+    NoConfig,
+    /// A playbook that is not there.
+    #[error("the playbook: {} could not be found", path.display())]
+    NoPlaybook { path: PathBuf },
     /// No such module.
     #[error("there is no module `{name}`")]
     NoModule { name: String, nearest: Option<String> },
@@ -154,7 +172,6 @@ impl CommandError {
             Self::Exists { .. } => Some("change it with `trueup vault edit`".to_owned()),
             Self::VaultId { .. } => Some("write `ID@FILE`, or `ID@prompt`".to_owned()),
             Self::NoInventory => Some("name it with `-i INVENTORY`, or set `inventory` in trueup.toml".to_owned()),
-            Self::NoHost { nearest, .. } => nearest.as_ref().map(|nearest| format!("did you mean `{nearest}`?")),
             Self::NoModule { nearest, .. } => Some(match nearest {
                 Some(nearest) => format!("did you mean `{nearest}`?"),
                 None => "`trueup modules` lists them".to_owned(),
@@ -167,6 +184,8 @@ impl CommandError {
         match self {
             Self::Usage(error) if !error.use_stderr() => 0,
             Self::Usage(_) | Self::NoInventory => WRONG_OPTION,
+            Self::NoAction | Self::ManyActions | Self::NoSuchHost | Self::NoSuchGroup => WRONG_OPTION,
+            Self::NoArgument { .. } => WRONG_OPTION,
             Self::VaultId { .. } | Self::OneOutput | Self::WhichVaultId { .. } => WRONG_OPTION,
             Self::Settings => run::WRONG_INPUT,
             _ => ERROR,

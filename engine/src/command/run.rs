@@ -1,17 +1,19 @@
 //! `trueup plan` and `trueup apply`: compile, run, and tell.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
 use super::{CommandError, ask, keys, settings};
 use crate::cli::{Apply, Plan, Run};
-use crate::compile::SearchPaths;
+use crate::compile::{PlayDefaults, SearchPaths};
 use crate::connect::{Agents, HostKeys};
 use crate::diagnostic::{Diagnostics, Paint};
 use crate::event::Event;
 use crate::execute::{self, Options, Passwords, Program};
+use crate::report::ansible::tree::Tree;
 use crate::report::human::{Detail, Diffs, View};
 use crate::report::print::{self, Color};
 use crate::report::summary::Verdict;
@@ -54,6 +56,14 @@ fn format(args: &Run, diffs: Diffs, color: Color) -> Format {
 /// Runs what the options say.
 pub(super) fn with(options: Options, format: Format, paint: Paint) -> Result<u8, CommandError> {
     Ok(run(options, format, paint)?.code())
+}
+
+/// The same, and each host's result is written to a file of its name in a directory, as `ansible -t` does.
+pub(super) fn into_tree(options: Options, format: Format, dir: &Path, paint: Paint) -> Result<u8, CommandError> {
+    let failed = |source| CommandError::File { doing: "make the directory", path: dir.to_owned(), source };
+    std::fs::create_dir_all(dir).map_err(failed)?;
+    let reporter = Tree { dir: dir.to_owned(), inner: report::reporter(format) };
+    Ok(run_to(options, Box::new(reporter), paint)?.code())
 }
 
 /// Only looks whether what the options name can be read.
@@ -112,6 +122,9 @@ pub(super) fn executable(args: Run) -> Result<Options, CommandError> {
         verbosity: u8::from(args.verbose),
         start_at: args.start_at_task,
         force_handlers: args.force_handlers,
+        plays: PlayDefaults::default(),
+        may_be_idle: false,
+        fails_late: false,
         asker: None,
         merge_dictionaries: false,
     })
@@ -137,7 +150,11 @@ impl Ending {
     }
 }
 
-fn run(mut options: Options, format: Format, paint: Paint) -> Result<Ending, CommandError> {
+fn run(options: Options, format: Format, paint: Paint) -> Result<Ending, CommandError> {
+    run_to(options, report::reporter(format), paint)
+}
+
+fn run_to(mut options: Options, mut reporter: Box<dyn Reporter>, paint: Paint) -> Result<Ending, CommandError> {
     options.asker = Some(Arc::new(ask::question));
     let mut diagnostics = Diagnostics::new();
     let program = execute::compile(&options, &mut diagnostics);
@@ -147,7 +164,6 @@ fn run(mut options: Options, format: Format, paint: Paint) -> Result<Ending, Com
     };
     let runtime =
         tokio::runtime::Runtime::new().map_err(|source| CommandError::System { doing: "start threads", source })?;
-    let mut reporter = report::reporter(format);
     let ending = runtime.block_on(watch(program, options, Teller { reporter: reporter.as_mut(), heard: true }));
     if let Ending::Lost = ending {
         print::error("the run ended without a verdict", None, paint);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::CommandError;
 use crate::cli::{Config, Run, VaultKeys};
-use crate::compile::SearchPaths;
+use crate::compile::{PlayDefaults, SearchPaths};
 use crate::connect::HostKeys;
 use crate::diagnostic::Diagnostics;
 use crate::execute::Options;
@@ -70,6 +70,10 @@ pub(super) fn assume(options: &mut Options, settings: &Settings) {
     options.paths = SearchPaths {
         roles: settings.directories("roles_path", &around),
         collections: settings.directories("collections_path", &around),
+    };
+    options.plays = PlayDefaults {
+        gather_explicitly: settings.get("gathering").value == "explicit",
+        any_errors_fatal: settings.flag("any_errors_fatal"),
     };
     options.merge_dictionaries = settings.get("hash_behaviour").value == "merge";
     for (setting, variable) in ASSUMED {

@@ -71,6 +71,7 @@ pub(super) fn gather(program: &mut Program, from: usize, selection: &Selection, 
         let wish = program.plays[step.play].play.gather_facts.as_ref().map(|wish| &wish.value);
         let wanted = match wish {
             Some(Field::Known(false)) => false,
+            None if selection.plays.gather_explicitly => false,
             _ => {
                 let chooses = !program.plays[step.play].vars_files.chosen.is_empty();
                 selection.gather_always || chooses || reading.contains(&step.play)

@@ -37,8 +37,23 @@ pub struct Selection {
     pub start_at: Option<String>,
     /// `--force-handlers`: what plays mean that do not say it.
     pub force_handlers: bool,
+    /// What plays mean that do not say it.
+    pub plays: PlayDefaults,
+    /// That no play has a host is no mistake.
+    pub may_be_idle: bool,
+    /// What is wrong with a task fails it when its turn comes.
+    pub fails_late: bool,
     /// Whom to ask for the variables of `vars_prompt`; without, they have their defaults.
     pub asker: Option<Asker>,
+}
+
+/// What settings say for plays that do not say it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PlayDefaults {
+    /// Facts are gathered only where a play asks for it (`gathering = explicit`).
+    pub gather_explicitly: bool,
+    /// A failure on one host ends the play on all.
+    pub any_errors_fatal: bool,
 }
 
 pub(super) fn flatten(
@@ -212,6 +227,9 @@ impl Flattener<'_> {
         if self.selection.force_handlers && play.force_handlers.is_none() {
             play.force_handlers = Some(Spanned { value: Field::Known(true), span: play.span.clone() });
         }
+        if self.selection.plays.any_errors_fatal && play.common.any_errors_fatal.is_none() {
+            play.common.any_errors_fatal = Some(Spanned { value: Field::Known(true), span: play.span.clone() });
+        }
         // Nobody wants to be asked, and then told of a mistake.
         let asker = self.selection.asker.as_ref().filter(|_| !self.diagnostics.has_errors());
         prompt::ask(&mut play, self.project, asker, self.diagnostics);
@@ -347,7 +365,7 @@ impl Flattener<'_> {
 
     /// Where no play has a host since the inventory has not what they ask for, that is a mistake of who runs them.
     fn some_host(&mut self) {
-        if self.plays.is_empty() && self.selection.limit.is_none() && self.unheard_of {
+        if self.plays.is_empty() && !self.selection.may_be_idle && self.selection.limit.is_none() && self.unheard_of {
             let hint = "`trueup plan -i` names the inventory; its hosts and groups are what a pattern can match";
             self.diagnostics.push(Diagnostic::error("no play has a host to run on").hint(hint));
         }

@@ -39,7 +39,7 @@ use crate::playbook::{Common, Condition, Field, Opt, Play, Playbook, Spanned, Ta
 use crate::value::{Map, Value};
 use crate::yaml::Node;
 
-pub use flatten::Selection;
+pub use flatten::{PlayDefaults, Selection};
 pub use graph::Graph;
 pub use list::Around;
 pub use project::{Project, SearchPaths};
@@ -428,7 +428,8 @@ pub fn compile(
     diagnostics: &mut Diagnostics,
 ) -> Program {
     let mut program = flatten::flatten(playbooks, inventory, project, selection, diagnostics);
-    check::check(&mut program, 0, check::Stage::Before, &project.templar, diagnostics);
+    let stage = if selection.fails_late { check::Stage::During } else { check::Stage::Before };
+    check::check(&mut program, 0, stage, &project.templar, diagnostics);
     program.definitions = Arc::new(data::definitions(&program, inventory));
     data::annotate(&mut program, 0, usize::MAX);
     facts::gather(&mut program, 0, selection, diagnostics);

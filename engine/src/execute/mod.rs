@@ -82,6 +82,12 @@ pub struct Options {
     pub start_at: Option<String>,
     /// `--force-handlers`.
     pub force_handlers: bool,
+    /// What plays mean that do not say it: where the settings speak of it.
+    pub plays: compile::PlayDefaults,
+    /// That no play has a host is no mistake.
+    pub may_be_idle: bool,
+    /// What is wrong with a task fails it when its turn comes, and stops nothing before the run.
+    pub fails_late: bool,
     /// Whom to ask for the variables of `vars_prompt`; without, they have their defaults.
     pub asker: Option<compile::Asker>,
     /// A variable's dictionary is merged into the weaker ones of its name, and does not take their place.
@@ -140,6 +146,9 @@ pub fn compile(options: &Options, diagnostics: &mut Diagnostics) -> Option<Progr
         gather_always: options.gather_always,
         start_at: options.start_at.clone(),
         force_handlers: options.force_handlers,
+        plays: options.plays,
+        may_be_idle: options.may_be_idle,
+        fails_late: options.fails_late,
         asker: options.asker.clone(),
     };
     match SshConfig::load(options.ssh_config.as_deref(), &Surroundings::of_process()) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::build::Builder;
 use super::{Beside, Inventory, ini, range, script, tree, vars_files};
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::source::{Source, Span};
 use crate::vault::{self, VaultPasswords};
 use crate::yaml;
@@ -117,7 +117,9 @@ fn path(path: &Path, vault: &VaultPasswords, builder: &mut Builder, diagnostics:
         Ok(source) => file(&source, vault, builder, diagnostics),
         Err(error) => {
             let hint = "name a file, a directory, or hosts with a comma behind each: `-i web1,web2,`";
-            diagnostics.push(error.hint(hint));
+            // As in Ansible, that nothing is there is no error by itself: no hosts come from it.
+            let severity = if path.exists() { Severity::Error } else { Severity::Warning };
+            diagnostics.push(Diagnostic { severity, ..error.hint(hint) });
         }
     }
 }

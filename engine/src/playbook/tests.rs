@@ -389,12 +389,6 @@ fn types_of_values() {
       |
     4 |       when: {a: b}
       |             ^^^^^^
-
-    error: `changed_when` must be an expression or a list of expressions, and this is the number `5`
-     --> p.yml:5:21
-      |
-    5 |       changed_when: 5
-      |                     ^
     ");
 }
 

@@ -1,9 +1,13 @@
 //! The output of Ansible's `default` callback, for whoever parses it: banners, a line for each host, the recap.
 
+mod included;
 pub mod listing;
 pub mod minimal;
+pub mod oneline;
 mod origin;
 pub mod python;
+mod stats;
+pub mod tree;
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
@@ -14,6 +18,7 @@ use trueup_modules::edit::{Diff, Shown};
 use super::{Reporter, not_run};
 use crate::event::{Event, Recap, Status, TaskInfo, TaskResult};
 use python::{dumps, dumps_indented};
+use stats::Stats;
 
 /// The columns of a banner where standard output is no terminal.
 const COLUMNS: usize = 79;
@@ -31,6 +36,14 @@ pub struct Verbosity {
     pub level: u8,
     /// `--diff`.
     pub diffs: bool,
+    /// Results are YAML, not JSON.
+    pub yaml: bool,
+    /// What is skipped is not told of.
+    pub hides_skipped: bool,
+    /// What is as it should be is not told of.
+    pub hides_ok: bool,
+    /// What `set_stats` has set is told at the end.
+    pub stats: bool,
 }
 
 /// Writes what the callback would. Results of a task are held back until it is over, in the order of the hosts.
@@ -49,6 +62,9 @@ pub struct Ansible<O> {
     errors: HashSet<String>,
     /// A mistake in the playbook has ended the run.
     aborted: bool,
+    /// The banner of a task of which nothing has been told yet.
+    due: Option<String>,
+    stats: Stats,
 }
 
 impl<O: Write> Ansible<O> {
@@ -65,6 +81,8 @@ impl<O: Write> Ansible<O> {
             attempts,
             errors: HashSet::new(),
             aborted: false,
+            due: None,
+            stats: Stats::default(),
         }
     }
 
@@ -81,12 +99,26 @@ impl<O: Write> Ansible<O> {
         let prefix = if task.handler { "RUNNING HANDLER" } else { "TASK" };
         // A task that nobody wrote: the facts.
         let name = if task.place.starts_with('<') && task.module == "setup" { "Gathering Facts" } else { &task.name };
-        self.banner(&format!("{prefix} [{name}]"))?;
+        let text = format!("{prefix} [{name}]");
+        let stars = COLUMNS.saturating_sub(text.chars().count()).max(STARS);
+        let mut banner = format!("\n{text} {}", "*".repeat(stars));
         if self.verbosity.level >= 2 {
-            self.line(&format!("task path: {}", origin::path_and_line(&task.place)))?;
+            banner.push_str(&format!("\ntask path: {}", origin::path_and_line(&task.place)));
+        }
+        self.due = Some(banner);
+        if !(self.verbosity.hides_ok || self.verbosity.hides_skipped) {
+            self.head()?;
         }
         self.shown.clone_from(&task.name);
         std::mem::take(&mut self.early).iter().try_for_each(|line| self.line(line))
+    }
+
+    /// Tells the task's banner, if it has not been told.
+    fn head(&mut self) -> io::Result<()> {
+        match self.due.take() {
+            Some(banner) => writeln!(self.out, "{banner}"),
+            None => Ok(()),
+        }
     }
 
     fn retrying(&mut self, host: &str, task: &str, left: u64) -> io::Result<()> {
@@ -107,9 +139,11 @@ impl<O: Write> Ansible<O> {
             self.shown.clear();
         }
         held.sort_by_key(|result| self.order.get(&result.host).copied().unwrap_or(usize::MAX));
+        let included = included::lines(&held);
         for results in held.chunk_by(|a, b| a.host == b.host) {
             results.iter().try_for_each(|result| self.result(result))?;
-            if results.iter().all(|one| one.item.is_some() && matches!(one.status, Status::Skipped { .. })) {
+            let skipped = |one: &TaskResult| one.item.is_some() && matches!(one.status, Status::Skipped { .. });
+            if results.iter().all(skipped) && !self.verbosity.hides_skipped {
                 self.line(&format!("skipping: [{}]", results[0].host))?;
             }
             let ignored = |one: &TaskResult| {
@@ -119,16 +153,32 @@ impl<O: Write> Ansible<O> {
                 self.line("...ignoring")?;
             }
         }
-        Ok(())
+        included.iter().try_for_each(|line| {
+            self.head()?;
+            self.line(line)
+        })
     }
 
     fn result(&mut self, result: &TaskResult) -> io::Result<()> {
+        self.stats.add(result);
+        let hidden = match result.status {
+            Status::Ok => self.verbosity.hides_ok || included::is_include(result),
+            Status::Skipped { .. } => self.verbosity.hides_skipped,
+            _ => false,
+        };
+        if hidden {
+            return Ok(());
+        }
+        self.head()?;
         let changed = matches!(result.status, Status::Changed | Status::Would | Status::Unknown(_));
         if self.verbosity.diffs && changed {
             self.diffs(&result.diffs)?;
         }
         if result.task.module == "pause" && !changed && result.item.is_none() {
             self.pausing(&result.data)?;
+        }
+        if let Some(line) = job(result) {
+            self.line(&line)?;
         }
         if let Status::Failed { error, .. } = &result.status
             && *error != crate::event::WITHHELD
@@ -157,9 +207,10 @@ impl<O: Write> Ansible<O> {
             }
             // The blank at the end is Ansible's.
             (Status::Skipped { .. }, Some(item)) => {
-                format!("skipping: [{}] => (item={}) ", result.host, python::label(item))
+                let told = self.skipped(result);
+                format!("skipping: [{}] => (item={}) {told}", result.host, python::label(item))
             }
-            (Status::Skipped { .. }, None) => format!("skipping: [{}]", result.host),
+            (Status::Skipped { .. }, None) => format!("skipping: [{}]{}", result.host, self.skipped(result)),
             (_, item) => {
                 let word = if changed { "changed" } else { "ok" };
                 let item = item.as_ref().map(|item| format!(" => (item={})", python::label(item))).unwrap_or_default();
@@ -186,7 +237,43 @@ impl<O: Write> Ansible<O> {
         format!(" => {}", self.dump(&Value::Object(data), result))
     }
 
+    /// Why it was skipped, where that is shown.
+    fn skipped(&self, result: &TaskResult) -> String {
+        let Status::Skipped { because } = &result.status else { return String::new() };
+        if self.verbosity.level == 0 {
+            return String::new();
+        }
+        let mut data = result.data.clone();
+        data.shift_remove("skipped");
+        if data.is_empty() {
+            let condition = match because.as_str() {
+                "true" | "false" => (because == "true").into(),
+                text => Value::from(text),
+            };
+            data.insert("false_condition".into(), condition);
+            if result.task.module != "debug" {
+                data.insert("changed".into(), false.into());
+                data.insert("skip_reason".into(), "Conditional result was False".into());
+            }
+        }
+        if let Some(item) = &result.item {
+            data.insert("item".into(), serde_json::from_str(item).unwrap_or_else(|_| item.as_str().into()));
+            if result.task.module != "debug" {
+                data.insert("ansible_loop_var".into(), "item".into());
+            }
+        }
+        format!(" => {}", self.dump(&Value::Object(data), result))
+    }
+
     fn dump(&self, data: &Value, result: &TaskResult) -> String {
+        if self.verbosity.yaml {
+            return yaml(data);
+        }
+        // What could not be rendered never came to the module.
+        let unrendered = data["msg"].as_str().is_some_and(|msg| msg.starts_with("Task failed: "));
+        if unrendered && self.verbosity.level <= 2 {
+            return dumps(data);
+        }
         let indented = TELLING.contains(&result.task.module.as_str()) || self.verbosity.level > 2;
         if indented { dumps_indented(data) } else { dumps(data) }
     }
@@ -237,8 +324,40 @@ impl<O: Write> Ansible<O> {
             let cells: Vec<String> = columns.iter().map(|(name, number)| format!("{name}={number:<4}")).collect();
             self.line(&format!("{host:<26} : {}", cells.join(" ")))?;
         }
-        self.line("")
+        self.line("")?;
+        if self.verbosity.stats && !self.stats.is_empty() {
+            self.banner("CUSTOM STATS: ")?;
+            let lines = self.stats.lines();
+            lines.iter().try_for_each(|line| self.line(line))?;
+            self.line("")?;
+        }
+        Ok(())
     }
+}
+
+/// What a job came to, in Ansible's words; nothing of those that nobody waits for.
+fn job(result: &TaskResult) -> Option<String> {
+    let id = result.data.get("ansible_job_id").and_then(Value::as_str)?;
+    let over = result.data.get("finished").is_some_and(|finished| *finished == json!(true) || *finished == json!(1));
+    if !over || result.task.module == "async_status" {
+        return None;
+    }
+    let word = if matches!(result.status, Status::Failed { .. }) { "FAILED" } else { "OK" };
+    Some(format!("ASYNC {word} on {}: jid={id}", result.host))
+}
+
+/// A result in YAML, which begins on a line of its own.
+fn yaml(data: &Value) -> String {
+    let mut data = data.clone();
+    for (lines, text) in [("stdout_lines", "stdout"), ("stderr_lines", "stderr")] {
+        if data.get(text).is_some() && data.get(lines).is_some() {
+            data[lines] = "<omitted>".into();
+        }
+    }
+    let text = crate::template::yaml_of_result(&data);
+    let lines: String =
+        text.lines().map(|line| if line.is_empty() { "\n".into() } else { format!("    {line}\n") }).collect();
+    format!("\n{}", lines.trim_end_matches('\n'))
 }
 
 impl<O: Write> Reporter for Ansible<O> {
@@ -309,7 +428,9 @@ fn failure(result: &TaskResult) -> Map<String, Value> {
     }
     let ran = data.contains_key("rc") && data.contains_key("stdout");
     data.entry("msg").or_insert_with(|| error.as_str().into());
-    data.insert("changed".into(), (ran || !result.diffs.is_empty()).into());
+    if !text_of(&data, "msg").starts_with("Task failed: Finalization") {
+        data.insert("changed".into(), (ran || !result.diffs.is_empty()).into());
+    }
     if let Some(item) = &result.item {
         data.insert("ansible_loop_var".into(), "item".into());
         data.insert("item".into(), serde_json::from_str(item).unwrap_or_else(|_| item.as_str().into()));

@@ -36,7 +36,7 @@ pub trait Reporter {
 }
 
 /// Which reporter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Text; live where standard error is a terminal.
     Human(View),
@@ -44,8 +44,10 @@ pub enum Format {
     Json,
     /// As `ansible-playbook` prints it.
     Ansible(ansible::Verbosity),
-    /// As `ansible` prints it.
-    AnsibleAdHoc,
+    /// As `ansible` prints it, or a playbook by the callback `minimal`; of `ansible`: how its one task is shown.
+    AnsibleMinimal(Option<String>),
+    /// A line for each result.
+    AnsibleOneLine,
 }
 
 /// Why tasks are not run: `it needs `Configure` on p1, which failed`.
@@ -63,7 +65,8 @@ pub fn reporter(format: Format) -> Box<dyn Reporter> {
     match format {
         Format::Json => Box::new(json::Json::new(io::stdout())),
         Format::Ansible(verbosity) => Box::new(ansible::Ansible::new(io::stdout(), verbosity)),
-        Format::AnsibleAdHoc => Box::new(ansible::minimal::Minimal::new(io::stdout())),
+        Format::AnsibleMinimal(task) => Box::new(ansible::minimal::Minimal::new(io::stdout(), task)),
+        Format::AnsibleOneLine => Box::new(ansible::oneline::OneLine::new(io::stdout())),
         Format::Human(view) if print::is_capable(io::stderr().is_terminal()) => Box::new(live::Live::new(view)),
         Format::Human(view) => Box::new(plain::Plain::new(view, io::stdout(), io::stderr())),
     }

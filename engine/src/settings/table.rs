@@ -40,6 +40,14 @@ pub struct Setting {
 
 /// Every setting, sorted by name.
 pub static SETTINGS: &[Setting] = &[
+    setting(
+        "any_errors_fatal",
+        "defaults",
+        "ANSIBLE_ANY_ERRORS_FATAL",
+        Kind::Flag,
+        "false",
+        "whether a failure on one host ends the play on all",
+    ),
     setting("ask_pass", "defaults", "ANSIBLE_ASK_PASS", Kind::Flag, "false", "ask for the password for SSH"),
     setting("ask_vault_pass", "defaults", "ANSIBLE_ASK_VAULT_PASS", Kind::Flag, "false", "ask for the vault password"),
     setting(
@@ -60,12 +68,40 @@ pub static SETTINGS: &[Setting] = &[
     ),
     setting("become_user", "privilege_escalation", "ANSIBLE_BECOME_USER", Kind::Text, "root", "whom to become"),
     setting(
+        "callback_result_format",
+        "defaults",
+        "ANSIBLE_CALLBACK_RESULT_FORMAT",
+        Kind::Choice(&["json", "yaml"]),
+        "json",
+        "how results are printed where Trueup stands in for ansible-playbook",
+    ),
+    setting(
         "collections_path",
         "defaults",
         "ANSIBLE_COLLECTIONS_PATH",
         Kind::SearchPath,
         "~/.ansible/collections:/usr/share/ansible/collections",
         "where collections are, apart from beside the playbook",
+    ),
+    Setting {
+        ini: ("diff", "always"),
+        ..setting("diff_always", "diff", "ANSIBLE_DIFF_ALWAYS", Kind::Flag, "false", "whether `--diff` is always meant")
+    },
+    setting(
+        "display_ok_hosts",
+        "defaults",
+        "ANSIBLE_DISPLAY_OK_HOSTS",
+        Kind::Flag,
+        "true",
+        "whether what is as it should be is told, where Trueup stands in for ansible-playbook",
+    ),
+    setting(
+        "display_skipped_hosts",
+        "defaults",
+        "ANSIBLE_DISPLAY_SKIPPED_HOSTS",
+        Kind::Flag,
+        "true",
+        "whether what is skipped is told, where Trueup stands in for ansible-playbook",
     ),
     setting(
         "force_handlers",
@@ -76,6 +112,14 @@ pub static SETTINGS: &[Setting] = &[
         "run the handlers of hosts that failed, too",
     ),
     setting("forks", "defaults", "ANSIBLE_FORKS", Kind::Number, "50", "how many hosts are worked on at the same time"),
+    setting(
+        "gathering",
+        "defaults",
+        "ANSIBLE_GATHERING",
+        Kind::Choice(&["implicit", "explicit", "smart"]),
+        "implicit",
+        "whether facts are gathered where no play asks for them: `explicit` is no; else where they are read",
+    ),
     setting(
         "hash_behaviour",
         "defaults",
@@ -115,6 +159,14 @@ pub static SETTINGS: &[Setting] = &[
         ini: ("tags", "run"),
         ..setting("run_tags", "tags", "ANSIBLE_RUN_TAGS", Kind::List, "", "only tasks with one of these tags")
     },
+    setting(
+        "show_custom_stats",
+        "defaults",
+        "ANSIBLE_SHOW_CUSTOM_STATS",
+        Kind::Flag,
+        "false",
+        "whether what `set_stats` has set is told at the end, where Trueup stands in for ansible-playbook",
+    ),
     Setting {
         ini: ("tags", "skip"),
         ..setting("skip_tags", "tags", "ANSIBLE_SKIP_TAGS", Kind::List, "", "no tasks with one of these tags")
@@ -139,6 +191,14 @@ pub static SETTINGS: &[Setting] = &[
             "how often to try again to connect",
         )
     },
+    setting(
+        "stdout_callback",
+        "defaults",
+        "ANSIBLE_STDOUT_CALLBACK",
+        Kind::Text,
+        "default",
+        "what the output is like where Trueup stands in for ansible-playbook: default, minimal, oneline or yaml",
+    ),
     setting("timeout", "defaults", "ANSIBLE_TIMEOUT", Kind::Number, "10", "seconds after which connecting is given up"),
     setting(
         "vault_encrypt_identity",
@@ -164,6 +224,7 @@ pub static SETTINGS: &[Setting] = &[
         "",
         "a file with the vault password",
     ),
+    setting("verbosity", "defaults", "ANSIBLE_VERBOSITY", Kind::Number, "0", "how many `-v` are always meant"),
 ];
 
 const fn setting(

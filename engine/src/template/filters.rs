@@ -23,6 +23,7 @@ pub(crate) use dicts::subelements;
 pub(crate) use lists::combine;
 pub(crate) use passwords::{Settings as HashSettings, hash as hash_password, salt};
 pub(crate) use regex::compile;
+pub(crate) use yaml::{dump as yaml_of, result as yaml_of_result};
 
 /// All filters.
 pub(crate) fn all() -> impl Iterator<Item = &'static Entry> {

@@ -46,7 +46,7 @@ mod tests {
     #[test]
     fn lines_too_far_left_are_joined() {
         let table = [
-            ("a:\n  b: {\n  c: 1,\n}\n", "a:\n  b: {\n  c: 1, }\n"),
+            ("a:\n  b: {\n  c: 1,\n}\n", "a:\n  b: {   c: 1, }\n"),
             ("a:\n  - [1, # one\n2\n]\n", "a:\n  - [1,       2 ]\n"),
             ("a: {\n  b: 1\n}\n", ""),
             ("a: [1,\n", ""),

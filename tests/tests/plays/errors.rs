@@ -71,7 +71,7 @@ fn keywords_modules_and_parameters() {
        |                                            ^^^
     hint: write `"0644"`: without a 0 in front, YAML reads a decimal number
 
-    error: the play has no handler `Restrat`
+    warning: the play has no handler `Restrat`: when this is to notify it, the run ends
       --> DIR/site.yml:19:15
        |
     19 |       notify: Restrat
@@ -101,12 +101,12 @@ fn files_and_hosts() {
     2 | - hosts: wbe
       |          ^^^
 
-    error: there is no file DIR/nothing.yml
+    warning: there is no file DIR/nothing.yml
      --> DIR/site.yml:6:17
       |
     6 |   vars_files: [ nothing.yml ]
       |                 ^^^^^^^^^^^
-    hint: paths start beside the playbook
+    hint: paths start beside the playbook; Ansible passes it over, and so does this
 
     error: unexpected end of input, expected expression
      --> DIR/site.yml:8:27

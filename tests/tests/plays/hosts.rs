@@ -46,7 +46,7 @@ fn another_host_acts() {
 "#,
     );
     assert_snapshot!(case.apply().told(), @r"
-    h1->h1 changed For me
+    h1 changed For me
     h2->h1 changed For me
     h1 ok Mine
     h2 ok Mine
@@ -237,8 +237,8 @@ fn a_preview_of_what_another_host_does_or_one_does_for_all_changes_nothing() {
     );
     assert_snapshot!(case.plan().told(), @r"
     h1 would Once
+    h2 would For me
     h1->h2 would For me
-    h2->h2 would For me
     h1 would Until
     h2 would Until
     ");

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use crate::compile::{PlayPlan, Program, Step};
+use crate::compile::{PlayPlan, Program, Section, Step};
 
 /// What is listed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,9 +59,10 @@ pub fn hosts(program: &Program) -> String {
     format!("  hosts ({}):\n{names}", hosts.len())
 }
 
-/// Somebody has written it, and it is no handler.
+/// Somebody has written it, and it is no handler; what a `rescue` or `always` holds is not listed, as in Ansible.
 fn is_listed(step: &Step) -> bool {
-    step.handler.is_none() && !step.is_made()
+    let of_block = |(_, section): &(_, Section)| *section == Section::Block;
+    step.handler.is_none() && !step.is_made() && step.blocks().iter().all(of_block)
 }
 
 fn list(tags: &BTreeSet<String>) -> String {

@@ -2,43 +2,47 @@
 
 use std::io::{self, Write};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::super::Reporter;
 use super::python::dumps_indented;
-use super::{failure, text_of};
+use super::{failure, origin, text_of};
 use crate::event::{Event, Status, TaskResult};
 
 /// Modules whose output is shown as it is.
-const RAW: [&str; 4] = ["command", "shell", "raw", "script"];
+pub(super) const RAW: [&str; 4] = ["command", "shell", "raw", "script"];
 
 /// Writes what the callback would.
 pub struct Minimal<O> {
     out: O,
+    /// Of `ansible`: what stands for the place of its one task.
+    task: Option<String>,
 }
 
 impl<O: Write> Minimal<O> {
     /// At the beginning.
-    pub fn new(out: O) -> Self {
-        Self { out }
+    pub fn new(out: O, task: Option<String>) -> Self {
+        Self { out, task }
     }
 
     fn result(&mut self, result: &TaskResult) -> io::Result<()> {
         let (word, data) = match &result.status {
             Status::Failed { .. } => ("FAILED", failure(result)),
             Status::Skipped { .. } => return writeln!(self.out, "{} | SKIPPED", result.host),
-            status => {
-                let changed = matches!(status, Status::Changed | Status::Would | Status::Unknown(_));
-                let mut data = result.data.clone();
-                data.shift_remove("failed");
-                if result.task.module != "debug" {
-                    data.insert("changed".into(), changed.into());
+            _ => {
+                let (word, mut data) = data_of(result);
+                if result.task.module == "debug" {
+                    data.shift_remove("changed");
                 }
-                (if changed { "CHANGED" } else { "SUCCESS" }, data)
+                (word, data)
             }
         };
+        if let (Status::Failed { .. }, Some(task)) = (&result.status, &self.task) {
+            writeln!(self.out, "{}", origin::ad_hoc(&result.task, text_of(&data, "msg"), task))?;
+        }
         let failed = word == "FAILED";
-        match data.get("rc").filter(|_| RAW.contains(&result.task.module.as_str())) {
+        let raw = RAW.contains(&result.task.module.as_str()) && !data.contains_key("ansible_job_id");
+        match data.get("rc").filter(|_| raw) {
             Some(rc) => {
                 writeln!(self.out, "{} | {word} | rc={rc} >>", result.host)?;
                 let texts = ["stdout", "stderr", "msg"].map(|name| text_of(&data, name));
@@ -52,6 +56,15 @@ impl<O: Write> Minimal<O> {
     }
 }
 
+/// The word for what did not fail, and what it registers.
+pub(super) fn data_of(result: &TaskResult) -> (&'static str, Map<String, Value>) {
+    let changed = matches!(result.status, Status::Changed | Status::Would | Status::Unknown(_));
+    let mut data = result.data.clone();
+    data.shift_remove("failed");
+    data.insert("changed".into(), changed.into());
+    (if changed { "CHANGED" } else { "SUCCESS" }, data)
+}
+
 impl<O: Write> Reporter for Minimal<O> {
     fn event(&mut self, event: &Event) -> io::Result<()> {
         match event {
@@ -60,6 +73,7 @@ impl<O: Write> Reporter for Minimal<O> {
                 let data = json!({"changed": false, "msg": reason, "unreachable": true});
                 writeln!(self.out, "{host} | UNREACHABLE! => {}", dumps_indented(&data))?;
             }
+            Event::Aborted { error } => super::super::print::say(&format!("[ERROR]: {error}\n")),
             Event::Warning(text) => super::super::print::say(&format!("[WARNING]: {text}\n")),
             _ => {}
         }

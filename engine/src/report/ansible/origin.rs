@@ -12,6 +12,12 @@ const ABOVE: usize = 2;
 
 /// `[ERROR]: Task failed: …`, and the place. Ends with an empty line.
 pub(super) fn error(task: &TaskInfo, message: &str) -> String {
+    if let Some((path, line, column)) = parts(&task.place).filter(|_| message.starts_with("Task failed: ")) {
+        let mut out = format!("[ERROR]: {message}\n\nTask failed.\nOrigin: {path}:{line}:{column}\n");
+        let text = std::fs::read_to_string(&path).ok().filter(|text| !vault::is_vault(text));
+        out.extend(text.map(|text| lines(&text, line, column)));
+        return out;
+    }
     let kind = if ACTIONS.contains(&task.module.as_str()) { "Action" } else { "Module" };
     let mut out = format!("[ERROR]: Task failed: {kind} failed: {message}\n");
     if let Some((path, line, column)) = parts(&task.place) {
@@ -23,6 +29,16 @@ pub(super) fn error(task: &TaskInfo, message: &str) -> String {
         }
     }
     out
+}
+
+/// The same for the one task of `ansible`, which stands nowhere: `task` is how Ansible shows it.
+pub(super) fn ad_hoc(info: &TaskInfo, message: &str, task: &str) -> String {
+    let kind = if ACTIONS.contains(&info.module.as_str()) { "Action" } else { "Module" };
+    let head = match message.starts_with("Task failed: ") {
+        true => message.to_owned(),
+        false => format!("Task failed: {kind} failed: {message}"),
+    };
+    format!("[ERROR]: {head}\nOrigin: <adhoc '{}' task>\n\n{task}\n", info.name)
 }
 
 /// `file:line`, the file's path absolute.

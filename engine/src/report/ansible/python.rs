@@ -18,6 +18,20 @@ pub fn dumps_indented(value: &Value) -> String {
     out
 }
 
+/// The same with `indent=1`, and then on one line.
+pub(super) fn dumps_folded(value: &Value) -> String {
+    let mut out = String::new();
+    write(&mut out, value, Some(1), 0);
+    out.replace('\n', "")
+}
+
+/// With `indent=0`, and then on one line: no blanks behind commas.
+pub(super) fn dumps_close(value: &Value) -> String {
+    let mut out = String::new();
+    write(&mut out, value, Some(0), 0);
+    out.replace('\n', "")
+}
+
 fn write(out: &mut String, value: &Value, indent: Option<usize>, depth: usize) {
     match value {
         Value::Array(items) if !items.is_empty() => {
@@ -74,6 +88,11 @@ pub(super) fn label(item: &str) -> String {
         Ok(Value::String(_)) | Err(_) => item.to_owned(),
         Ok(value) => repr(&value),
     }
+}
+
+/// A value as Python's `str` shows it.
+pub(crate) fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| repr(value), str::to_owned)
 }
 
 fn repr(value: &Value) -> String {

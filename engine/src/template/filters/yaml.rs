@@ -90,6 +90,7 @@ fn write(c: &mut Call, indent: i64, flow: Option<bool>) -> Result<Value, Error> 
         style,
         flow,
         sort: c.option(2)?.is_none_or(Value::is_true),
+        blocks: false,
         out: String::new(),
         column: 0,
         whitespace: true,
@@ -111,6 +112,70 @@ fn write(c: &mut Call, indent: i64, flow: Option<bool>) -> Result<Value, Error> 
     Ok(Value::from(emitter.out))
 }
 
+/// A value as Ansible's callbacks print results in YAML.
+pub(crate) fn result(value: &serde_json::Value) -> String {
+    emitted(value, 4, true)
+}
+
+/// A value as PyYAML's `dump` writes it.
+pub(crate) fn dump(value: &serde_json::Value) -> String {
+    emitted(value, 2, false)
+}
+
+fn emitted(value: &serde_json::Value, indent: usize, blocks: bool) -> String {
+    let mut emitter = Emitter {
+        indent,
+        width: 80,
+        style: None,
+        flow: Some(false),
+        sort: true,
+        blocks,
+        out: String::new(),
+        column: 0,
+        whitespace: true,
+        indention: true,
+        flow_level: 0,
+    };
+    // What came from JSON has nothing that cannot be written.
+    _ = emitter.node(&of_json(value), Place { indent: None, mapping: false, simple_key: false });
+    if emitter.column > 0 {
+        emitter.line_break();
+    }
+    emitter.out
+}
+
+fn of_json(value: &serde_json::Value) -> Value {
+    use serde_json::Value as Json;
+    match value {
+        Json::Null => Value::from(()),
+        Json::Bool(flag) => Value::from(*flag),
+        Json::Number(number) => match number.as_i64() {
+            Some(int) => Value::from(int),
+            None => Value::from(number.as_f64().unwrap_or_default()),
+        },
+        Json::String(text) => Value::from(text.as_str()),
+        Json::Array(items) => mutable::list(items.iter().map(of_json).collect()),
+        Json::Object(map) => mutable::dict(map.iter().map(|(key, value)| (Value::from(key.as_str()), of_json(value)))),
+    }
+}
+
+/// A text as a block can hold it: no blanks at the ends of lines, no tabs, nothing that is not printable.
+fn for_block(text: &str) -> String {
+    let mut out: Vec<String> = Vec::new();
+    for line in text.trim_end().split('\n') {
+        let mut spread = String::new();
+        for c in line.trim_end_matches(' ').chars() {
+            match c {
+                '\t' => spread.extend(std::iter::repeat_n(' ', 8 - spread.chars().count() % 8)),
+                c if is_printable(c) => spread.push(c),
+                _ => {}
+            }
+        }
+        out.push(spread);
+    }
+    out.join("\n")
+}
+
 /// Where a node stands.
 #[derive(Clone, Copy)]
 struct Place {
@@ -129,6 +194,8 @@ struct Emitter {
     style: Option<char>,
     flow: Option<bool>,
     sort: bool,
+    /// A text of several lines is a block, without what a block cannot hold.
+    blocks: bool,
     out: String,
     column: usize,
     whitespace: bool,
@@ -269,10 +336,14 @@ impl Emitter {
     }
 
     fn scalar(&mut self, value: &Value, at: Place) -> Result<(), Error> {
-        let text = scalar_text(value)?;
+        let mut text = scalar_text(value)?;
         let is_str = !matches!(value.kind(), ValueKind::None | ValueKind::Bool | ValueKind::Number);
-        let a = Analysis::of(&text);
         let mut style = self.style.unwrap_or(' ');
+        if self.blocks && is_str && !at.simple_key && text.contains('\n') {
+            text = for_block(&text);
+            style = '|';
+        }
+        let a = Analysis::of(&text);
         if style == ' ' || style == '\'' {
             if at.simple_key && a.multiline {
                 style = '"';
