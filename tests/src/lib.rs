@@ -254,6 +254,10 @@ fn options(playbook: PathBuf, inventory: &Path, vault_passwords: VaultPasswords)
         force_handlers: false,
         asker: None,
         verbosity: 0,
+        given: None,
+        plays: Default::default(),
+        may_be_idle: false,
+        fails_late: false,
         merge_dictionaries: false,
         agents: Agents { carried: Vec::new(), local: Some(agent()) },
     }

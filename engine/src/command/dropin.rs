@@ -1,8 +1,8 @@
 //! Trueup called by the name of one of Ansible's programs.
 
 use std::ffi::{OsStr, OsString};
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Parser;
 
@@ -16,6 +16,8 @@ use crate::report::ansible::listing::{self, Listing};
 use crate::report::ansible::python;
 use crate::report::print::{self, Color};
 use crate::settings::Settings;
+use crate::source::Source;
+use crate::value::Value;
 
 /// The programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,12 +161,10 @@ const LINES: [&str; 4] = ["command", "raw", "script", "shell"];
 
 /// A playbook of one task.
 fn ad_hoc(args: AdHoc) -> Result<u8, CommandError> {
-    let failed = |doing| move |source| CommandError::System { doing, source };
     if LINES.contains(&args.module_name.as_str()) && args.module_args.is_empty() && !args.common.list_hosts {
         return Err(CommandError::NoArgument { module: args.module_name });
     }
     let settings = settings::load(COLOR)?;
-    let mut file = tempfile::Builder::new().suffix(".yml").tempfile().map_err(failed("make a temporary file"))?;
     let given = parameters(&args.module_args);
     let mut task = serde_json::json!({ args.module_name.as_str(): given });
     if args.background > 0 {
@@ -174,7 +174,8 @@ fn ad_hoc(args: AdHoc) -> Result<u8, CommandError> {
         task["timeout"] = args.task_timeout.into();
     }
     let play = serde_json::json!([{ "hosts": args.pattern, "gather_facts": false, "tasks": [task] }]);
-    file.write_all(play.to_string().as_bytes()).map_err(failed("write a temporary file"))?;
+    let path = args.playbook_dir.clone().unwrap_or_default().join("<adhoc>");
+    let given = Source { path, text: play.to_string() };
     let list_hosts = args.common.list_hosts;
     let verbosity = verbosity(&args.common, &settings);
     let format = match args.one_line {
@@ -182,7 +183,8 @@ fn ad_hoc(args: AdHoc) -> Result<u8, CommandError> {
         false => Format::AnsibleMinimal(Some(told(&args))),
     };
     let limited = args.common.limit.is_some();
-    let mut options = options(args.common, vec![file.path().to_owned()], Vec::new(), Vec::new(), &settings)?;
+    let mut options = options(args.common, Vec::new(), Vec::new(), Vec::new(), &settings)?;
+    options.given = Some(Arc::new(given));
     (options.fails_late, options.verbosity) = (true, verbosity.level);
     let Some(program) = run::compiled(&options, COLOR.for_errors()) else {
         return if limited { Err(CommandError::NoTarget) } else { Ok(run::WRONG_INPUT) };
@@ -209,11 +211,11 @@ fn told(args: &AdHoc) -> String {
             serde_json::json!({ "_raw_params": line })
         }
         serde_json::Value::String(line) => {
-            let source = std::sync::Arc::new(crate::source::Source { path: "<-a>".into(), text: line });
+            let source = Arc::new(Source { path: "<-a>".into(), text: line });
             let pairs = crate::vars::pairs(&source).unwrap_or_default();
-            let text = |value: &crate::value::Value| match value {
-                crate::value::Value::Str(text) => text.clone(),
-                crate::value::Value::Template(template) => template.text.clone(),
+            let text = |value: &Value| match value {
+                Value::Str(text) => text.clone(),
+                Value::Template(template) => template.text.clone(),
                 _ => String::new(),
             };
             pairs.iter().map(|(name, value)| (name.clone(), serde_json::Value::from(text(value)))).collect()

@@ -103,6 +103,7 @@ pub(super) fn executable(args: Run) -> Result<Options, CommandError> {
         preview: false,
         inventories: args.inventories,
         playbooks: args.playbooks,
+        given: None,
         limit: args.limit,
         tags: args.tags,
         skip_tags: args.skip_tags,

@@ -44,6 +44,8 @@ pub struct Options {
     pub inventories: Vec<String>,
     /// Playbooks, run one after the other.
     pub playbooks: Vec<PathBuf>,
+    /// A playbook that is in no file, run before them; relative paths start beside the path that it has.
+    pub given: Option<Arc<Source>>,
     /// `--limit`.
     pub limit: Option<String>,
     /// `--tags`.
@@ -124,13 +126,17 @@ impl Program {
 /// Reads and compiles what the options name. `None`, or errors among the diagnostics: nothing may run.
 pub fn compile(options: &Options, diagnostics: &mut Diagnostics) -> Option<Program> {
     let mut playbooks = Vec::new();
+    if let Some(source) = &options.given {
+        playbooks.push(playbook::parse(source, &options.vault_passwords, diagnostics));
+    }
     for path in &options.playbooks {
         match Source::read(path) {
             Ok(source) => playbooks.push(playbook::parse(&source, &options.vault_passwords, diagnostics)),
             Err(error) => diagnostics.push(error),
         }
     }
-    let dir = options.playbooks.first().and_then(|path| path.parent()).unwrap_or(Path::new(""));
+    let first = options.given.as_ref().map(|source| &source.path).or(options.playbooks.first());
+    let dir = first.and_then(|path| path.parent()).unwrap_or(Path::new(""));
     let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
     let request =
         inventory::Request { sources: &options.inventories, playbook_dir: Some(dir), vault: &options.vault_passwords };

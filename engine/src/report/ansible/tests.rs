@@ -132,7 +132,7 @@ fn what_is_withheld_and_what_is_asked_for() {
     let diff = Diff::new("/etc/motd", "content", "a\n", "b\n");
     let changed =
         TaskResult { diffs: vec![diff], ..result("h1", &task, Status::Changed, json!({"dest": "/etc/motd"})) };
-    let verbosity = Verbosity { level: 1, diffs: true };
+    let verbosity = Verbosity { level: 1, diffs: true, ..Verbosity::default() };
     let out = told_with(verbosity, vec![Event::TaskStarted { task }, one(changed), one(withheld)]);
     assert_snapshot!(out, @r#"
     TASK [Secret] ******************************************************************
