@@ -126,6 +126,7 @@ fn format(verbosity: Verbosity, settings: &Settings) -> Format {
     match callback(settings).as_str() {
         "minimal" => Format::AnsibleMinimal(None),
         "oneline" => Format::AnsibleOneLine,
+        "json" => Format::AnsibleJson,
         "default" | "yaml" | "" => Format::Ansible(verbosity),
         other => {
             print::say(&format!("[WARNING]: there is no callback {other} here: the default one is used\n"));

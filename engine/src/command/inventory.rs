@@ -39,7 +39,10 @@ pub(super) fn run(args: &Args, paint: Paint) -> Result<u8, CommandError> {
     let text = match &args.host {
         Some(host) => match inventory.host(host) {
             Some(found) => dump(&shown.vars(found)),
-            None => return Err(CommandError::NoSuchHost),
+            None => {
+                let nearest = crate::diagnostic::nearest(host, inventory.hosts.keys().map(String::as_str));
+                return Err(CommandError::NoSuchHost { nearest: nearest.map(str::to_owned) });
+            }
         },
         None if args.graph => shown.graph(args.group.as_deref().unwrap_or(ALL), args.vars)?,
         None if args.yaml => dump(&shown.tree()),

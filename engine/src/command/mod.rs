@@ -134,7 +134,7 @@ enum CommandError {
     #[error("Conflicting options used, only one of --host, --graph or --list can be used at the same time.")]
     ManyActions,
     #[error("You must pass a single valid host to --host parameter")]
-    NoSuchHost,
+    NoSuchHost { nearest: Option<String> },
     #[error("Pattern must be valid group name when using --graph")]
     NoSuchGroup,
     /// `ansible` with a module that needs a command line, and none.
@@ -171,6 +171,7 @@ impl CommandError {
             Self::NoSuchVaultId { id } => Some(format!("add `--vault-id {id}@FILE`")),
             Self::Exists { .. } => Some("change it with `trueup vault edit`".to_owned()),
             Self::VaultId { .. } => Some("write `ID@FILE`, or `ID@prompt`".to_owned()),
+            Self::NoSuchHost { nearest } => nearest.as_ref().map(|nearest| format!("did you mean `{nearest}`?")),
             Self::NoInventory => Some("name it with `-i INVENTORY`, or set `inventory` in trueup.toml".to_owned()),
             Self::NoModule { nearest, .. } => Some(match nearest {
                 Some(nearest) => format!("did you mean `{nearest}`?"),
@@ -184,7 +185,7 @@ impl CommandError {
         match self {
             Self::Usage(error) if !error.use_stderr() => 0,
             Self::Usage(_) | Self::NoInventory => WRONG_OPTION,
-            Self::NoAction | Self::ManyActions | Self::NoSuchHost | Self::NoSuchGroup => WRONG_OPTION,
+            Self::NoAction | Self::ManyActions | Self::NoSuchHost { .. } | Self::NoSuchGroup => WRONG_OPTION,
             Self::NoArgument { .. } => WRONG_OPTION,
             Self::VaultId { .. } | Self::OneOutput | Self::WhichVaultId { .. } => WRONG_OPTION,
             Self::Settings => run::WRONG_INPUT,

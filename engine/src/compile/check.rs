@@ -10,9 +10,9 @@ use crate::playbook::{Common, Condition, Field, LoopOver};
 use crate::source::Span;
 use crate::template::{Delimiters, Templar, TemplateError};
 use crate::value::Value;
-use crate::yaml::{Data, Node};
+use crate::yaml::{Data, Entry, Node};
 
-/// Keywords of Ansible that change what a playbook does and that are not built yet: to pass over one would be a lie.
+/// Keywords of Ansible that are not built yet. Without a terminal they mean nothing, and what they do on one is said not to be.
 const NOT_YET: [&str; 1] = ["debugger"];
 
 /// Looks through the steps of the plays from `from` on. What is wrong with a step that is surely run and whose failure is surely
@@ -110,15 +110,19 @@ fn problems(program: &Program, step: &Step, templar: &Templar) -> Found {
 }
 
 fn not_yet(common: &Common, diagnostics: &mut Diagnostics) {
-    for (name, entry) in common.carried.iter().filter(|(name, _)| NOT_YET.contains(&name.as_str())) {
-        refuse(name, Some(&entry.key), diagnostics);
+    let means = |entry: &Entry| entry.value.as_scalar().is_some_and(|scalar| scalar.text != "never");
+    for (name, entry) in common.carried.iter().filter(|(name, entry)| NOT_YET.contains(&name.as_str()) && means(entry))
+    {
+        pass_over(name, Some(&entry.key), diagnostics);
     }
     defaults::check(common, diagnostics);
 }
 
-fn refuse(name: &str, place: Option<&Span>, diagnostics: &mut Diagnostics) {
+fn pass_over(name: &str, place: Option<&Span>, diagnostics: &mut Diagnostics) {
     let Some(place) = place else { return };
-    diagnostics.push(Diagnostic::error(format!("keyword `{name}` is not supported yet")).at(place));
+    let warning =
+        Diagnostic::warning(format!("`{name}` is not supported: nobody is asked, and the run goes on")).at(place);
+    diagnostics.push(warning);
 }
 
 fn params(step: &Step, diagnostics: &mut Diagnostics) {

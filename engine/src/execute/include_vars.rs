@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use fancy_regex::Regex;
 
-use super::lower::{Lower, LowerError, no_file, truthy};
+use super::lower::{Lower, LowerError, truthy};
 use crate::compile::{Step, search};
 use crate::template::Lookup;
 use crate::value::{Map, Value};
@@ -24,7 +24,13 @@ impl Lower<'_> {
         let plan = &self.program.plays[step.play];
         let found = |name: &str| {
             let candidates = search::candidates(step, plan, "vars", name);
-            candidates.iter().find(|path| path.exists()).cloned().ok_or_else(|| wrong(no_file(&candidates)))
+            let missing = || LowerError::NoFile {
+                module: "include_vars",
+                name: name.to_owned(),
+                candidates: candidates.clone(),
+                span: span.clone(),
+            };
+            candidates.iter().find(|path| path.exists()).cloned().ok_or_else(missing)
         };
         let files = match (text("file"), text("dir")) {
             (Some(file), _) => vec![found(&file)?],

@@ -101,11 +101,14 @@ impl Judged {
             Status::Skipped { because } if because == TOO_QUIET => {
                 map.insert("skipped".into(), Value::Bool(true));
                 map.insert("skipped_reason".into(), Value::Str(TOO_QUIET.into()));
+                map.shift_remove("failed");
             }
             Status::Skipped { because } => {
                 map.insert("skipped".into(), Value::Bool(true));
                 map.insert("skip_reason".into(), Value::Str("Conditional result was False".into()));
-                map.insert("false_condition".into(), Value::Str(because.clone()));
+                let condition = if because == "false" { Value::Bool(false) } else { Value::Str(because.clone()) };
+                map.insert("false_condition".into(), condition);
+                map.shift_remove("failed");
             }
             Status::Unreachable { reason, .. } => {
                 map.insert("unreachable".into(), Value::Bool(true));
@@ -135,9 +138,20 @@ pub(super) fn judge(
         (Work::Unknown(why), _) => Judged::new(Status::Unknown(why.clone()), Answer::default()),
         (Work::Error(LowerError::Unknown(why)), _) => Judged::new(Status::Unknown(why.clone()), Answer::default()),
         // What the module itself would say: its result, as of any other failure of it.
-        (Work::Error(error @ (LowerError::Param(_) | LowerError::Wrong(..) | LowerError::Value(..))), _) => {
+        (
+            Work::Error(
+                error @ (LowerError::Param(_)
+                | LowerError::Wrong(..)
+                | LowerError::Value(..)
+                | LowerError::NoFile { .. }),
+            ),
+            _,
+        ) => {
             let data = match error {
                 LowerError::Param(error) => error.clone().apart().1,
+                LowerError::NoFile { .. } => {
+                    error.msg().map(|msg| ("msg".to_owned(), json!(msg))).into_iter().collect()
+                }
                 LowerError::Wrong(_, Some(msg)) => [("msg".to_owned(), json!(msg))].into_iter().collect(),
                 _ => Default::default(),
             };
@@ -208,6 +222,11 @@ fn judge_outcome(outcome: &Outcome, pending: Option<&Why>) -> Judged {
                 // They are what is wanted, and nothing has come of it.
                 answer.diffs.clear();
             }
+            if let Error::Program { reason, .. } = error
+                && answer.data.get("rc") == Some(&Json::Null)
+            {
+                never_ran(&mut answer, reason);
+            }
             let ran = matches!(error, Error::Command { .. });
             if let Error::Command { output, .. } = error {
                 answer.data.entry("rc").or_insert(json!(output.status));
@@ -220,6 +239,19 @@ fn judge_outcome(outcome: &Outcome, pending: Option<&Why>) -> Judged {
             judged.register();
             judged
         }
+    }
+}
+
+/// What Ansible registers of a command whose program there is not: the system's number, and the line as it was written.
+fn never_ran(answer: &mut Answer, reason: &str) {
+    const NO_SUCH_FILE: i64 = 2;
+    const NOT_PERMITTED: i64 = 13;
+    let rc = if reason.contains("denied") { NOT_PERMITTED } else { NO_SUCH_FILE };
+    answer.data.insert("rc".into(), json!(rc));
+    answer.data.insert("msg".into(), json!("Error executing command."));
+    if let Some(Json::Array(words)) = answer.data.get("cmd") {
+        let line: Vec<&str> = words.iter().filter_map(Json::as_str).collect();
+        answer.data.insert("cmd".into(), json!(line.join(" ")));
     }
 }
 

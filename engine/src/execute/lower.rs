@@ -512,7 +512,7 @@ impl Lower<'_> {
         let candidates = search::candidates(step, &self.program.plays[step.play], folder, &name);
         match candidates.iter().find(|path| path.exists()) {
             Some(path) => Ok(Some((path.clone(), span))),
-            None => Err(LowerError::Value(span, no_file(&candidates))),
+            None => Err(LowerError::NoFile { module: step.entry.name, name, candidates, span }),
         }
     }
 

@@ -498,7 +498,7 @@ fn said_when_loading(sources: &[String]) -> String {
 #[test]
 fn files_that_cannot_be_read() {
     assert_snapshot!(said_when_loading(&["no/such/file".to_owned()]), @r"
-    error: failed to read `no/such/file`: No such file or directory (os error 2)
+    warning: failed to read `no/such/file`: No such file or directory (os error 2)
     hint: name a file, a directory, or hosts with a comma behind each: `-i web1,web2,`
     ");
     let dir = tempfile::tempdir().expect("a directory");

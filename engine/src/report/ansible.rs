@@ -5,6 +5,7 @@ pub mod listing;
 pub mod minimal;
 pub mod oneline;
 mod origin;
+pub mod posix;
 pub mod python;
 mod stats;
 pub mod tree;

@@ -48,6 +48,8 @@ pub enum Format {
     AnsibleMinimal(Option<String>),
     /// A line for each result.
     AnsibleOneLine,
+    /// As the callback `ansible.posix.json` prints it.
+    AnsibleJson,
 }
 
 /// Why tasks are not run: `it needs `Configure` on p1, which failed`.
@@ -66,6 +68,7 @@ pub fn reporter(format: Format) -> Box<dyn Reporter> {
         Format::Json => Box::new(json::Json::new(io::stdout())),
         Format::Ansible(verbosity) => Box::new(ansible::Ansible::new(io::stdout(), verbosity)),
         Format::AnsibleMinimal(task) => Box::new(ansible::minimal::Minimal::new(io::stdout(), task)),
+        Format::AnsibleJson => Box::new(ansible::posix::Posix::new(io::stdout())),
         Format::AnsibleOneLine => Box::new(ansible::oneline::OneLine::new(io::stdout())),
         Format::Human(view) if print::is_capable(io::stderr().is_terminal()) => Box::new(live::Live::new(view)),
         Format::Human(view) => Box::new(plain::Plain::new(view, io::stdout(), io::stderr())),

@@ -197,7 +197,7 @@ pub static SETTINGS: &[Setting] = &[
         "ANSIBLE_STDOUT_CALLBACK",
         Kind::Text,
         "default",
-        "what the output is like where Trueup stands in for ansible-playbook: default, minimal, oneline or yaml",
+        "what the output is like where Trueup stands in for ansible-playbook: default, minimal, oneline, json or yaml",
     ),
     setting("timeout", "defaults", "ANSIBLE_TIMEOUT", Kind::Number, "10", "seconds after which connecting is given up"),
     setting(

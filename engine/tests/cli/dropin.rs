@@ -91,7 +91,7 @@ fn ansible_playbook() {
     let output = called(dir.path(), "ansible-playbook", "site.yml --limit h1 --syntax-check");
     assert_eq!((output.status.code(), out(&output).as_str()), (Some(0), "\nplaybook: site.yml\n"));
     assert_eq!(called(dir.path(), "ansible-playbook", "site.yml --no-such-option").status.code(), Some(5));
-    assert_eq!(called(dir.path(), "ansible-playbook", "nowhere.yml").status.code(), Some(4));
+    assert_eq!(called(dir.path(), "ansible-playbook", "nowhere.yml").status.code(), Some(1));
 }
 
 #[test]
@@ -149,12 +149,54 @@ fn ansible_inventory() {
         }
     }
     "#);
+}
+
+#[test]
+fn ansible_inventory_in_other_forms() {
+    let dir = dir(&[("hosts", HOSTS)]);
     let output = called(dir.path(), "ansible-inventory", "-i hosts --host h3");
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(5));
     insta::assert_snapshot!(err(&output), @r"
-    error: there is no host `h3` in the inventory
+    error: You must pass a single valid host to --host parameter
     hint: did you mean `h1`?
     ");
+    let table = [
+        ("-i hosts", "No action selected, at least one of --host, --graph or --list needs to be specified."),
+        ("-i hosts --list --graph", "Conflicting options used, only one of"),
+        ("-i hosts --graph h1", "Pattern must be valid group name when using --graph"),
+    ];
+    for (args, said) in table {
+        let output = called(dir.path(), "ansible-inventory", args);
+        assert!(output.status.code() == Some(5) && err(&output).contains(said), "{args}: {}", err(&output));
+    }
+    insta::assert_snapshot!(out(&called(dir.path(), "ansible-inventory", "-i hosts --list --yaml --limit h2")), @r"
+    all:
+      children:
+        db:
+          hosts:
+            h2:
+              ansible_connection: local
+              color: red
+              port: 5
+    ");
+}
+
+/// What ansible-playbook and ansible of ansible-core 2.19 printed for the same files.
+#[test]
+fn callbacks() {
+    let site = "- hosts: h1\n  gather_facts: false\n  tasks:\n    - include_tasks: i.yml\n";
+    let cfg = "[defaults]\ncallback_result_format = yaml\ndisplay_skipped_hosts = no\n";
+    let tasks = "- debug: { msg: { a: [1, two], b: \"x\\ny\\n\" } }\n- debug:\n  when: false\n";
+    let dir = dir(&[("hosts", HOSTS), ("site.yml", site), ("i.yml", tasks), ("ansible.cfg", cfg)]);
+    let printed = out(&called(dir.path(), "ansible-playbook", "-i hosts site.yml"));
+    let included = format!("included: {}/i.yml for h1\n", std::fs::canonicalize(dir.path()).unwrap().display());
+    assert!(printed.contains(&included), "{printed}");
+    assert!(printed.contains("ok: [h1] => \n    msg:\n        a:\n        - 1\n        - two\n        b: |-\n            x\n            y\n\n"), "{printed}");
+    assert!(!printed.contains("skipping"), "{printed}");
+    let told = |args: &str| out(&called(dir.path(), "ansible", args));
+    assert_eq!(told("-i hosts h1 -o -m shell -a true"), "h1 | CHANGED | rc=0 | (stdout) \n");
+    assert_eq!(told("-i hosts h1 -o -m ping"), "h1 | SUCCESS => {\"changed\": false,\"ping\": \"pong\"}\n");
+    assert_eq!(called(dir.path(), "ansible", "-i hosts h1 -m command").status.code(), Some(5));
 }
 
 #[test]

@@ -16,6 +16,11 @@ pub(super) struct SetFact {
     facts: Map<String, Value>,
 }
 
+fn is_name(name: &str) -> bool {
+    let starts = name.chars().next().is_some_and(|c| c.is_alphabetic() || c == '_');
+    starts && name.chars().all(|c| c.is_alphanumeric() || c == '_')
+}
+
 impl Module for SetFact {
     const NAME: &'static str = "set_fact";
     const PLACE: Place = Place::Controller;
@@ -24,7 +29,16 @@ impl Module for SetFact {
         let mut facts = self.facts.clone();
         facts.remove("cacheable");
         if facts.is_empty() {
-            return Err(Error::Failed("no variable is given: write `set_fact: {name: value}`".into()));
+            let error = Error::Failed("no variable is given: write `set_fact: {name: value}`".into());
+            let msg = "No key/value pairs provided, at least one is required for this action to succeed";
+            return Err(error.telling("msg", msg));
+        }
+        if let Some(name) = facts.keys().find(|name| !is_name(name)) {
+            let error = Error::param(
+                name.as_str(),
+                "cannot be the name of a variable: it has other letters than those, digits and `_`",
+            );
+            return Err(error.telling("msg", format!("Task failed: Invalid variable name '{name}'.")));
         }
         Ok(Plan::nothing().returning("ansible_facts", facts))
     }

@@ -227,13 +227,33 @@ fn nobody_there() {
 }
 
 #[test]
-fn what_would_be_passed_over_is_refused() {
-    let table = ["debugger: always"];
-    for keyword in table {
-        let name = keyword.split(':').next().unwrap_or_default();
-        let case = Case::tasks(1, &format!("- debug: {{ msg: x }}\n  {keyword}"));
-        let wanted = format!("error: keyword `{name}` is not supported yet\n --> DIR/site.yml:");
-        assert!(case.diagnostics().starts_with(&wanted), "{keyword}: {}", case.diagnostics());
+fn what_is_passed_over_is_said_and_what_cannot_be_meant_refused() {
+    let table = [
+        (
+            "- debug:\n  debugger: always",
+            "warning: `debugger` is not supported: nobody is asked, and the run goes on\n --> DIR/",
+        ),
+        ("- debug:\n  debugger: never", ""),
+        (
+            "- include_tasks: i.yml\n  become: false",
+            "error: `become` is not a keyword of `include_tasks`\n --> DIR/site.yml:5:7",
+        ),
+        (
+            "- include_role: { name: r }\n  until: x",
+            "error: `until` is not a keyword of `include_role`\n --> DIR/site.yml:5:7",
+        ),
+    ];
+    for (tasks, wanted) in table {
+        let said = Case::tasks(1, tasks).diagnostics();
+        assert!(said.starts_with(wanted) && said.is_empty() == wanted.is_empty(), "{tasks}: {said}");
+    }
+    let table = [
+        ("", "error: the playbook DIR/site.yml is empty\nhint: a playbook is a list of plays"),
+        ("- hosts: []\n  tasks: []\n", "error: `hosts` must name hosts, and this names none\n --> DIR/site.yml:1:3"),
+    ];
+    for (playbook, wanted) in table {
+        let said = Case::new(1, playbook).diagnostics();
+        assert!(said.starts_with(wanted), "{playbook}: {said}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! Why a step cannot be rendered: in words for people, and in those that Ansible registers.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use trueup_modules::fit::Problem as Misfit;
 use trueup_modules::host::{Error, Why};
@@ -28,12 +29,37 @@ pub(in crate::execute) enum LowerError {
     /// It was known before the run that this would fail; and what Ansible's module says of it.
     #[error("{}", placed(.0))]
     Wrong(Box<Diagnostic>, Option<String>),
+    /// A file of this machine that is not there.
+    #[error("{}\n  at {span}", super::no_file(candidates))]
+    NoFile {
+        /// The module that wants it.
+        module: &'static str,
+        /// As it is named.
+        name: String,
+        /// Where it was looked for.
+        candidates: Vec<PathBuf>,
+        /// Where it is named.
+        span: Span,
+    },
     /// It depends on a task that a preview does not run.
     #[error("{0}")]
     Unknown(Why),
     /// One of these, and what was being rendered, in Ansible's words.
     #[error("{1}")]
     Within(String, Box<LowerError>),
+}
+
+/// Ansible's words for such a file. It looks beside the playbook twice.
+fn not_found(module: &str, name: &str, candidates: &[PathBuf]) -> String {
+    let twice = candidates.len().saturating_sub(2);
+    let again = candidates[twice..].iter().filter(|_| candidates.len() > 1);
+    let places: Vec<String> = candidates.iter().chain(again).map(|path| crate::execute::run::absolute(path)).collect();
+    let prefix = if module == "copy" { "Unexpected AnsibleActionFail error: " } else { "" };
+    let searched = places.join("\n\t");
+    format!(
+        "{prefix}Could not find or access '{name}'\nSearched in:\n\t{searched} on the Ansible Controller.\nIf you are using a \
+         module and expect the file to exist on the remote, see the remote_src option"
+    )
 }
 
 fn placed(wrong: &Diagnostic) -> String {
@@ -69,6 +95,7 @@ impl LowerError {
     pub(in crate::execute) fn msg(&self) -> Option<String> {
         match self {
             Self::Within(..) | Self::Template(_) => Some(format!("Task failed: {}", self.words()?)),
+            Self::NoFile { module, name, candidates, .. } => Some(not_found(module, name, candidates)),
             Self::Param(_) | Self::Wrong(..) | Self::Unknown(_) | Self::Value(..) => None,
         }
     }

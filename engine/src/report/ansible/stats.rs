@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::python;
 use crate::event::TaskResult;
@@ -26,6 +26,11 @@ impl Stats {
             };
             into.insert(name.clone(), value);
         }
+    }
+
+    /// Of the run, and by host.
+    pub(super) fn parts(&self) -> [Value; 2] {
+        [json!(self.run), json!(self.hosts)]
     }
 
     pub(super) fn is_empty(&self) -> bool {
