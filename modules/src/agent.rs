@@ -426,7 +426,17 @@ fn apply<W: Write>(id: u64, module: &dyn Planner, system: &mut Linked<'_, W>) ->
     let done = interpret::apply(&plan, system, &mut tell);
     system.contents.forget();
     match done {
-        Ok(applied) => {
+        Ok(mut applied) => {
+            let changes = match module.verdict(&applied) {
+                Ok(changed) => changes && changed,
+                Err(error) => {
+                    applied.diffs.clear();
+                    return failed(module, system, &applied, error, result);
+                }
+            };
+            if !changes {
+                result.diffs.clear();
+            }
             result.data.extend(module.report(&applied));
             look_back(module, system, &mut result);
             result.warnings.extend(applied.rows.iter().flat_map(|rows| rows.warnings.clone()));

@@ -1,11 +1,11 @@
 //! Users, groups, packages and units: what modules ask a host for by name, and what edits can claim to make.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::host::{Command, Error, Host, Look};
+use crate::host::{Command, Error, Host, Kind, Look};
 
 /// Something that an edit will have made true. In a preview, looks are answered from these.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub enum Fact {
     NoPackage(String),
     /// The unit is in this state.
     Unit(Unit),
+    /// Something is at the path, with these permission bits. What it holds is not known beforehand.
+    Path(PathBuf, Kind, u32),
 }
 
 /// A line of passwd(5).

@@ -191,6 +191,9 @@ pub struct Command {
     pub env: BTreeMap<String, Input>,
     /// Where it runs; `/` by default.
     pub cwd: Option<PathBuf>,
+    /// Whether what it prints is another's answer, which is wanted though it was given a secret: it is not shown while it
+    /// runs, and the secrets of the task are taken out of what is registered.
+    pub answers: bool,
 }
 
 /// Text that is given to a program.

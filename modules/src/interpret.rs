@@ -176,11 +176,12 @@ fn run(
     system: &mut dyn System,
     on: &mut dyn FnMut(Happening),
 ) -> Look<Output> {
-    let withhold = command.holds_secret();
+    let secret = command.holds_secret();
+    let withhold = secret && !command.answers;
     let mut output = system.run(command, &mut |stream, line| {
         if let Some(step) = progress.and_then(|meter| meter.read(line)) {
             on(Happening::Progress(step));
-        } else if !withhold {
+        } else if !secret {
             on(Happening::Line(stream, line));
         }
     })?;

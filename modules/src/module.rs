@@ -53,6 +53,11 @@ pub trait Module: DeserializeOwned + JsonSchema + Send + 'static {
         Data::new()
     }
 
+    /// Whether what was done has changed anything, where only the end of it tells; or why it has failed after all.
+    fn verdict(&self, _applied: &Applied) -> Result<bool, Error> {
+        Ok(true)
+    }
+
     /// Return values that are looked up once the task has come to its end, whether it changed something or not.
     fn aftermath(&self, _host: &dyn Host) -> Look<Data> {
         Ok(Data::new())
@@ -85,6 +90,8 @@ pub trait Planner: Send {
     fn intent(&self) -> Vec<Diff>;
     /// See [`Module::report`].
     fn report(&self, applied: &Applied) -> Data;
+    /// See [`Module::verdict`].
+    fn verdict(&self, applied: &Applied) -> Result<bool, Error>;
     /// See [`Module::aftermath`].
     fn aftermath(&self, host: &dyn Host) -> Look<Data>;
     /// See [`Module::explain`].
@@ -106,6 +113,9 @@ impl<M: Module> Planner for M {
     }
     fn report(&self, applied: &Applied) -> Data {
         Module::report(self, applied)
+    }
+    fn verdict(&self, applied: &Applied) -> Result<bool, Error> {
+        Module::verdict(self, applied)
     }
     fn aftermath(&self, host: &dyn Host) -> Look<Data> {
         Module::aftermath(self, host)

@@ -27,6 +27,8 @@ pub struct Preview {
     owners: BTreeMap<PathBuf, Owner>,
     /// The content of paths that the controller will have put there.
     placed: BTreeMap<PathBuf, Blob>,
+    /// Paths at and below which it is not known what there will be, and after which task it is.
+    unread: BTreeMap<PathBuf, Why>,
     facts: Vec<Fact>,
     /// The first task with pending edits.
     first: Option<Why>,
@@ -90,6 +92,7 @@ impl Preview {
             Edit::Place { path, after, mode, owner, .. } => {
                 let mode = mode.or_else(|| self.mode_of(path));
                 self.put(path, Kind::File, None, mode);
+                self.unread.remove(path);
                 self.placed.insert(path.clone(), after.clone());
                 self.own(path, owner);
             }
@@ -108,16 +111,27 @@ impl Preview {
                 self.put(path, Kind::Link(after.clone()), None, Some(0o777));
                 self.owners.remove(path);
                 self.placed.remove(path);
+                self.unread.remove(path);
             }
             Edit::Rename { from, to } => self.rename(from, to),
             Edit::Remove { path, .. } => {
                 self.paths.retain(|known, _| !known.starts_with(path));
                 self.owners.retain(|known, _| !known.starts_with(path));
                 self.placed.retain(|known, _| !known.starts_with(path));
+                self.unread.retain(|known, _| !known.starts_with(path));
                 self.paths.insert(path.clone(), Entry::Absent);
             }
             Edit::Run { makes, reach, .. } => {
-                self.facts.extend(makes.iter().cloned());
+                for fact in makes {
+                    match fact {
+                        Fact::Path(path, kind, mode) => {
+                            self.placed.remove(path);
+                            self.put(path, kind.clone(), None, Some(*mode));
+                            self.unread.insert(path.clone(), why.clone());
+                        }
+                        fact => self.facts.push(fact.clone()),
+                    }
+                }
                 self.reach(*reach, why);
             }
             Edit::Sql { reach, .. } => self.reach(*reach, why),
@@ -138,6 +152,7 @@ impl Preview {
     fn put(&mut self, path: &Path, kind: Kind, content: Option<Text>, mode: Option<u32>) {
         if content.is_some() {
             self.placed.remove(path);
+            self.unread.remove(path);
         }
         self.paths.insert(path.into(), Entry::Present { kind, content, mode });
     }
@@ -159,6 +174,7 @@ impl Preview {
         move_below(&mut self.paths, from, to);
         move_below(&mut self.owners, from, to);
         move_below(&mut self.placed, from, to);
+        move_below(&mut self.unread, from, to);
         self.paths.entry(to.into()).or_insert(Entry::Present { kind: Kind::Other, content: None, mode: None });
         self.paths.insert(from.into(), Entry::Absent);
     }
@@ -221,7 +237,10 @@ impl View<'_> {
     /// What is at a path, but for its pending owner.
     fn unowned_stat(&self, path: &Path) -> Look<Option<Stat>> {
         match self.preview.entry(path) {
-            None => self.of_host(self.host.stat(path)),
+            None => {
+                self.unread(path.ancestors().skip(1))?;
+                self.of_host(self.host.stat(path))
+            }
             Some(Entry::Absent) => Ok(None),
             Some(Entry::Present { kind, content, mode }) => {
                 let now = self.host.stat(path).ok().flatten();
@@ -253,6 +272,15 @@ impl View<'_> {
         Stat { uid: uid.unwrap_or(stat.uid), gid: gid.unwrap_or(stat.gid), ..stat }
     }
 
+    /// What can't be told of a path, since something that will be at it or above it is not known yet.
+    fn unread<T>(&self, mut from: impl Iterator<Item = T>) -> Look<()>
+    where
+        T: AsRef<Path>,
+    {
+        let why = from.find_map(|path| self.preview.unread.get(path.as_ref()));
+        why.map_or(Ok(()), |why| Err(Error::Unknown(why.clone())))
+    }
+
     /// The newest pending fact that answers.
     fn fact<T>(&self, answer: impl Fn(&Fact) -> Option<T>) -> Option<T> {
         self.preview.facts.iter().rev().find_map(answer)
@@ -272,7 +300,10 @@ impl Host for View<'_> {
         match self.preview.entry(path) {
             Some(Entry::Absent) => Ok(None),
             Some(Entry::Present { content: Some(text), .. }) => Ok(Some(text.bytes.clone())),
-            Some(Entry::Present { .. }) | None => self.of_host(self.host.read(path)),
+            Some(Entry::Present { .. }) | None => {
+                self.unread(path.ancestors())?;
+                self.of_host(self.host.read(path))
+            }
         }
     }
 
@@ -285,11 +316,15 @@ impl Host for View<'_> {
         match self.preview.entry(path) {
             Some(Entry::Absent) => Ok(None),
             Some(Entry::Present { content: Some(text), .. }) => Ok(Some(algorithm.of(&text.bytes))),
-            Some(Entry::Present { .. }) | None => self.of_host(self.host.digest(path, algorithm)),
+            Some(Entry::Present { .. }) | None => {
+                self.unread(path.ancestors())?;
+                self.of_host(self.host.digest(path, algorithm))
+            }
         }
     }
 
     fn list(&self, path: &Path) -> Look<Vec<PathBuf>> {
+        self.unread(path.ancestors())?;
         let pending_dir = matches!(self.preview.entry(path), Some(Entry::Present { kind: Kind::Dir, .. }));
         let mut names: BTreeSet<PathBuf> = match self.host.list(path) {
             Ok(names) => self.of_host(Ok(names))?.into_iter().collect(),
@@ -413,6 +448,33 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
     use crate::fake::Fake;
+
+    #[test]
+    fn what_a_program_puts_at_a_path_is_not_known_yet() {
+        let host = Fake::new().dir("/src", 0o755).file("/file", "old", 0o600);
+        let makes = vec![Fact::Path("/src".into(), Kind::Dir, 0o755), Fact::Path("/file".into(), Kind::File, 0o644)];
+        let command = Command::new("git", ["clone"]);
+        let run = Edit::Run { command, effect: Vec::new(), makes, reach: Reach::Stated, progress: None };
+        let write = Edit::Write {
+            path: "/src/own".into(),
+            before: None,
+            after: Text::plain("mine"),
+            mode: None,
+            owner: Owner::default(),
+        };
+        let mut preview = Preview::default();
+        preview.record("clone", &Plan::nothing().with(run));
+        preview.record("write", &Plan::nothing().with(write));
+        let view = preview.over(&host);
+        let unknown = |error: Error| error.to_string();
+        assert!(view.stat(Path::new("/src")).unwrap().is_some_and(|stat| stat.is_dir()));
+        assert!(view.stat(Path::new("/file")).unwrap().is_some_and(|stat| stat.is_file()));
+        assert_eq!(view.read(Path::new("/src/own")).unwrap(), Some(b"mine".to_vec()));
+        assert_eq!(view.read(Path::new("/file")).map_err(unknown), Err("known after clone".into()));
+        assert_eq!(view.stat(Path::new("/src/a/b")).map_err(unknown), Err("known after clone".into()));
+        assert_eq!(view.list(Path::new("/src")).map_err(unknown), Err("known after clone".into()));
+        assert!(view.conditional().is_none());
+    }
 
     #[test]
     fn what_a_statement_reaches_is_conditional() {

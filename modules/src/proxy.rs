@@ -82,6 +82,7 @@ struct PlainCommand {
     stdin: Option<PlainText>,
     env: BTreeMap<String, PlainText>,
     cwd: Option<PathBuf>,
+    answers: bool,
 }
 
 impl From<&Command> for PlainCommand {
@@ -92,6 +93,7 @@ impl From<&Command> for PlainCommand {
             stdin: command.stdin.as_ref().map(Into::into),
             env: command.env.iter().map(|(name, value)| (name.clone(), value.into())).collect(),
             cwd: command.cwd.clone(),
+            answers: command.answers,
         }
     }
 }
@@ -104,6 +106,7 @@ impl From<PlainCommand> for Command {
             stdin: plain.stdin.map(Into::into),
             env: plain.env.into_iter().map(|(name, value)| (name, value.into())).collect(),
             cwd: plain.cwd,
+            answers: plain.answers,
         }
     }
 }

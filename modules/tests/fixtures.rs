@@ -183,6 +183,7 @@ fn subject(fact: &Fact) -> (&'static str, &str) {
         Fact::Package(package) => ("package", &package.name),
         Fact::NoPackage(name) => ("package", name),
         Fact::Unit(unit) => ("unit", &unit.name),
+        Fact::Path(path, ..) => ("path", path.to_str().expect("fixtures have UTF-8 paths")),
     }
 }
 
@@ -206,6 +207,7 @@ fn holds(fact: &Fact, host: &Fake) -> Result<bool, Error> {
         }
         Fact::NoPackage(name) => package(name)?.is_none(),
         Fact::Unit(unit) => host.unit(&unit.name)? == *unit,
+        Fact::Path(path, kind, mode) => host.stat(path)?.is_some_and(|now| now.kind == *kind && now.mode == *mode),
     })
 }
 
@@ -228,6 +230,13 @@ fn apply(module: &dyn Planner, host: &mut Fake, plan: &Plan, converges: bool, se
     }
     seen.warnings.extend(host.log.iter().chain(&lines).map(|line| format!("(ran) {line}")));
     if result.is_err() {
+        return Ok(());
+    }
+    if let Err(error) = module.verdict(applied) {
+        seen.error = Some(error.to_string());
+        if let Value::Object(data) = &mut seen.data {
+            data.extend(error.apart().1);
+        }
         return Ok(());
     }
     if applied.diffs != plan.diffs() {

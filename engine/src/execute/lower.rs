@@ -333,6 +333,7 @@ impl Lower<'_> {
             "copy" => self.copy(step, &mut params)?,
             "script" => self.script(step, &mut params)?,
             "assemble" => self.assemble(step, &mut params)?,
+            "unarchive" => self.unarchive(step, &mut params)?,
             "include_vars" => self.include_vars(step, &mut params)?,
             "validate_argument_spec" => self.provided(&mut params, vars)?,
             _ => {}

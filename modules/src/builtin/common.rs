@@ -426,7 +426,7 @@ impl Placed<'_> {
 }
 
 /// A new file needs a directory.
-fn has_directory(host: &dyn Host, path: &Path) -> Result<(), Error> {
+pub(super) fn has_directory(host: &dyn Host, path: &Path) -> Result<(), Error> {
     let parent = path.parent().unwrap_or(path);
     if host.stat(parent)?.is_some_and(|stat| stat.is_dir()) {
         return Ok(());

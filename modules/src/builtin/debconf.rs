@@ -66,15 +66,14 @@ impl Module for Debconf {
         let (question, kind, wanted) = match (&self.question, self.vtype, self.wanted()) {
             (Some(question), Some(kind), Some(wanted)) => (question, kind, wanted),
             (None, None, None) => {
-                let all = known.into_iter().map(|(question, answer)| (question, Value::from(answer)));
-                return Ok(plan.returning("current", Value::Object(all.collect())));
+                return Ok(plan.returning("current", all(known)));
             }
             _ => {
                 let error = Error::param("question", "`question`, `vtype` and `value` belong together");
                 return Err(error.telling("msg", "parameters are required together: question, vtype, value"));
             }
         };
-        let now = known.into_iter().find(|(name, _)| name == question).map(|(_, answer)| answer);
+        let now = known.iter().find(|(name, _)| name == question).map(|(_, answer)| answer.clone());
         let same = match (&now, kind) {
             (None, _) => false,
             (Some(_), Kind::Password) => self.password(host, question)?.as_deref() == Some(wanted.expose()),
@@ -83,10 +82,10 @@ impl Module for Debconf {
             (Some(now), _) => now == wanted.expose(),
         };
         let told = |answer: &str| json!(if self.is_secret() { REDACTED } else { answer });
-        let plan = plan.returning("current", json!({ question.as_str(): told(wanted.expose()) }));
         if same {
-            return Ok(plan);
+            return Ok(plan.returning("current", all(known)));
         }
+        let plan = plan.returning("current", json!({ question.as_str(): told(wanted.expose()) }));
         let line = format!("{} {question} {} {}", self.name.0, kind.word(), wanted.expose());
         let stdin = if self.is_secret() { Input::Secret(Secret::new(line)) } else { Input::Plain(line) };
         let args: &[&str] = if self.unseen { &["-u"] } else { &[] };
@@ -150,6 +149,10 @@ impl Debconf {
         let answer = host.query(&Command { stdin: Some(Input::Plain(format!("GET {question}\n"))), ..ask })?.stdout;
         Ok(answer.lines().next().and_then(|line| line.strip_prefix('0')).map(|line| line.trim_start().to_owned()))
     }
+}
+
+fn all(known: Vec<(String, String)>) -> Value {
+    Value::Object(known.into_iter().map(|(question, answer)| (question, answer.into())).collect())
 }
 
 fn parts(list: &str) -> Vec<&str> {

@@ -21,10 +21,13 @@ mod file;
 mod file_block;
 mod file_line;
 mod find;
+mod get_url;
 mod getent;
+mod git;
 mod group;
 mod group_by;
 mod hostname;
+mod http;
 mod import_role;
 mod import_tasks;
 mod include_role;
@@ -35,6 +38,7 @@ mod known_hosts;
 mod locale_gen;
 mod meta;
 mod modprobe;
+mod mount;
 mod package;
 mod package_facts;
 mod pam_limits;
@@ -58,6 +62,8 @@ mod sysctl;
 mod tempfile;
 mod template;
 mod timezone;
+mod unarchive;
+mod uri;
 mod user;
 mod validate_argument_spec;
 mod wait_for;
@@ -82,7 +88,9 @@ static REGISTRY: &[Entry] = &[
     Entry::of::<file_block::FileBlock>(),
     Entry::of::<file_line::FileLine>(),
     Entry::of::<find::Find>(),
+    Entry::of::<get_url::GetUrl>(),
     Entry::of::<getent::Getent>(),
+    Entry::of::<git::Git>(),
     Entry::of::<group::GroupModule>(),
     Entry::of::<group_by::GroupBy>(),
     Entry::of::<hostname::Hostname>(),
@@ -96,6 +104,7 @@ static REGISTRY: &[Entry] = &[
     Entry::of::<locale_gen::LocaleGen>(),
     Entry::of::<meta::Meta>(),
     Entry::of::<modprobe::Modprobe>(),
+    Entry::of::<mount::Mount>(),
     Entry::of::<package::Packages>(),
     Entry::of::<package_facts::PackageFacts>(),
     Entry::of::<pam_limits::PamLimits>(),
@@ -116,6 +125,8 @@ static REGISTRY: &[Entry] = &[
     Entry::of::<tempfile::Tempfile>(),
     Entry::of::<template::Template>(),
     Entry::of::<timezone::Timezone>(),
+    Entry::of::<unarchive::Unarchive>(),
+    Entry::of::<uri::Uri>(),
     Entry::of::<user::UserModule>(),
     Entry::of::<validate_argument_spec::ValidateArgumentSpec>(),
     Entry::of::<wait_for::WaitFor>(),

@@ -65,6 +65,21 @@ impl Lower<'_> {
         Ok(())
     }
 
+    /// `unarchive`: an archive, where it is not one of the host. An address is the module's to refuse.
+    pub(super) fn unarchive(&self, step: &Step, params: &mut Map) -> Result<(), LowerError> {
+        let says = |name: &str| params.get(name).map(super::truthy);
+        let src = params.get("src").cloned();
+        let address = matches!(&src, Some(Value::Str(src)) if src.contains("://"));
+        if says("remote_src") == Some(true) || says("copy") == Some(false) || address {
+            return Ok(());
+        }
+        let Some((path, span)) = self.source_file(step, params, "files")? else { return Ok(()) };
+        params.shift_remove("name");
+        params.extend(src.map(|src| ("src".to_owned(), src)));
+        params.insert("sha256".into(), Value::Str(self.announce(&path, &span)?));
+        Ok(())
+    }
+
     /// The content of a file that ansible-vault has sealed; `None` of any other, and where `decrypt` says no.
     pub(super) fn unsealed(
         &self,

@@ -16,7 +16,7 @@ use crate::value::Value;
 const POLL: i64 = 15;
 
 /// Modules of the host that cannot be a job: what they do begins on the controller.
-const ATTACHED: [&str; 6] = ["assemble", "copy", "pause", "raw", "script", "template"];
+const ATTACHED: [&str; 7] = ["assemble", "copy", "pause", "raw", "script", "template", "unarchive"];
 
 impl Lower<'_> {
     /// `timeout`, in seconds; `None` if there is no limit.
