@@ -206,4 +206,21 @@ macro_rules! files {
     )* };
 }
 
-files!(delegation, files, roles, includes, handlers, hosts, jobs, keywords, reached, failures, tags, flushes, values);
+files!(
+    delegation,
+    files,
+    inherited,
+    notifications,
+    precedence,
+    roles,
+    includes,
+    handlers,
+    hosts,
+    jobs,
+    keywords,
+    reached,
+    failures,
+    tags,
+    flushes,
+    values
+);

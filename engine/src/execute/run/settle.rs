@@ -179,7 +179,9 @@ impl Run {
         let params =
             step.task.args.params.iter().map(|(name, entry)| (name.clone(), final_value(&entry.value.to_value())));
         let role = step.around.role.as_ref().map(|role| format!("{} : ", role.own.full_name));
-        let own_name = role.and_then(|role| name.strip_prefix(role.as_str())).unwrap_or(name);
+        // One that has none has an empty name here, as in Ansible.
+        let named = role.and_then(|role| name.strip_prefix(role.as_str())).unwrap_or(name);
+        let own_name = step.task.common.name.as_ref().map_or("", |_| named);
         let task = Map::from_iter([
             ("name".to_owned(), Value::Str(own_name.into())),
             ("action".to_owned(), Value::Str(step.task.written.clone())),
