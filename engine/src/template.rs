@@ -4,6 +4,7 @@
 //! result a secret; reading something that is not known before another task has run makes the result unknown. An
 //! error points to the expression in the file that holds it, however many variables lie between.
 
+mod about;
 mod call;
 mod convert;
 mod delimiters;
@@ -29,7 +30,7 @@ pub(crate) use filters::{yaml_of, yaml_of_result};
 pub(crate) use lookups::glob;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use minijinja::value::ValueKind;
@@ -38,6 +39,7 @@ use trueup_modules::secret::Secret;
 use crate::source::Span;
 use crate::value::{Template, Value, Why};
 
+pub use about::MANAGED;
 pub use delimiters::Delimiters;
 pub use environment::Whitespace;
 pub use error::{Problem, TemplateError, Via};
@@ -100,7 +102,12 @@ impl Templar {
     /// `basedir` is where lookups search for relative paths after `ansible_search_path`, `role_path` and
     /// `playbook_dir`.
     pub fn new(basedir: impl Into<PathBuf>) -> Self {
-        Self { engine: Arc::new(eval::Engine::new(basedir.into())) }
+        Self::managing(basedir, MANAGED.into())
+    }
+
+    /// The same, where `ansible_managed` says something else in files.
+    pub fn managing(basedir: impl Into<PathBuf>, managed: String) -> Self {
+        Self { engine: Arc::new(eval::Engine::new(basedir.into(), managed)) }
     }
 
     fn context(&self, vars: &Arc<dyn Lookup>) -> Evaluation {
@@ -209,6 +216,12 @@ impl Templar {
             None if flags.tainted => Ok(Rendered::Secret(Secret::new(result?))),
             None => Ok(Rendered::Plain(result?)),
         }
+    }
+
+    /// The variables of a `template` task's file: what it can read of itself, over all others. `written` is how the task
+    /// calls it, `dest` where it goes.
+    pub fn about(&self, path: &Path, written: &str, dest: &str, vars: &Arc<dyn Lookup>) -> Arc<dyn Lookup> {
+        about::about(vars, &self.engine.managed, path, written, Some(dest))
     }
 
     /// Checks the syntax of a text, and that its filters and tests exist, without rendering it.

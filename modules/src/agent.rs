@@ -440,7 +440,7 @@ fn apply<W: Write>(id: u64, module: &dyn Planner, system: &mut Linked<'_, W>) ->
             result.data.extend(module.report(&applied));
             look_back(module, system, &mut result);
             result.warnings.extend(applied.rows.iter().flat_map(|rows| rows.warnings.clone()));
-            match converged(module, system) {
+            match if plan.repeats { Ok(()) } else { converged(module, system) } {
                 Ok(()) if changes => Outcome::Changed(result),
                 Ok(()) => Outcome::Ok(result),
                 Err(error) => {
@@ -469,7 +469,7 @@ fn converged(module: &dyn Planner, host: &dyn Host) -> Result<(), Error> {
         return Ok(());
     }
     let again = module.plan(host)?;
-    if again.is_empty() {
+    if again.edits.iter().all(Edit::is_upkeep) {
         return Ok(());
     }
     let subjects: BTreeSet<String> =

@@ -93,7 +93,7 @@ pub enum Edit {
     Run {
         /// The program.
         command: Command,
-        /// What it will have changed.
+        /// What it will have changed. Nothing: see [`Edit::is_upkeep`].
         effect: Vec<Diff>,
         /// What will be true then.
         makes: Vec<Fact>,
@@ -288,6 +288,12 @@ impl Edit {
     /// A program that makes no [`Fact`] and tells of no progress.
     pub fn run(command: Command, effect: Vec<Diff>, reach: Reach) -> Self {
         Self::Run { command, effect, makes: Vec::new(), reach, progress: None }
+    }
+
+    /// Whether it is a program that is said to change nothing: one that checks, or that looks again at what it keeps in mind.
+    /// Planning again may find it again.
+    pub fn is_upkeep(&self) -> bool {
+        matches!(self, Self::Run { effect, .. } if effect.is_empty())
     }
 
     /// What this changes, as it may be shown.

@@ -18,6 +18,8 @@ pub struct Plan {
     pub warnings: Vec<String>,
     /// If an edit fails, put the files that were written before it back as they were.
     pub all_or_nothing: bool,
+    /// Planning again finds the same to do: what is started ends by itself.
+    pub repeats: bool,
     /// If a server warns while it executes a statement, what follows is not done: the warning is the failure.
     pub stops_at_warnings: bool,
 }
@@ -33,9 +35,9 @@ impl Plan {
         self.edits.is_empty()
     }
 
-    /// Whether applying changes anything, rather than only waits or tidies up.
+    /// Whether applying changes anything, rather than only waits, tidies up, or has a program look again.
     pub fn changes(&self) -> bool {
-        self.edits.iter().any(|edit| !matches!(edit, Edit::Wait(_) | Edit::Forget(_)))
+        self.edits.iter().any(|edit| !edit.is_upkeep() && !matches!(edit, Edit::Wait(_) | Edit::Forget(_)))
     }
 
     /// Adds an edit.

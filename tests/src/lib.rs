@@ -210,6 +210,7 @@ impl Case {
             skip_tags: self.skip_tags.clone(),
             extra_vars: self.extra_vars.clone(),
             asker: self.asker.clone(),
+            managed: None,
             merge_dictionaries: self.merge_dictionaries,
             agents: Agents { carried: Vec::new(), local: Some(if self.apart { self.path("apart") } else { agent() }) },
             ..options(self.path("site.yml"), &self.path("hosts.ini"), vault_passwords)
@@ -258,6 +259,7 @@ fn options(playbook: PathBuf, inventory: &Path, vault_passwords: VaultPasswords)
         plays: Default::default(),
         may_be_idle: false,
         fails_late: false,
+        managed: None,
         merge_dictionaries: false,
         agents: Agents { carried: Vec::new(), local: Some(agent()) },
     }

@@ -127,6 +127,7 @@ pub(super) fn executable(args: Run) -> Result<Options, CommandError> {
         may_be_idle: false,
         fails_late: false,
         asker: None,
+        managed: None,
         merge_dictionaries: false,
     })
 }

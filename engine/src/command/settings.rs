@@ -75,6 +75,7 @@ pub(super) fn assume(options: &mut Options, settings: &Settings) {
         gather_explicitly: settings.get("gathering").value == "explicit",
         any_errors_fatal: settings.flag("any_errors_fatal"),
     };
+    options.managed = settings.text("ansible_managed");
     options.merge_dictionaries = settings.get("hash_behaviour").value == "merge";
     for (setting, variable) in ASSUMED {
         if let Some(value) = settings.text(setting) {

@@ -326,11 +326,21 @@ impl Flattener<'_> {
         self.project.known(&play.common.vars)
     }
 
+    /// What `hosts` may read: it has the inventory beside.
+    fn vars_of_hosts(&self, play: &Play) -> Map {
+        let mut vars = self.vars(play);
+        vars.entry("groups".into()).or_insert_with(|| self.inventory.groups_value());
+        if let Some(limit) = &self.selection.limit {
+            vars.entry("ansible_limit".into()).or_insert_with(|| Value::Str(limit.clone()));
+        }
+        vars
+    }
+
     fn hosts(&mut self, play: &Play) -> Option<IndexSet<String>> {
         let mut patterns = Vec::new();
         for pattern in &play.hosts {
-            match self.text(play, pattern) {
-                Ok(text) => patterns.push(text),
+            match self.project.texts(&pattern.value, || self.vars_of_hosts(play)) {
+                Ok(texts) => patterns.extend(texts),
                 Err(error) => {
                     self.diagnostics.push(error);
                     return None;

@@ -113,6 +113,21 @@ impl Project {
         }
     }
 
+    /// A keyword's texts, where a template may come to a list of them, or to none by `omit`.
+    pub(super) fn texts(&self, field: &Field<String>, vars: impl FnOnce() -> Map) -> Result<Vec<String>, Diagnostic> {
+        let Field::Template(template) = field else { return self.keyword(field, vars).map(|text| vec![text]) };
+        let vars = vars();
+        let lookup: Arc<dyn Lookup> = Arc::new(MapLookup(vars.clone().into_iter().collect()));
+        let Ok(Value::List(items)) = self.templar.render(template, &lookup) else {
+            return Ok(self.optional_text(template, vars)?.into_iter().collect());
+        };
+        let text = |item: Value| match item {
+            Value::Str(text) => Ok(text),
+            _ => Err(Diagnostic::error("this must come to a list of texts").at(&template.span)),
+        };
+        items.into_iter().map(text).collect()
+    }
+
     /// A template's text, rendered before any host is known.
     pub(super) fn text(&self, template: &Template, vars: Map) -> Result<String, Diagnostic> {
         let text = self.optional_text(template, vars)?;

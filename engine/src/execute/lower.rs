@@ -446,6 +446,7 @@ impl Lower<'_> {
         }
         let newline = params.shift_remove("newline_sequence").map_or_else(|| "\n".into(), |value| show(&value));
         let newline = newline.replace("\\r", "\r").replace("\\n", "\n");
+        let written = params.get("src").map(show).unwrap_or_default();
         let Some((path, span)) = self.source_file(step, params, "templates")? else { return Ok(()) };
         if !matches!(newline.as_str(), "\n" | "\r" | "\r\n") {
             return Err(LowerError::Value(span, "newline_sequence needs to be one of: \\n, \\r or \\r\\n".into()));
@@ -456,7 +457,8 @@ impl Lower<'_> {
         let text = opened.as_ref().map_or(Ok(source.text.as_str()), |opened| std::str::from_utf8(opened));
         let text = text.map_err(|_| LowerError::Value(span, format!("{} holds no text", path.display())))?;
         let text = delimiters.translate(text);
-        let content = match self.templar.render_file(&text, whitespace, &whole, vars)? {
+        let vars = self.templar.about(&path, &written, &params.get("dest").map(show).unwrap_or_default(), vars);
+        let content = match self.templar.render_file(&text, whitespace, &whole, &vars)? {
             // What was sealed is a secret on the host, too.
             Rendered::Plain(text) if opened.is_some() => Value::Secret(Secret::new(text.replace('\n', &newline))),
             Rendered::Plain(text) => Value::Str(text.replace('\n', &newline)),

@@ -29,7 +29,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::inventory::{self, Inventory};
 use crate::playbook;
 use crate::source::{Source, Span};
-use crate::template::Templar;
+use crate::template::{self, Templar};
 use crate::value::Map;
 use crate::vault::VaultPasswords;
 use crate::yaml;
@@ -92,6 +92,8 @@ pub struct Options {
     pub fails_late: bool,
     /// Whom to ask for the variables of `vars_prompt`; without, they have their defaults.
     pub asker: Option<compile::Asker>,
+    /// What `ansible_managed` says in the files of `template`; Ansible's words if not given.
+    pub managed: Option<String>,
     /// A variable's dictionary is merged into the weaker ones of its name, and does not take their place.
     pub merge_dictionaries: bool,
 }
@@ -143,7 +145,8 @@ pub fn compile(options: &Options, diagnostics: &mut Diagnostics) -> Option<Progr
     let mut inventory = inventory::load(request, diagnostics);
     inventory.assume(&options.assumed);
     let extra = extra_vars(&options.extra_vars, &options.vault_passwords, diagnostics);
-    let templar = Templar::new(dir);
+    let managed = options.managed.clone().unwrap_or_else(|| template::MANAGED.into());
+    let templar = Templar::managing(dir, managed);
     let selection = Selection {
         limit: options.limit.clone(),
         tags: options.tags.clone(),

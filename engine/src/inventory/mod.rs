@@ -151,6 +151,14 @@ impl Inventory {
         self.hosts.get(name).or_else(|| LOCALHOST.contains(&name).then_some(&self.implicit))
     }
 
+    /// The magic variable `groups`.
+    pub fn groups_value(&self) -> Value {
+        let hosts = |group: &String| {
+            Value::List(self.hosts_of(group).into_iter().map(|name| Value::Str(name.into())).collect())
+        };
+        Value::Map(self.groups.keys().map(|group| (group.clone(), hosts(group))).collect())
+    }
+
     /// The hosts of a group and of the groups in it, as Ansible orders them: level by level.
     pub fn hosts_of(&self, group: &str) -> IndexSet<&str> {
         let mut found = IndexSet::new();

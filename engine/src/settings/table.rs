@@ -41,6 +41,14 @@ pub struct Setting {
 /// Every setting, sorted by name.
 pub static SETTINGS: &[Setting] = &[
     setting(
+        "ansible_managed",
+        "defaults",
+        "ANSIBLE_MANAGED",
+        Kind::Text,
+        crate::template::MANAGED,
+        "what the variable of that name says in the files of `template`, where nobody sets it",
+    ),
+    setting(
         "any_errors_fatal",
         "defaults",
         "ANSIBLE_ANY_ERRORS_FATAL",

@@ -24,6 +24,8 @@ use super::syntax::{SegmentKind, is_template, segments};
 pub(crate) struct Engine {
     /// Where relative paths start that no role or playbook claims.
     pub basedir: PathBuf,
+    /// What `ansible_managed` says in files.
+    pub managed: String,
     compiled: RwLock<HashMap<Box<str>, Arc<Compiled>>>,
 }
 
@@ -38,8 +40,8 @@ enum Compiled {
 }
 
 impl Engine {
-    pub(crate) fn new(basedir: PathBuf) -> Self {
-        Self { basedir, compiled: RwLock::default() }
+    pub(crate) fn new(basedir: PathBuf, managed: String) -> Self {
+        Self { basedir, managed, compiled: RwLock::default() }
     }
 
     /// Renders a text: a lone expression to its value, anything else to text.

@@ -48,7 +48,11 @@ impl Context {
         let Value::Map(over) = found else {
             return Err(Error::new(ErrorKind::InvalidOperation, "'template_vars' is a dictionary"));
         };
-        let vars: Arc<dyn Lookup> = Arc::new(Overlay { over, base: Arc::clone(&self.vars) });
+        self.over(Arc::new(Overlay { over, base: Arc::clone(&self.vars) }))
+    }
+
+    /// The same evaluation over other variables, which hold these.
+    pub(crate) fn over(self: &Arc<Self>, vars: Arc<dyn Lookup>) -> Result<Arc<Self>, Error> {
         let made = || Some(Arc::new(Self { scope: Arc::clone(&self.scope), vars: Arc::clone(&vars) }));
         // Kept to the end of the evaluation like another host's: its address stands for it.
         let name = format!("\0{:p}", Arc::as_ptr(&vars).cast::<()>());
@@ -394,9 +398,9 @@ pub(crate) fn is_omit(value: &Mj) -> bool {
 }
 
 /// Variables before others.
-struct Overlay {
-    over: Map,
-    base: Arc<dyn Lookup>,
+pub(super) struct Overlay {
+    pub over: Map,
+    pub base: Arc<dyn Lookup>,
 }
 
 impl Lookup for Overlay {

@@ -422,3 +422,17 @@ fn some_reasons_are_worded_as_in_ansible() {
         assert_eq!(error.to_string(), expected, "{template}");
     }
 }
+
+#[test]
+fn ansible_managed_is_what_the_setting_says() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("a.j2");
+    std::fs::write(&path, "").expect("writes");
+    let templar = Templar::managing(".", "{file} of %Y-%m".into());
+    let vars = templar.about(&path, "x/a.j2", "/etc/a", &lookup());
+    let read = |text: &str| {
+        templar.render(&Template { text: text.into(), span: Span::none(), secret: false }, &vars).expect("renders")
+    };
+    assert_eq!(read("{{ ansible_managed == 'x/a.j2 of ' ~ template_mtime.strftime('%Y-%m') }}"), Value::Bool(true));
+    assert_eq!(read("{{ template_destpath }} {{ template_fullpath }}"), text(&format!("/etc/a {}", path.display())));
+}

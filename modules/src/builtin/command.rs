@@ -168,7 +168,6 @@ pub(super) fn bare(applied: &Applied) -> Data {
 fn output_data(output: &Output, strip: bool) -> Data {
     let end = |text: &str| if strip { text.trim_end_matches(['\r', '\n']).to_owned() } else { text.to_owned() };
     let (stdout, stderr) = (end(&output.stdout), end(&output.stderr));
-    let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
     let time = output.time.map(|[began, ended]| (moment(began), moment(ended), duration(ended - began)));
     let (start, end, delta) =
         time.map_or((None, None, None), |(start, end, delta)| (Some(start), Some(end), Some(delta)));
@@ -178,8 +177,8 @@ fn output_data(output: &Output, strip: bool) -> Data {
         ("start", json!(start)),
         ("end", json!(end)),
         ("delta", json!(delta)),
-        ("stdout_lines", json!(lines(&stdout))),
-        ("stderr_lines", json!(lines(&stderr))),
+        ("stdout_lines", json!(common::lines(&stdout))),
+        ("stderr_lines", json!(common::lines(&stderr))),
         ("stdout", json!(stdout)),
         ("stderr", json!(stderr)),
     ];

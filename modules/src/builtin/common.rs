@@ -93,6 +93,22 @@ pub(super) fn unescape(text: &str) -> String {
     plain
 }
 
+/// The lines of what a program has printed, as Ansible tells them: by Python's `str.splitlines`.
+pub(super) fn lines(text: &str) -> Vec<&str> {
+    const ENDS: [char; 9] = ['\n', '\r', '\u{b}', '\u{c}', '\u{1c}', '\u{1d}', '\u{1e}', '\u{85}', '\u{2028}'];
+    let ends = |c: char| ENDS.contains(&c) || c == '\u{2029}';
+    let mut lines = Vec::new();
+    let mut rest = text;
+    while let Some(end) = rest.find(ends) {
+        lines.push(&rest[..end]);
+        let after = &rest[end..];
+        let width = if after.starts_with("\r\n") { 2 } else { after.chars().next().map_or(1, char::len_utf8) };
+        rest = &after[width..];
+    }
+    lines.extend((!rest.is_empty()).then_some(rest));
+    lines
+}
+
 /// A pattern of fnmatch(3) as a regular expression.
 pub(super) fn glob(pattern: &str) -> String {
     let mut regex = String::from("(?s)^");

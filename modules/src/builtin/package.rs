@@ -1,6 +1,7 @@
 //! `package`: which Debian packages are installed.
 
 pub(super) mod apt;
+mod wanted;
 
 use std::collections::BTreeMap;
 
@@ -8,15 +9,17 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::edit::{Diff, Shown};
+use super::common;
+use crate::edit::{Diff, Edit, Owner, Shown, Text};
 use crate::facts::Package;
-use crate::host::{Command, Error, Host, Look};
+use crate::host::{Command, Error, Host, Look, Output};
 use crate::interpret::Applied;
 use crate::module::Module;
 use crate::param::Word;
 use crate::plan::{Data, Plan};
 
-use apt::{Change, change_edit, last_update, refused, simulate, update_edit};
+use apt::{Change, Simulated, change_edit, last_update, refused, simulate, update_edit};
+use wanted::{Wanted, automatic, expand, missing, not_yet_known};
 
 /// Debian packages: installed, up to date, or gone; and the lists of what there is.
 ///
@@ -25,7 +28,8 @@ use apt::{Change, change_edit, last_update, refused, simulate, update_edit};
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Packages {
-    /// Names; one may have a version (`nginx=1.22.1-9`, or with a wildcard, `nginx=1.22*`) or an architecture (`libc6:i386`).
+    /// Names; one may have a version (`nginx=1.22.1-9`, or with a wildcard, `nginx=1.22*`, or `nginx>=1.22`) or an
+    /// architecture (`libc6:i386`), or be a pattern (`php8.2-*`). `*` with `state: latest` is all that is installed.
     #[serde(default)]
     #[schemars(extend("aliases" = ["pkg", "package"]))]
     name: Vec<Word>,
@@ -52,6 +56,22 @@ pub(super) struct Packages {
     /// Also remove packages that came as dependencies and are no longer needed.
     #[serde(default)]
     autoremove: bool,
+    /// Remove from apt's cache the archives that can't be downloaded any more. Without `name`.
+    #[serde(default)]
+    autoclean: bool,
+    /// Remove all archives from apt's cache: always.
+    #[serde(default)]
+    clean: bool,
+    /// Rather fail than remove a package for the sake of another.
+    #[serde(default)]
+    fail_on_autoremove: bool,
+    /// A file with a package, on the host; what it depends on comes along.
+    deb: Option<Word>,
+    /// Take what nobody has signed, and do what breaks others, too: as apt-get's `--force-yes`, which it warns of.
+    #[serde(default)]
+    force: bool,
+    /// What `policy-rc.d` answers packages' scripts that want to start a service meanwhile: 101 keeps them from it.
+    policy_rc_d: Option<i32>,
     /// Bring all that is installed up to date. Without `name`.
     #[serde(default)]
     upgrade: Upgrade,
@@ -88,6 +108,10 @@ pub(super) struct Packages {
     /// See `update_cache_retries`.
     #[expect(dead_code, reason = "apt-get does it")]
     update_cache_retry_max_delay: Option<u32>,
+    /// Taken for Ansible's sake: no library is needed here.
+    #[serde(default = "super::common::yes")]
+    #[expect(dead_code, reason = "there is nothing to install")]
+    auto_install_module_deps: bool,
 }
 
 fn lock_timeout() -> u32 {
@@ -115,7 +139,7 @@ enum Upgrade {
 }
 
 /// What apt-get does with no package named.
-const WHOLE: [&str; 3] = ["autoremove", "upgrade", "dist-upgrade"];
+const WHOLE: [&str; 4] = ["autoclean", "autoremove", "upgrade", "dist-upgrade"];
 
 #[derive(Clone, Copy, Default, Deserialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
@@ -131,6 +155,11 @@ enum State {
     #[serde(alias = "removed")]
     #[schemars(extend("enum" = ["absent", "removed"]))]
     Absent,
+    /// What it is built from is installed.
+    #[serde(rename = "build-dep")]
+    BuildDep,
+    /// Installed, and what is broken is mended.
+    Fixed,
 }
 
 /// How long lists count as fresh where nothing was said: an hour, in seconds.
@@ -141,56 +170,75 @@ impl Module for Packages {
     const ALIASES: &'static [&'static str] = &["apt"];
 
     fn plan(&self, host: &dyn Host) -> Result<Plan, Error> {
-        let wanted: Vec<Wanted> = self.name.iter().map(|Word(name)| Wanted::parse(name)).collect();
-        let names: Vec<&str> = wanted.iter().map(|wanted| wanted.name).collect();
-        let installed = host.packages(&names).map_err(|error| match error {
+        self.possible()?;
+        let plan = self.cleaning();
+        if let Some(Word(file)) = &self.deb {
+            return self.plan_file(plan, file, host);
+        }
+        let names = expand(self.name.iter().map(|Word(name)| name.trim()).filter(|name| *name != "*"), host)?;
+        let wanted: Vec<Wanted> = names.iter().map(|name| Wanted::parse(name)).collect();
+        let plain: Vec<&str> = wanted.iter().map(|wanted| wanted.name).collect();
+        let installed = host.packages(&plain).map_err(|error| match error {
             Error::Program { .. } => {
                 Error::Unsupported("this host has no dpkg-query: `package` knows Debian only".into())
             }
             other => other,
         })?;
-        let (verb, due) = self.due(&wanted, &installed);
-        let command = self.apt_get(verb, due.iter().map(|wanted| wanted.typed));
-        let changes = match due.is_empty() && !WHOLE.contains(&verb) {
-            true => Ok(Vec::new()),
-            false => simulate(&command, host)?.map(|changes| self.with_named(changes, &due, &installed)),
+        let (verb, due) = self.due(&wanted, &installed, host)?;
+        let command = self.apt_get(verb, due.iter().map(|wanted| wanted.asked()));
+        let found = match due.is_empty() && !WHOLE.contains(&verb) {
+            true => Ok(Simulated::default()),
+            false => simulate(&command, host)?.map(|found| self.with_named(found, &due, &installed)),
         };
         // Such as a virtual package that an installed one provides.
-        let nothing_due = matches!(&changes, Ok(changes) if changes.is_empty());
+        let nothing_due = matches!(&found, Ok(found) if found.changes.is_empty());
         let update = self.update_due(!nothing_due, host)?;
-        let mut plan = Plan::nothing().returning("cache_updated", update);
+        let mut plan = plan.returning("cache_updated", update);
         if update {
             plan.edits.push(update_edit());
         }
-        let changes = match changes {
+        let changes = match found {
             // Newer versions may be in the lists then.
-            Ok(_) if nothing_due && !(update && self.state == State::Latest && !due.is_empty()) => return Ok(plan),
-            Ok(changes) if update => not_yet_known(changes, &due, &installed),
-            Ok(changes) => changes,
+            Ok(found) if nothing_due && !(update && self.state == State::Latest && !due.is_empty()) => {
+                if WHOLE.contains(&verb) {
+                    plan.data.extend(said(&found.output));
+                    self.told(&found.output, &mut plan.data);
+                }
+                plan.edits.extend(self.keep(&wanted, &installed, host)?);
+                return Ok(plan);
+            }
+            Ok(found) if update => not_yet_known(found.changes, &due, &installed),
+            Ok(found) => {
+                plan.data.extend(said(&found.output));
+                self.told(&found.output, &mut plan.data);
+                found.changes
+            }
             // Lists that are missing or old may not know them yet.
             Err(_) if update => not_yet_known(Vec::new(), &due, &installed),
-            Err(output) => return Err(refused(&command, output)),
+            Err(output) => return Err(refused(&command, &due, output)),
         };
-        plan.edits.push(change_edit(command, &changes));
+        self.guarded(&mut plan, change_edit(command, &changes), host)?;
+        plan.edits.extend(self.keep(&wanted, &installed, host)?);
         Ok(plan)
     }
 
     fn report(&self, applied: &Applied) -> Data {
-        let said = applied.outputs.last().map(|output| {
-            let lines = |text: &str| json!(text.lines().collect::<Vec<_>>());
-            [
-                ("stdout", json!(output.stdout)),
-                ("stdout_lines", lines(&output.stdout)),
-                ("stderr", json!(output.stderr)),
-                ("stderr_lines", lines(&output.stderr)),
-            ]
-        });
-        said.into_iter().flatten().map(|(name, value)| (name.to_owned(), value)).collect()
+        let outputs = &applied.outputs;
+        // What is marked as wanted at the end has little to say.
+        let telling = outputs.iter().rev().find(|output| !output.stdout.is_empty()).or(outputs.last());
+        let Some(output) = telling else { return Data::new() };
+        let mut data = said(output);
+        self.told(output, &mut data);
+        data
     }
 
     fn aftermath(&self, host: &dyn Host) -> Look<Data> {
         let updated = last_update(host)?.unwrap_or_default();
         Ok(Data::from_iter([("cache_update_time".to_owned(), json!(updated))]))
+    }
+
+    fn converges(&self) -> bool {
+        !(self.clean && self.name.is_empty() && self.deb.is_none() && self.upgrade == Upgrade::No)
     }
 
     fn intent(&self) -> Vec<Diff> {
@@ -211,40 +259,179 @@ impl Module for Packages {
 }
 
 impl Packages {
+    /// What Ansible does not let stand together.
+    fn possible(&self) -> Result<(), Error> {
+        let upgrade = self.upgrade != Upgrade::No;
+        let given = [self.deb.is_some(), !self.name.is_empty(), upgrade];
+        if given.iter().filter(|given| **given).count() > 1 {
+            let error = Error::param("name", "`deb`, `name` and `upgrade` exclude each other");
+            return Err(error.telling("msg", "parameters are mutually exclusive: deb|package|upgrade"));
+        }
+        if self.deb.is_some() && self.state != State::Present {
+            return Err(
+                Error::param("state", "a file can only be `present`").telling("msg", "deb only supports state=present")
+            );
+        }
+        let all = self.name.iter().any(|Word(name)| name == "*");
+        if all && (self.name.len() > 1 || self.state != State::Latest) {
+            let reason = "`*` is all that is installed: it goes with `state: latest` and no other name";
+            return Err(Error::param("name", reason)
+                .telling("msg", "unable to install additional packages when upgrading all installed packages"));
+        }
+        Ok(())
+    }
+
+    /// All that is installed is to be the newest.
+    fn everything(&self) -> bool {
+        self.upgrade != Upgrade::No || self.name.iter().any(|Word(name)| name == "*")
+    }
+
+    fn cleaning(&self) -> Plan {
+        let alone = !self.converges();
+        let effect = alone.then(|| Diff::new("apt's cache of archives", "state", Shown::Unknown, "empty"));
+        let clean = Edit::Run {
+            command: Command::new("apt-get", ["clean"]),
+            effect: effect.into_iter().collect(),
+            makes: Vec::new(),
+            reach: crate::edit::Reach::Stated,
+            progress: None,
+        };
+        Plan { edits: self.clean.then_some(clean).into_iter().collect(), ..Plan::default() }
+    }
+
     /// What apt-get has to do, and with which of the packages.
     fn due<'a>(
         &self,
         wanted: &'a [Wanted<'a>],
         installed: &BTreeMap<String, Package>,
-    ) -> (&'static str, Vec<&'a Wanted<'a>>) {
-        let due = |wanted: &&Wanted| match (self.state, installed.get(wanted.name)) {
-            (State::Absent, found) => found.is_some(),
-            (State::Present, Some(found)) => !wanted.accepts(found),
-            (State::Present, None) | (State::Latest, _) => true,
-        };
+        host: &dyn Host,
+    ) -> Result<(&'static str, Vec<&'a Wanted<'a>>), Error> {
+        let mut due = Vec::new();
+        for wanted in wanted {
+            let is_due = match (self.state, installed.get(wanted.name)) {
+                (State::Absent, found) => found.is_some(),
+                (State::Present | State::Fixed, Some(found)) => !wanted.accepts(found, host)?,
+                (State::Latest, None) if self.only_upgrade => false,
+                _ => true,
+            };
+            due.extend(is_due.then_some(wanted));
+        }
         let verb = match self.state {
-            _ if wanted.is_empty() && self.upgrade == Upgrade::Yes => "upgrade",
-            _ if wanted.is_empty() && self.upgrade == Upgrade::Dist => "dist-upgrade",
+            _ if self.upgrade == Upgrade::Dist => "dist-upgrade",
+            _ if self.everything() => "upgrade",
+            _ if wanted.is_empty() && self.autoclean => "autoclean",
             _ if wanted.is_empty() && self.autoremove => "autoremove",
             State::Absent if self.purge => "purge",
             State::Absent => "remove",
-            State::Present | State::Latest => "install",
+            State::BuildDep => "build-dep",
+            State::Present | State::Latest | State::Fixed => "install",
         };
-        (verb, wanted.iter().filter(due).collect())
+        Ok((verb, due))
     }
 
     /// What is to go is among the changes, also if apt-get does not see yet that it will be there.
-    fn with_named(
-        &self,
-        mut changes: Vec<Change>,
-        due: &[&Wanted],
-        installed: &BTreeMap<String, Package>,
-    ) -> Vec<Change> {
+    fn with_named(&self, mut found: Simulated, due: &[&Wanted], installed: &BTreeMap<String, Package>) -> Simulated {
         if self.state == State::Absent {
-            let named = missing(&changes, due, installed, &Shown::Absent);
-            changes.extend(named);
+            let named = missing(&found.changes, due, installed, &Shown::Absent);
+            found.changes.extend(named);
         }
-        changes
+        found
+    }
+
+    /// A file with a package: the version that it has is there, or it is installed.
+    fn plan_file(&self, plan: Plan, file: &str, host: &dyn Host) -> Result<Plan, Error> {
+        if file.contains("://") {
+            let reason = "a URL is not fetched: name a file of the host, which `get_url` can bring there";
+            return Err(Error::param("deb", reason));
+        }
+        let show = Command::new("dpkg-deb", ["--show", "--showformat=${Package}\\t${Version}", "--", file]);
+        let output = host.query(&show)?;
+        let Some((name, version)) = output.stdout.split_once('\t').filter(|_| output.success()) else {
+            let msg = format!("Unable to install package: {}", output.stderr.trim());
+            return Err(Error::Command { command: show.to_string(), output: Box::new(output) }.telling("msg", msg));
+        };
+        let there = host.packages(&[name])?.get(name).and_then(|package| package.version.clone());
+        if there.as_deref() == Some(version) {
+            let nothing = said(&Output::default());
+            return Ok(Plan { data: nothing, ..plan });
+        }
+        let mut asked = file.to_owned();
+        if !asked.contains('/') {
+            asked.insert_str(0, "./");
+        }
+        let mut command = self.apt_get("install", std::iter::once(asked.as_str()));
+        let mut changes = match simulate(&command, host)? {
+            Ok(found) => found.changes,
+            Err(output) => return Err(refused(&command, &[], output)),
+        };
+        if changes.iter().all(|change| change.name != name) {
+            let before = there.map_or(Shown::Absent, Shown::Plain);
+            changes.push(Change { name: name.into(), before, after: version.into() });
+        }
+        if changes.iter().all(|change| change.name == name) {
+            // Nothing comes along: dpkg is enough, as in Ansible.
+            let options = self.dpkg_options().map(|option| format!("--{option}"));
+            command.program = "dpkg".into();
+            command.args = options.chain(["--install".into(), "--".into(), asked]).collect();
+        }
+        let mut plan = plan;
+        self.guarded(&mut plan, change_edit(command, &changes), host)?;
+        Ok(plan)
+    }
+
+    /// With `policy_rc_d`, the script that packages' scripts ask is there meanwhile, and nothing stays of it.
+    fn guarded(&self, plan: &mut Plan, edit: Edit, host: &dyn Host) -> Result<(), Error> {
+        let Some(code) = self.policy_rc_d else {
+            plan.edits.push(edit);
+            return Ok(());
+        };
+        let path = std::path::PathBuf::from("/usr/sbin/policy-rc.d");
+        let before = host.read(&path)?.map(Text::plain);
+        let mode = host.stat(&path)?.map(|stat| stat.mode);
+        let ours = Text::plain(format!("#!/bin/sh\nexit {code}\n"));
+        let write = |before: Option<Text>, after: Text, mode| Edit::Write {
+            path: path.clone(),
+            before,
+            after,
+            mode,
+            owner: Owner::default(),
+        };
+        plan.edits.push(write(before.clone(), ours.clone(), Some(0o755)));
+        plan.edits.push(edit);
+        plan.edits.push(match before {
+            Some(before) => write(Some(ours), before, mode),
+            None => Edit::Remove { path, before: crate::host::Kind::File },
+        });
+        plan.all_or_nothing = true;
+        Ok(())
+    }
+
+    /// What is asked for by name came not for another's sake: it stays when that goes. Ansible tells apt so, too.
+    fn keep(
+        &self,
+        wanted: &[Wanted],
+        installed: &BTreeMap<String, Package>,
+        host: &dyn Host,
+    ) -> Result<Option<Edit>, Error> {
+        if !matches!(self.state, State::Present | State::Latest | State::Fixed) {
+            return Ok(None);
+        }
+        let there = wanted.iter().map(|wanted| wanted.name).filter(|name| installed.contains_key(*name));
+        let names = automatic(there, host)?;
+        Ok((!names.is_empty()).then(|| Edit::Run {
+            command: Command::new("apt-mark", ["manual".to_owned(), "--".into()].into_iter().chain(names)),
+            effect: Vec::new(),
+            makes: Vec::new(),
+            reach: crate::edit::Reach::Stated,
+            progress: None,
+        }))
+    }
+
+    /// Ansible says what apt-get says in `msg` as well, where no package is named.
+    fn told(&self, output: &Output, data: &mut Data) {
+        if self.everything() || !self.converges() {
+            data.insert("msg".into(), json!(output.stdout));
+        }
     }
 
     /// Whether the package lists have to be refreshed: see the manual of `cache_valid_time`.
@@ -256,8 +443,8 @@ impl Packages {
             (Some(seconds), _) => i64::from(seconds),
             (None, State::Latest) => FRESH,
             (None, _) if self.name.is_empty() => FRESH,
-            (None, State::Present) => return Ok(something_due),
             (None, State::Absent) => return Ok(false),
+            (None, _) => return Ok(something_due),
         };
         let Some(updated) = last_update(host)? else { return Ok(true) };
         let now = host.query(&Command::new("date", ["+%s"]))?.stdout.trim().parse::<i64>();
@@ -265,12 +452,15 @@ impl Packages {
         Ok(now - updated > valid)
     }
 
+    fn dpkg_options(&self) -> impl Iterator<Item = &str> {
+        self.dpkg_options.0.split(',').map(str::trim).filter(|option| !option.is_empty())
+    }
+
     fn apt_get<'a>(&self, verb: &'a str, names: impl Iterator<Item = &'a str>) -> Command {
         // Another apt at work, such as unattended upgrades, is waited for.
         let lock = format!("--option=DPkg::Lock::Timeout={}", self.lock_timeout);
-        let mut args = vec!["--quiet".to_owned(), "--yes".into(), lock, "--option=Dpkg::Use-Pty=0".into()];
-        let options = self.dpkg_options.0.split(',').map(str::trim).filter(|option| !option.is_empty());
-        args.extend(options.map(|option| format!("--option=Dpkg::Options::=--{option}")));
+        let mut args = vec!["--yes".to_owned(), lock];
+        args.extend(self.dpkg_options().map(|option| format!("--option=Dpkg::Options::=--{option}")));
         args.extend(self.default_release.as_ref().map(|Word(release)| format!("--target-release={release}")));
         let flags = [
             (self.install_recommends == Some(true), "--install-recommends"),
@@ -279,7 +469,13 @@ impl Packages {
             (self.only_upgrade, "--only-upgrade"),
             (self.allow_unauthenticated, "--allow-unauthenticated"),
             (self.allow_change_held_packages, "--allow-change-held-packages"),
-            (self.autoremove && !WHOLE.contains(&verb), "--auto-remove"),
+            (self.autoremove && !["autoclean", "autoremove"].contains(&verb), "--auto-remove"),
+            (self.purge && verb == "autoremove", "--purge"),
+            (self.fail_on_autoremove, "--no-remove"),
+            (self.state == State::Fixed, "--fix-broken"),
+            (self.force, "--force-yes"),
+            // Without aptitude, what is new and needed comes along (Ansible's `use_apt_get`).
+            (verb == "upgrade", "--with-new-pkgs"),
         ];
         let flags = flags.iter().filter(|(given, _)| *given).map(|(_, flag)| *flag);
         args.extend(flags.chain([verb, "--"]).chain(names).map(str::to_owned));
@@ -287,50 +483,15 @@ impl Packages {
     }
 }
 
-/// A package as it is asked for: `name`, `name=version`, `name=1.2*`.
-struct Wanted<'a> {
-    typed: &'a str,
-    name: &'a str,
-    version: Option<&'a str>,
-}
-
-impl<'a> Wanted<'a> {
-    fn parse(typed: &'a str) -> Self {
-        let (name, version) = typed.split_once('=').map_or((typed, None), |(name, version)| (name, Some(version)));
-        Self { typed, name, version }
-    }
-
-    /// Whether the installed one will do. Of wildcards, only the one at the end is known here, which is the usual one.
-    fn accepts(&self, installed: &Package) -> bool {
-        match (self.version, &installed.version) {
-            (Some(wanted), Some(version)) => match wanted.strip_suffix('*') {
-                Some(start) => version.starts_with(start),
-                None => version == wanted,
-            },
-            _ => true,
-        }
-    }
-}
-
-/// With the lists refreshed, apt-get may find other versions; the packages named change in any case.
-fn not_yet_known(changes: Vec<Change>, due: &[&Wanted], installed: &BTreeMap<String, Package>) -> Vec<Change> {
-    let named = missing(&changes, due, installed, &Shown::Unknown);
-    let vague = |change| match change {
-        Change { after: Shown::Plain(_), .. } => Change { after: Shown::Unknown, ..change },
-        removed => removed,
-    };
-    changes.into_iter().map(vague).chain(named).collect()
-}
-
-/// The packages named that are not among the changes.
-fn missing(changes: &[Change], due: &[&Wanted], installed: &BTreeMap<String, Package>, after: &Shown) -> Vec<Change> {
-    let named = due.iter().filter(|wanted| !changes.iter().any(|change| change.name == wanted.name));
-    let change = |wanted: &&Wanted| {
-        let version = |package: &Package| package.version.clone().map_or(Shown::Unknown, Shown::Plain);
-        let before = installed.get(wanted.name).map_or(Shown::Absent, version);
-        Change { name: wanted.name.into(), before, after: after.clone() }
-    };
-    named.map(change).collect()
+/// What apt-get has said.
+fn said(output: &Output) -> Data {
+    let lines = |text: &str| json!(common::lines(text));
+    Data::from_iter([
+        ("stdout".to_owned(), json!(output.stdout)),
+        ("stdout_lines".to_owned(), lines(&output.stdout)),
+        ("stderr".to_owned(), json!(output.stderr)),
+        ("stderr_lines".to_owned(), lines(&output.stderr)),
+    ])
 }
 
 #[cfg(test)]
@@ -346,7 +507,7 @@ mod tests {
 
     const QUERY: &str =
         r"dpkg-query --show --showformat '${Package}\t${Architecture}\t${db:Status-Status}\t${Version}\n' --";
-    const FLAGS: &str = "--quiet --yes --option=DPkg::Lock::Timeout=120 --option=Dpkg::Use-Pty=0 \
+    const FLAGS: &str = "--yes --option=DPkg::Lock::Timeout=120 \
                          --option=Dpkg::Options::=--force-confdef --option=Dpkg::Options::=--force-confold";
     const UPDATE: &str = "apt-get --quiet --option=APT::Update::Error-Mode=any --option=DPkg::Lock::Timeout=120 \
                           '--option=APT::Update::Post-Invoke-Success::=touch /var/lib/apt/periodic/update-success-stamp' update";

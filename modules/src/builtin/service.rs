@@ -1,5 +1,7 @@
 //! `service`: whether a systemd unit runs, and whether it starts at boot.
 
+mod sysv;
+
 use std::path::Path;
 
 use schemars::JsonSchema;
@@ -12,9 +14,11 @@ use crate::module::Module;
 use crate::param::{Word, nearest};
 use crate::plan::{Data, Plan};
 
-/// A systemd unit: running or not, started at boot or not, masked or not.
+/// A systemd unit: running or not, started at boot or not, masked or not. On a host that something else has started, a
+/// script of `/etc/init.d`: running or not, started at boot or not.
 ///
-/// `restarted` and `reloaded` always act, as in Ansible; use them in handlers. When a unit does not come up, the failure
+/// `restarted` and `reloaded` always act, as in Ansible; use them in handlers. So does `started` for a unit that does its
+/// work and ends. When a unit does not come up, the failure
 /// shows the end of its log.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -61,7 +65,6 @@ pub(super) struct Service {
     sleep: Option<u32>,
     /// See `pattern`.
     #[schemars(extend("aliases" = ["args"]))]
-    #[expect(dead_code, reason = "systemd needs none")]
     arguments: Option<Word>,
 }
 
@@ -92,12 +95,15 @@ impl Module for Service {
 
     fn plan(&self, host: &dyn Host) -> Result<Plan, Error> {
         if host.stat(Path::new("/run/systemd/system"))?.is_none() {
-            return Err(Error::Unsupported("this host was not started by systemd, which `service` needs".into()));
+            return self.plan_without(host);
         }
         let Some(name) = self.unit_name() else { return self.plan_reload(host) };
+        let given = self.name.as_ref().map_or(name.as_str(), |Word(given)| given);
         let unit = host.unit(&name)?;
         if unit.load == "not-found" {
-            return Err(not_found(&name, host));
+            return Err(
+                not_found(&name, host).telling("msg", format!("Could not find the requested service {given}: host"))
+            );
         }
         let flags = [(self.no_block, "--no-block"), (self.force, "--force")];
         let flags = flags.into_iter().filter(|(given, _)| *given).map(|(_, flag)| flag).collect();
@@ -120,41 +126,27 @@ impl Module for Service {
         }
         steps.enable(self.enabled);
         if let Some(state) = self.state {
-            if state == State::Started && !steps.runs() && ends_at_once(&name, host) {
-                return Err(Error::refused(
-                    format!("unit {name}"),
-                    "it is of type `oneshot` and does not remain active, so it can't be kept started",
-                    "to run it each time, say `state: restarted`",
-                ));
-            }
+            steps.plan.repeats = state == State::Started && !steps.runs() && ends_at_once(&name, host);
             steps.run(state);
         }
         if self.masked == Some(true) {
             steps.mask();
         }
-        let given = self.name.as_ref().map_or(name.as_str(), |Word(given)| given);
-        Ok(steps.plan.returning("name", given))
+        let status = status(&name, host);
+        Ok(steps.plan.returning("name", given).returning("status", status))
     }
 
-    fn aftermath(&self, host: &dyn Host) -> Look<Data> {
+    fn aftermath(&self, _host: &dyn Host) -> Look<Data> {
         let mut told = Data::new();
-        let Some(name) = self.unit_name() else { return Ok(told) };
-        let shown = host.query(&Command::new("systemctl", ["show", "--", &name]))?.stdout;
-        let status: Data = shown
-            .lines()
-            .filter_map(|line| line.split_once('='))
-            .map(|(name, value)| (name.to_owned(), value.into()))
-            .collect();
         told.extend(self.enabled.map(|enabled| ("enabled".to_owned(), enabled.into())));
         let state = self.state.map(|state| if state == State::Stopped { "stopped" } else { "started" });
         told.extend(state.map(|state| ("state".to_owned(), state.into())));
-        told.insert("status".into(), status.into());
         Ok(told)
     }
 
     fn intent(&self) -> Vec<Diff> {
         let Some(name) = self.unit_name() else {
-            return vec![Diff::new("systemd", "definition", Shown::Unknown, "reloaded")];
+            return Vec::new();
         };
         let wanted = |aspect: &str, after: &str| Diff::new(format!("unit {name}"), aspect, Shown::Unknown, after);
         let state = self.state.map(|state| match state {
@@ -197,6 +189,18 @@ impl Service {
         Some(if suffixed { name.clone() } else { format!("{name}.service") })
     }
 
+    /// systemd is not there, or is asleep as in most containers: then scripts are what is left, and units can be enabled.
+    fn plan_without(&self, host: &dyn Host) -> Result<Plan, Error> {
+        let asleep = host.stat(Path::new("/lib/systemd/systemd"))?.is_some();
+        let only_units = self.masked.is_some() || self.daemon_reload || self.daemon_reexec;
+        let Some(Word(name)) = self.name.as_ref().filter(|_| !asleep && !only_units) else {
+            let error = Error::Unsupported("this host was not started by systemd, which `service` needs".into());
+            return Err(error.telling("msg", "Service is in unknown state"));
+        };
+        let arguments = self.arguments.as_ref().map(|Word(arguments)| arguments.as_str());
+        sysv::plan(&sysv::Wanted { name, state: self.state, enabled: self.enabled, arguments }, host)
+    }
+
     /// No unit is named: any whose file has changed since systemd read it is a reason to reload.
     fn plan_reload(&self, host: &dyn Host) -> Result<Plan, Error> {
         if self.daemon_reexec && self.state.is_none() && self.enabled.is_none() && self.masked.is_none() {
@@ -212,7 +216,7 @@ impl Service {
             return Err(Error::Command { command: command.to_string(), output: Box::new(output) });
         }
         let stale = output.stdout.lines().any(|line| line == "NeedDaemonReload=yes");
-        Ok(if stale { Plan::nothing().with(reload_edit("systemd", Vec::new())) } else { Plan::nothing() })
+        Ok(if stale { Plan::nothing().with(reload_edit(Vec::new())) } else { Plan::nothing() })
     }
 }
 
@@ -227,8 +231,7 @@ struct Steps {
 impl Steps {
     fn reload(&mut self) {
         self.unit.needs_reload = false;
-        let subject = format!("unit {}", self.unit.name);
-        self.plan.edits.push(reload_edit(&subject, vec![Fact::Unit(self.unit.clone())]));
+        self.plan.edits.push(reload_edit(vec![Fact::Unit(self.unit.clone())]));
     }
 
     fn unmask(&mut self) {
@@ -279,7 +282,9 @@ impl Steps {
         };
         // What starts may make anything: sockets, databases.
         let reach = if state == State::Stopped { Reach::Stated } else { Reach::Anything };
-        let after = Unit { active: active.into(), ..self.unit.clone() };
+        // What ends by itself is as it was.
+        let active = if self.plan.repeats { before.clone() } else { active.into() };
+        let after = Unit { active, ..self.unit.clone() };
         self.push(verb, "state", before, shown, reach, after);
     }
 
@@ -304,8 +309,10 @@ impl Steps {
     }
 }
 
-fn reload_edit(subject: &str, makes: Vec<Fact>) -> Edit {
-    systemd("daemon-reload", subject, "definition", "outdated", "reloaded", makes)
+/// systemd reads its files again: that changes nothing by itself.
+fn reload_edit(makes: Vec<Fact>) -> Edit {
+    let command = Command::new("systemctl", ["daemon-reload"]);
+    Edit::Run { command, effect: Vec::new(), makes, reach: Reach::Stated, progress: None }
 }
 
 /// What is asked of systemd itself.
@@ -317,6 +324,14 @@ fn systemd(verb: &str, subject: &str, aspect: &str, before: &str, after: &str, m
         reach: Reach::Stated,
         progress: None,
     }
+}
+
+/// All that systemd says of a unit before anything is done: what Ansible tells in `status`.
+fn status(name: &str, host: &dyn Host) -> Data {
+    let shown = host.query(&Command::new("systemctl", ["show", "--", name])).map(|output| output.stdout);
+    let shown = shown.unwrap_or_default();
+    let pairs = shown.lines().filter_map(|line| line.split_once('='));
+    pairs.map(|(name, value)| (name.to_owned(), value.trim().into())).collect()
 }
 
 /// Whether a unit that is started is inactive again once it has done its work.
@@ -331,12 +346,11 @@ fn not_found(name: &str, host: &dyn Host) -> Error {
     let list = ["list-unit-files", "--no-legend", "--no-pager", "--plain"];
     let listed = host.query(&Command::new("systemctl", list)).map(|output| output.stdout).unwrap_or_default();
     let near = nearest(name, listed.lines().filter_map(|line| line.split_whitespace().next()));
-    let error = Error::Refused {
+    Error::Refused {
         subject: format!("unit {name}"),
         reason: "systemd knows no unit of that name".into(),
         hint: near.map(|near| format!("did you mean `{near}`?")),
-    };
-    error.telling("msg", format!("Could not find the requested service {}: host", name.trim_end_matches(".service")))
+    }
 }
 
 #[cfg(test)]
@@ -479,6 +493,8 @@ mod tests {
         assert_eq!(error.to_string(), "unit web.service: systemd knows no unit of that name");
         assert_eq!(error.hint().unwrap(), "did you mean `web2.service`?");
         let error = plan(json!({"name": "web"}), &Fake::new()).unwrap_err();
-        assert_eq!(error.to_string(), "this host was not started by systemd, which `service` needs");
+        let wanted =
+            "service web: there is no script of that name in /etc/init.d, and systemd has not started this host";
+        assert_eq!(error.to_string(), wanted);
     }
 }

@@ -142,7 +142,7 @@ impl Run {
     /// Gives all hosts the variables and groups that the inventory has for them now.
     fn refill(&mut self) {
         let mut shared = Map::clone(&self.fleet.shared);
-        shared.insert("groups".into(), groups(&self.inventory));
+        shared.insert("groups".into(), self.inventory.groups_value());
         let named = self.inventory.hosts.keys().cloned();
         let names: indexmap::IndexSet<String> = named.chain(self.fleet.names()).collect();
         let mut hosts = indexmap::IndexMap::new();
@@ -172,12 +172,4 @@ impl Run {
         let steps = self.steps().get(done..)?;
         steps.iter().position(|step| step.adds_hosts()).map(|ahead| done + ahead + 1)
     }
-}
-
-/// The magic variable `groups`.
-pub(super) fn groups(inventory: &Inventory) -> Value {
-    let hosts = |group: &String| {
-        Value::List(inventory.hosts_of(group).into_iter().map(|name| Value::Str(name.into())).collect())
-    };
-    Value::Map(inventory.groups.keys().map(|group| (group.clone(), hosts(group))).collect())
 }

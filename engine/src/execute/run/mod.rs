@@ -366,7 +366,7 @@ fn fleet(shared: &Shared) -> Fleet {
     let texts = |texts: &[String]| Value::List(texts.iter().map(|text| Value::Str(text.clone())).collect());
     let (selection, all) = (&program.selection, ["all".to_owned()]);
     let mut magic = Map::from_iter([
-        ("groups".to_owned(), grow::groups(inventory)),
+        ("groups".to_owned(), inventory.groups_value()),
         ("playbook_dir".to_owned(), Value::Str(absolute(&program.dir))),
         ("ansible_check_mode".to_owned(), Value::Bool(shared.options.preview)),
         ("ansible_diff_mode".to_owned(), Value::Bool(true)),
@@ -377,6 +377,7 @@ fn fleet(shared: &Shared) -> Fleet {
         ("ansible_skip_tags".to_owned(), texts(&selection.skip_tags)),
         ("omit".to_owned(), Value::Omit),
     ]);
+    magic.extend(selection.limit.iter().map(|limit| ("ansible_limit".to_owned(), Value::Str(limit.clone()))));
     if let Some(file) = shared.options.inventories.first() {
         let file = std::path::Path::new(file);
         magic.insert("inventory_file".into(), Value::Str(absolute(file)));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use minijinja::Error;
 use minijinja::value::{Value, ValueKind};
 
+use super::super::about::about;
 use super::super::call::{fail, items};
 use super::super::delimiters::Delimiters;
 use super::super::environment::Whitespace;
@@ -143,6 +144,7 @@ fn template(t: &mut Terms) -> Result<Vec<Value>, Error> {
     for name in t.texts()? {
         let path = need(&ctx, "templates", &name)?;
         let content = delimiters.translate(&read(&path)?);
+        let ctx = ctx.over(about(&ctx.vars, &ctx.scope.engine.managed, &path, &name, None))?;
         let source = Arc::new(Source { path, text: content.clone() });
         let rendered = ctx.scope.engine.file(&content, whitespace, &Span::new(&source, 0, content.len()), &ctx);
         out.push(Value::from(rendered.map_err(|e| methods::pass_on(&ctx, e))?));

@@ -6,6 +6,9 @@ use crate::edit::{Diff, Edit, Reach, Shown};
 use crate::facts::{Fact, Package};
 use crate::host::{Command, Error, Host, Output};
 
+use super::said;
+use super::wanted::Wanted;
+
 /// Written by the update, as Debian's update-notifier does it: the lists' own times don't change if nothing is new.
 const STAMP: &str = "/var/lib/apt/periodic/update-success-stamp";
 const LISTS: &str = "/var/lib/apt/lists";
@@ -18,8 +21,15 @@ pub(super) struct Change {
     pub(super) after: Shown,
 }
 
+/// What apt-get says that it would do.
+#[derive(Default)]
+pub(super) struct Simulated {
+    pub(super) changes: Vec<Change>,
+    pub(super) output: Output,
+}
+
 /// Asks apt-get what it would do; the error is what it said instead.
-pub(super) fn simulate(command: &Command, host: &dyn Host) -> Result<Result<Vec<Change>, Output>, Error> {
+pub(super) fn simulate(command: &Command, host: &dyn Host) -> Result<Result<Simulated, Output>, Error> {
     let mut simulation = command.clone();
     // Else even a simulation leaves /var/log/apt/eipp.log.xz behind (apt.conf(5), Dir::Log::Planner).
     simulation.args.splice(0..0, ["--simulate".into(), "--option=Dir::Log::Planner=/dev/null".into()]);
@@ -27,12 +37,18 @@ pub(super) fn simulate(command: &Command, host: &dyn Host) -> Result<Result<Vec<
     if !output.success() {
         return Ok(Err(output));
     }
-    Ok(Ok(output.stdout.lines().filter_map(change).collect()))
+    Ok(Ok(Simulated { changes: output.stdout.lines().filter_map(change).collect(), output }))
 }
 
-/// A line of a simulation: `Inst nginx [1.18] (1.22 Debian:12/stable [amd64])`, `Remv nginx [1.18]`, `Purg nginx [1.18]`.
+/// A line of a simulation: `Inst nginx [1.18] (1.22 Debian:12/stable [amd64])`, `Remv nginx [1.18]`, `Purg nginx [1.18]`,
+/// `Del nginx 1.18 [60 kB]` of an archive.
 fn change(line: &str) -> Option<Change> {
     let (action, rest) = line.split_once(' ')?;
+    if action == "Del" {
+        let (name, rest) = rest.split_once(' ')?;
+        let version = rest.split(' ').next()?;
+        return Some(Change { name: format!("archive {name}"), before: version.into(), after: Shown::Absent });
+    }
     let (name, rest) = rest.split_once(' ').unwrap_or((rest, ""));
     let before = rest.strip_prefix('[').and_then(|rest| rest.split_once(']'));
     let (before, rest) = before.map_or((Shown::Absent, rest), |(before, rest)| (before.into(), rest.trim_start()));
@@ -44,9 +60,15 @@ fn change(line: &str) -> Option<Change> {
     Some(Change { name: name.into(), before, after })
 }
 
+fn is_archive(change: &Change) -> bool {
+    change.name.starts_with("archive ")
+}
+
 pub(super) fn change_edit(command: Command, changes: &[Change]) -> Edit {
     let diff = |change: &Change| {
-        Diff::new(format!("package {}", change.name), "version", change.before.clone(), change.after.clone())
+        let name = &change.name;
+        let subject = if is_archive(change) { name.clone() } else { format!("package {name}") };
+        Diff::new(subject, "version", change.before.clone(), change.after.clone())
     };
     let fact = |change: &Change| match &change.after {
         Shown::Absent => Fact::NoPackage(change.name.clone()),
@@ -56,7 +78,7 @@ pub(super) fn change_edit(command: Command, changes: &[Change]) -> Edit {
     Edit::Run {
         command,
         effect: changes.iter().map(diff).collect(),
-        makes: changes.iter().map(fact).collect(),
+        makes: changes.iter().filter(|change| !is_archive(change)).map(fact).collect(),
         reach: Reach::Anything,
         progress: None,
     }
@@ -92,16 +114,29 @@ pub(super) fn last_update(host: &dyn Host) -> Result<Option<i64>, Error> {
     Ok(Some(stamp.map_or(dir.mtime, |stamp| stamp.max(dir.mtime))))
 }
 
-pub(super) fn refused(command: &Command, output: Output) -> Error {
-    let unknown =
-        output.stderr.lines().find_map(|line| line.split_once("Unable to locate package ")).map(|(_, name)| name);
-    match unknown {
-        Some(name) => Error::refused(
-            format!("package {name}"),
-            "apt knows no package of that name",
-            "refresh the lists with `update_cache: true`, or add the repository that has it",
-        )
-        .telling("msg", format!("No package matching '{name}' is available")),
-        None => Error::Command { command: command.to_string(), output: Box::new(output) },
-    }
+/// What Ansible says is of the first package named that can't be had.
+pub(super) fn refused(command: &Command, due: &[&Wanted], output: Output) -> Error {
+    let says = |name: &str| {
+        let forms = [
+            format!("Unable to locate package {name}"),
+            format!("Package '{name}' has no installation candidate"),
+            format!("for '{name}' was not found"),
+        ];
+        output.stderr.lines().any(|line| forms.iter().any(|form| line.ends_with(form.as_str())))
+    };
+    let Some(unknown) = due.iter().find(|wanted| says(wanted.name)) else {
+        let told = said(&output);
+        let error = Error::Command { command: command.to_string(), output: Box::new(output) };
+        return told.into_iter().fold(error, |error, (name, value)| error.telling(&name, value));
+    };
+    Error::refused(
+        format!("package {}", unknown.name),
+        if unknown.asked() == unknown.name {
+            "apt knows no package of that name"
+        } else {
+            "apt knows no such version of it"
+        },
+        "refresh the lists with `update_cache: true`, or add the repository that has it",
+    )
+    .telling("msg", unknown.none())
 }
