@@ -469,7 +469,7 @@ fn converged(module: &dyn Planner, host: &dyn Host) -> Result<(), Error> {
         return Ok(());
     }
     let again = module.plan(host)?;
-    if again.edits.iter().all(Edit::is_upkeep) {
+    if again.repeats || again.edits.iter().all(Edit::is_upkeep) {
         return Ok(());
     }
     let subjects: BTreeSet<String> =

@@ -126,10 +126,13 @@ impl<'de> Deserialize<'de> for Mode {
 }
 
 /// A number comes from a variable that was written `0644` in YAML 1.1 (420), or from a decimal by accident (644). The
-/// latter would set bits that nobody wants: without read permission for the owner, or with a sticky bit.
+/// latter would set bits that nobody wants: without read permission for the owner, or with a sticky bit where not
+/// everybody may write.
 fn from_number(number: &serde_json::Number) -> Result<Mode, String> {
     match number.as_u64().and_then(|bits| u32::try_from(bits).ok()) {
-        Some(bits) if bits & 0o400 != 0 && bits <= 0o777 => Ok(Mode::Bits(bits)),
+        Some(bits) if bits & 0o400 != 0 && bits <= 0o7777 && (bits & 0o1000 == 0 || bits & 0o777 == 0o777) => {
+            Ok(Mode::Bits(bits))
+        }
         _ => Err(format!("{number} is a decimal number, not a mode; write \"0{number}\" with quotes")),
     }
 }
@@ -243,6 +246,8 @@ mod tests {
             (json!("0644"), 0, 0o644),
             (json!("644"), 0, 0o644),
             (json!(420), 0, 0o644),
+            (json!(1528), 0, 0o2770),
+            (json!(1023), 0, 0o1777),
             (json!("u=rw,go=r"), 0o777, 0o644),
             (json!("+x"), 0o644, 0o755),
             (json!("a=rX"), 0o700, 0o555),
@@ -254,6 +259,7 @@ mod tests {
         }
         for (given, wanted) in [
             (json!(644), "644 is a decimal number, not a mode; write \"0644\" with quotes"),
+            (json!(777), "777 is a decimal number, not a mode; write \"0777\" with quotes"),
             (json!("0999"), "`0999` is not an octal mode such as \"0644\""),
             (json!("rw"), "`rw` is not a mode: expected octal digits such as \"0644\" or clauses such as u=rw,go=r"),
         ] {
