@@ -330,7 +330,7 @@ impl Lower<'_> {
         self.defaults(step, &mut params, vars)?;
         match step.entry.name {
             "template" => self.template(step, &mut params, vars)?,
-            "copy" => self.copy(step, &mut params)?,
+            "copy" => self.copy(step, &mut params, vars)?,
             "script" => self.script(step, &mut params)?,
             "assemble" => self.assemble(step, &mut params)?,
             "unarchive" => self.unarchive(step, &mut params)?,
@@ -470,7 +470,15 @@ impl Lower<'_> {
     }
 
     /// `copy`: the file's hash goes to the agent, its content only if the agent asks for it.
-    fn copy(&self, step: &Step, params: &mut Map) -> Result<(), LowerError> {
+    fn copy(&self, step: &Step, params: &mut Map, vars: &Arc<dyn Lookup>) -> Result<(), LowerError> {
+        const CONTENT: &str = "ansible_copy_content";
+        // What is no text is written as JSON, as by Ansible.
+        if let Some(content @ (Value::Map(_) | Value::List(_))) = params.get("content").cloned() {
+            let map = Map::from_iter([(CONTENT.to_owned(), content)]);
+            let vars: Arc<dyn Lookup> = Arc::new(super::vars::Over { map, below: Arc::clone(vars) });
+            let text = self.templar.expression(&format!("{CONTENT} | to_json"), &step.task.span, &vars)?;
+            params.insert("content".into(), text);
+        }
         // Then `src` is a path of the host.
         if params.get("remote_src").is_some_and(truthy) {
             return Ok(());

@@ -26,6 +26,7 @@ pub use pattern::Selection;
 pub(crate) use pattern::fnmatch;
 
 use crate::source::Span;
+use crate::value::Value;
 use crate::yaml::{Entry, Mapping, Node};
 
 /// Names of this machine, which need not be in an inventory.

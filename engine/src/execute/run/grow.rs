@@ -14,8 +14,8 @@ use crate::compile;
 use crate::diagnostic::{Diagnostics, Paint};
 use crate::execute::json::from_json;
 use crate::execute::vars::{Fleet, HostVars};
-use crate::inventory::{self, Inventory};
-use crate::value::{Map, Value};
+use crate::inventory;
+use crate::value::Map;
 
 /// What was added to the inventory, in order.
 #[derive(Clone)]

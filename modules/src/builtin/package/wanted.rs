@@ -53,7 +53,7 @@ impl<'a> Wanted<'a> {
     pub(super) fn accepts(&self, installed: &Package, host: &dyn Host) -> Result<bool, Error> {
         let (Some((compare, wanted)), Some(version)) = (self.version, &installed.version) else { return Ok(true) };
         if compare == Compare::Equal {
-            return Ok(matches(wanted, version)?);
+            return matches(wanted, version);
         }
         let ask = Command::new("dpkg", ["--compare-versions", version.as_str(), "ge", wanted]);
         Ok(host.query(&ask)?.success())

@@ -32,13 +32,13 @@ pub(super) fn plan(wanted: &Wanted, host: &dyn Host) -> Result<Plan, Error> {
         return Err(error.telling("msg", format!("Could not find the requested service {}: host", wanted.name)));
     }
     let mut plan = Plan::nothing().returning("name", wanted.name);
-    if let Some(enabled) = wanted.enabled {
-        if enabled != is_enabled(name, host)? {
-            let word = |on: bool| if on { "enabled" } else { "disabled" };
-            let verb = if enabled { "defaults" } else { "disable" };
-            let effect = Diff::new(format!("service {name}"), "boot", word(!enabled), word(enabled));
-            plan.edits.push(run(Command::new("update-rc.d", [name, verb]), effect, Reach::Stated));
-        }
+    if let Some(enabled) = wanted.enabled
+        && enabled != is_enabled(name, host)?
+    {
+        let word = |on: bool| if on { "enabled" } else { "disabled" };
+        let verb = if enabled { "defaults" } else { "disable" };
+        let effect = Diff::new(format!("service {name}"), "boot", word(!enabled), word(enabled));
+        plan.edits.push(run(Command::new("update-rc.d", [name, verb]), effect, Reach::Stated));
     }
     let Some(state) = wanted.state else { return Ok(plan) };
     let runs = runs(name, host)?;
