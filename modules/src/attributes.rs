@@ -32,7 +32,7 @@ fn of(host: &dyn Host, path: &Path) -> Look<Option<Data>> {
         _ => "file",
     };
     let mut told = Data::from_iter([
-        ("mode".to_owned(), json!(format!("{:04o}", stat.mode))),
+        ("mode".to_owned(), json!(format!("0{:03o}", stat.mode))),
         ("state".to_owned(), json!(state)),
         ("size".to_owned(), json!(stat.size)),
     ]);
