@@ -190,7 +190,8 @@ fn words(program: &Program, step: &Step) -> BTreeSet<String> {
     for common in step.scopes(program) {
         let flags = [&common.check_mode, &common.ignore_errors, &common.ignore_unreachable, &common.no_log];
         texts_.extend(flags.into_iter().filter_map(template));
-        texts_.extend(template(&common.timeout));
+        texts_.extend([&common.connection, &common.remote_user].into_iter().filter_map(template));
+        texts_.extend([&common.port, &common.timeout].into_iter().filter_map(template));
         common.environment.iter().for_each(|environment| node(environment, &mut texts_));
     }
     match template_file(program, step) {

@@ -145,6 +145,16 @@ pub enum Way {
     Ssh(Box<Target>),
 }
 
+/// `local`, or `USER@HOST:PORT`.
+impl std::fmt::Display for Way {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Local => f.write_str("local"),
+            Self::Ssh(target) => write!(f, "{}@{}:{}", target.user, target.host, target.port),
+        }
+    }
+}
+
 /// A host that commands can be run on. Dropping it ends it, once its last [`Session`] is gone.
 pub struct Connection {
     link: Link,

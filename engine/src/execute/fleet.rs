@@ -1,7 +1,7 @@
 //! The hosts' connections.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,13 +23,22 @@ pub(super) type Slot = Arc<Mutex<Option<Remote>>>;
 
 /// Where every agent is kept.
 pub(super) struct Connections {
-    slots: HashMap<String, Slot>,
+    /// By host, and by how it is reached: another user is another connection.
+    slots: HashMap<String, BTreeMap<String, Slot>>,
     config: SshConfig,
     around: Surroundings,
     agents: Arc<Agents>,
     doors: Doors,
     /// Files that agents may ask for.
     pub blobs: Blobs,
+}
+
+/// What a step says itself of how its host is to be reached: `connection`, `remote_user` and `port`.
+#[derive(Default)]
+pub(super) struct Keywords {
+    pub connection: Option<String>,
+    pub user: Option<String>,
+    pub port: Option<u16>,
 }
 
 /// How to reach a host, and as whom.
@@ -58,9 +67,15 @@ impl Connections {
         })
     }
 
-    /// A host's slot.
-    pub(super) fn slot(&mut self, host: &str) -> Slot {
-        Arc::clone(self.slots.entry(host.to_owned()).or_default())
+    /// The slot of a host that is reached by a route; of one that can't be found, any.
+    pub(super) fn slot(&mut self, host: &str, route: Option<&Route>) -> Slot {
+        let ways = self.slots.entry(host.to_owned()).or_default();
+        Arc::clone(ways.entry(route.map(|route| route.way.to_string()).unwrap_or_default()).or_default())
+    }
+
+    /// All slots of a host.
+    pub(super) fn slots(&self, host: &str) -> impl Iterator<Item = &Slot> {
+        self.slots.get(host).into_iter().flat_map(BTreeMap::values)
     }
 
     /// What `open` needs, to be moved into a task.
@@ -68,11 +83,12 @@ impl Connections {
         Opener { agents: Arc::clone(&self.agents), doors: self.doors.clone(), blobs: self.blobs.clone() }
     }
 
-    /// Reads a host's connection variables.
+    /// Reads a host's connection variables. They are stronger than keywords, and those than the command line.
     pub(super) fn route(
         &self,
         host: &str,
         vars: &Arc<dyn Lookup>,
+        keywords: Keywords,
         templar: &Templar,
         options: &Options,
     ) -> Result<Route, String> {
@@ -80,10 +96,13 @@ impl Connections {
         let remote_tmp = read.text(&["ansible_remote_tmp", "remote_tmp"])?;
         let local = crate::inventory::LOCALHOST.contains(&host) && read.text(&["ansible_host"])?.is_none();
         let connection = read.text(&["ansible_connection"])?;
-        match connection.as_deref() {
-            Some("local") => return Ok(Route { way: Way::Local, remote_tmp, login: Some(self.around.user.clone()) }),
+        let asked = if local { None } else { keywords.connection };
+        match connection.or(asked).as_deref() {
+            Some("local" | "ansible.builtin.local") => {
+                return Ok(Route { way: Way::Local, remote_tmp, login: Some(self.around.user.clone()) });
+            }
             None if local => return Ok(Route { way: Way::Local, remote_tmp, login: Some(self.around.user.clone()) }),
-            None | Some("ssh" | "smart" | "paramiko") => {}
+            None | Some("ssh" | "smart" | "paramiko" | "ansible.builtin.ssh") => {}
             Some(other) => return Err(format!("there is no connection `{other}` (ssh, local)")),
         }
         let off = read.text(&["ansible_host_key_checking", "ansible_ssh_host_key_checking"])?;
@@ -95,8 +114,10 @@ impl Connections {
         let wanted = Wanted {
             name: host.to_owned(),
             host: read.text(&["ansible_host", "ansible_ssh_host"])?,
-            port: number(&["ansible_port", "ansible_ssh_port"])?.and_then(|port| u16::try_from(port).ok()),
-            user: read.text(&["ansible_user", "ansible_ssh_user"])?.or_else(|| options.user.clone()),
+            port: number(&["ansible_port", "ansible_ssh_port"])?
+                .and_then(|port| u16::try_from(port).ok())
+                .or(keywords.port),
+            user: read.text(&["ansible_user", "ansible_ssh_user"])?.or(keywords.user).or_else(|| options.user.clone()),
             password: read
                 .secret(&["ansible_password", "ansible_ssh_pass", "ansible_ssh_password"])?
                 .or_else(|| options.ask.connection.clone()),

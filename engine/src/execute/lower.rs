@@ -13,6 +13,7 @@ use trueup_modules::host::Why;
 use trueup_modules::secret::{REDACTED, Secret};
 use trueup_modules::wire::{Become, Task as WireTask};
 
+use super::fleet::Keywords;
 use super::json::to_json;
 use super::vars::{Layers, View};
 use crate::compile::{Program, Step, search};
@@ -202,7 +203,7 @@ impl Lower<'_> {
         };
         let work = match wrong.map_or_else(|| self.holds(step, &vars), Err) {
             Ok(Some(because)) => Work::Skip(because),
-            Ok(None) => match self.task(step, &vars, acts.as_deref()) {
+            Ok(None) => match self.task(step, &vars, acts.as_ref().map(|host| self.acting(step, &view, host))) {
                 Ok(task) if self.is_too_quiet(&task) => Work::Skip(TOO_QUIET.to_owned()),
                 Ok(task) => Work::Task(Box::new(task)),
                 Err(LowerError::Unknown(why)) => Work::Unknown(why),
@@ -226,6 +227,11 @@ impl Lower<'_> {
         };
         let own = vars.get("inventory_hostname").map(show);
         Ok(Some(host).filter(|host| !host.is_empty() && own.as_ref() != Some(host)))
+    }
+
+    /// What the host that acts has of a step's variables.
+    fn acting(&self, step: &Step, view: &View, host: &str) -> Arc<dyn Lookup> {
+        view.of(host, &self.task_vars(step)).shared()
     }
 
     /// A `debug` that more `-v` would show.
@@ -258,7 +264,12 @@ impl Lower<'_> {
         Ok(Truth::Yes)
     }
 
-    fn task(&self, step: &Step, vars: &Arc<dyn Lookup>, acts: Option<&str>) -> Result<WireTask, LowerError> {
+    fn task(
+        &self,
+        step: &Step,
+        vars: &Arc<dyn Lookup>,
+        acting: Option<Arc<dyn Lookup>>,
+    ) -> Result<WireTask, LowerError> {
         if let Some(wrong) = step.wrong.first() {
             let fitted = self.params(step, vars).map(|given| step.entry.fit(Json::Object(given)));
             let msg = fitted.ok().and_then(Result::err).and_then(|problem| problem.msg);
@@ -274,7 +285,7 @@ impl Lower<'_> {
             name: self.name(step, vars),
             module: step.entry.name.into(),
             params,
-            become_: self.escalation(step, vars, acts)?,
+            become_: self.escalation(step, vars, acting.as_ref())?,
             environment: self.environment(step, vars)?,
             check: self.flag(step, vars, |common| &common.check_mode)?,
             timeout: self.timeout(step, vars)?,
@@ -527,37 +538,48 @@ impl Lower<'_> {
         }
     }
 
+    /// Whom to become. Variables are stronger than keywords; they are those of the host that acts.
     fn escalation(
         &self,
         step: &Step,
         vars: &Arc<dyn Lookup>,
-        acts: Option<&str>,
+        acting: Option<&Arc<dyn Lookup>>,
     ) -> Result<Option<Become>, LowerError> {
-        let enabled = match self.keyword(step, vars, |common| &common.escalation.enabled)? {
+        let of = acting.unwrap_or(vars);
+        let variable = |name: &str| of.get(name).map(|value| self.templar.resolve(value, of)).transpose();
+        let enabled = match variable("ansible_become")? {
             Some(enabled) => truthy(&enabled),
-            None => match vars.get("ansible_become") {
-                Some(value) => truthy(&self.templar.resolve(value, vars)?),
+            None => match self.keyword(step, vars, |common| &common.escalation.enabled)? {
+                Some(enabled) => truthy(&enabled),
                 None => self.become_all,
             },
         };
         if !enabled {
             return Ok(None);
         }
-        let user = match self.keyword(step, vars, |common| &common.escalation.user)? {
+        let method = match variable("ansible_become_method")? {
+            Some(method) => Some(method),
+            None => self.keyword(step, vars, |common| &common.escalation.method)?,
+        };
+        if let Some(method) = method.map(|method| show(&method)).filter(|method| !method.ends_with("sudo")) {
+            let message = format!("there is no way to become another user by `{method}` (`become_method`): only sudo");
+            return Err(LowerError::Value(step.task.span.clone(), message));
+        }
+        let user = match variable("ansible_become_user")? {
             Some(user) => show(&user),
-            None => match vars.get("ansible_become_user") {
-                Some(value) => show(&self.templar.resolve(value, vars)?),
+            None => match self.keyword(step, vars, |common| &common.escalation.user)? {
+                Some(user) => show(&user),
                 None => "root".into(),
             },
         };
         // Who another host's agent runs as, that agent knows.
-        if acts.is_none() && self.login.as_ref() == Some(&user) {
+        if acting.is_none() && self.login.as_ref() == Some(&user) {
             return Ok(None);
         }
         let mut password = self.become_password.as_ref().map(|password| password.expose().to_owned());
         for name in ["ansible_become_password", "ansible_become_pass", "ansible_sudo_pass"] {
-            if let Some(value) = vars.get(name) {
-                password = Some(match self.templar.resolve(value, vars)? {
+            if let Some(value) = variable(name)? {
+                password = Some(match value {
                     Value::Secret(secret) => secret.expose().to_owned(),
                     other => show(&other),
                 });
@@ -565,6 +587,24 @@ impl Lower<'_> {
             }
         }
         Ok(Some(Become { user, password }))
+    }
+
+    /// What a step says itself of how its host is reached.
+    pub(super) fn reach(&self, step: &Step, vars: &Arc<dyn Lookup>) -> Result<Keywords, LowerError> {
+        let text = |value: Option<Value>| value.filter(|value| !matches!(value, Value::Omit | Value::Null));
+        let port = text(self.keyword(step, vars, |common| &common.port)?).map(|port| show(&port));
+        Ok(Keywords {
+            connection: text(self.keyword(step, vars, |common| &common.connection)?).map(|name| show(&name)),
+            user: text(self.keyword(step, vars, |common| &common.remote_user)?).map(|user| show(&user)),
+            port: match port.map(|port| port.parse().map_err(|_| port)) {
+                None => None,
+                Some(Ok(port)) => Some(port),
+                Some(Err(port)) => {
+                    let message = format!("`port` must be a number from 1 to 65535, not `{port}`");
+                    return Err(LowerError::Value(step.task.span.clone(), message));
+                }
+            },
+        })
     }
 
     fn environment(&self, step: &Step, vars: &Arc<dyn Lookup>) -> Result<BTreeMap<String, Json>, LowerError> {

@@ -163,6 +163,11 @@ impl View {
         self
     }
 
+    /// The variables of a step as another host has them.
+    pub(super) fn of(&self, host: &str, step: &Layers) -> Self {
+        Self::new(&self.fleet.get(host).unwrap_or_default(), &self.fleet, &[], step)
+    }
+
     /// With variables that are stronger than all others: an item, a result.
     #[must_use]
     pub(super) fn with(mut self, magic: Map) -> Self {

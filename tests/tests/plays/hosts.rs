@@ -296,3 +296,117 @@ fn plays_in_which_nothing_is_to_do_are_told_in_their_places() {
     let plays: Vec<String> = case.apply().events.iter().filter_map(told).collect();
     assert_eq!(plays, ["not A", "B", "C", "result", "not D"]);
 }
+
+#[test]
+fn a_preview_knows_what_another_host_does_here_before() {
+    let case = Case::tasks(
+        2,
+        r#"
+- name: Made by the other
+  copy: { dest: "{{ hostvars.h2.d }}/made", content: "one\n" }
+  delegate_to: h2
+  when: inventory_hostname == 'h1'
+- name: Own, behind it
+  lineinfile: { path: "{{ d }}/made", line: two }
+  when: inventory_hostname == 'h2'
+- name: Made by whom a template names
+  copy: { dest: "{{ hostvars[item].d }}/also", content: "one\n" }
+  delegate_to: "{{ item }}"
+  loop: [h2]
+  when: inventory_hostname == 'h1'
+- name: Own, behind that
+  lineinfile: { path: "{{ d }}/also", line: two }
+  when: inventory_hostname == 'h2'
+"#,
+    );
+    let told = case.plan().told();
+    let told: Vec<&str> = told.lines().filter(|line| !line.contains("skipped")).collect();
+    assert_eq!(
+        told,
+        [
+            "h1->h2 would Made by the other",
+            "h2 would Own, behind it",
+            "h1->h2 would Made by whom a template names (h2)",
+            "h2 would Own, behind that",
+        ]
+    );
+    assert!(!case.path("h2/made").exists());
+    case.apply();
+    assert_eq!(case.read("h2/also"), "one\ntwo\n");
+}
+
+/// Hosts of an inventory that says nothing of how they are reached.
+fn bare(playbook: &str) -> Case {
+    Case::new(0, playbook).file("hosts.ini", "h1\nh2 ansible_connection=local\n")
+}
+
+#[test]
+fn a_play_and_a_task_say_how_their_host_is_reached() {
+    let case = bare(
+        r#"
+- hosts: h1
+  gather_facts: false
+  connection: local
+  remote_user: nobody-here
+  port: 1
+  tasks:
+    - { name: By the play, command: echo x }
+- hosts: h1
+  gather_facts: false
+  tasks:
+    - { name: By the task, command: echo x, connection: "{{ way }}", vars: { way: local } }
+    - { name: By a variable of the task, command: echo x, vars: { ansible_connection: local } }
+    - block:
+        - { name: By the block, command: echo x }
+      connection: local
+- hosts: h1
+  gather_facts: false
+  vars: { ansible_connection: local }
+  tasks:
+    - { name: A variable is stronger, command: echo x, connection: ssh }
+"#,
+    );
+    assert_eq!(
+        case.apply_only().told(),
+        "h1 changed By the play\nh1 changed By the task\nh1 changed By a variable of the task\nh1 changed By the block\n\
+         h1 changed A variable is stronger\n"
+    );
+}
+
+#[test]
+fn a_connection_that_there_is_not_and_a_way_to_become_that_there_is_not() {
+    let case = bare("- hosts: h1\n  gather_facts: false\n  connection: carrier pigeon\n  tasks: [ping: ]\n");
+    assert!(case.apply_only().json().contains("there is no connection `carrier pigeon` (ssh, local)"));
+    let case = bare("- hosts: h2\n  gather_facts: false\n  become: true\n  become_method: su\n  tasks: [ping: ]\n");
+    let told = case.apply_only().told();
+    assert!(told.contains("there is no way to become another user by `su` (`become_method`): only sudo"), "{told}");
+}
+
+#[test]
+fn a_variable_that_forbids_to_become_another_user_is_stronger_than_the_keyword() {
+    let case = bare(
+        r#"
+- hosts: h2
+  gather_facts: false
+  become: true
+  become_user: nobody-here
+  vars: { ansible_become: false }
+  tasks:
+    - { name: As oneself, command: echo x }
+"#,
+    );
+    assert_eq!(case.apply_only().told(), "h2 changed As oneself\n");
+}
+
+#[test]
+fn a_play_names_the_port_and_a_variable_of_the_host_is_stronger() {
+    let port = |inventory: &str| {
+        let play = "- hosts: h1\n  gather_facts: false\n  port: 1\n  tasks: [ping: ]\n";
+        let case = Case::new(0, play).file("hosts.ini", inventory);
+        case.apply_only().json()
+    };
+    let told = port("h1 ansible_host=127.0.0.1\n");
+    assert!(told.contains("127.0.0.1:1: "), "{told}");
+    let told = port("h1 ansible_host=127.0.0.1 ansible_port=2\n");
+    assert!(told.contains("127.0.0.1:2: "), "{told}");
+}

@@ -144,8 +144,9 @@ impl Run {
             }
             "refresh_inventory" => self.refresh_inventory(index)?,
             "reset_connection" => {
-                let host = self.hosts[at].name.clone();
-                *self.connections.slot(&host).lock().await = None;
+                for slot in self.connections.slots(&self.hosts[at].name) {
+                    *slot.lock().await = None;
+                }
             }
             _ => return Ok(()),
         }

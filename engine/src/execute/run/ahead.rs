@@ -11,8 +11,8 @@ use trueup_modules::wire::{Mode, Outcome, Task as WireTask};
 use super::Run;
 use super::apply::Show;
 use super::host::{HostRun, Planned};
-use crate::compile::Handler;
 use crate::compile::graph::Readers;
+use crate::compile::{Handler, Step};
 use crate::event::Event;
 use crate::execute::blocks::Control;
 use crate::execute::controller;
@@ -45,7 +45,8 @@ impl Run {
             }
             self.batches += 1;
             let mode = if preview { Mode::Preview } else { Mode::Ask };
-            let work = self.errand(&self.hosts[at].name.clone());
+            let index = self.hosts[at].asks(from);
+            let work = self.errand(&self.hosts[at].name.clone(), index);
             asking.spawn(async move { (at, work.batch(mode, Vec::new(), tasks, Show::Nothing).await) });
         }
         while let Some(answered) = asking.join_next().await {
@@ -104,7 +105,7 @@ impl Run {
             return;
         }
         let mut control = self.hosts[at].control.clone();
-        let bound = self.bound();
+        let bound = self.bound().min(self.acted_upon(at, done));
         while self.hosts[at].built < bound && self.hosts[at].planned.len() < self.hosts[at].window {
             let index = self.hosts[at].built;
             let step = &steps[index];
@@ -129,9 +130,10 @@ impl Run {
                 self.hosts[at].built += 1;
                 continue;
             }
-            if self.waits(at, index, done) {
+            if self.waits(at, index, done) || self.goes_elsewhere(at, index) {
                 return;
             }
+            self.log_in(at, index);
             let planned = self.plan_step(at, index);
             let stops = planned.stops(step) || (self.dense && planned.stop().is_some());
             self.hosts[at].flushes(step, &planned);
@@ -141,6 +143,21 @@ impl Run {
                 return;
             }
         }
+    }
+
+    /// How far a host may plan in a preview before others have: what they would do to it (`delegate_to`) comes before all that
+    /// is listed behind. When applying, what another host does to it makes what was planned doubtful, and it is planned again.
+    fn acted_upon(&self, at: usize, done: usize) -> usize {
+        if !self.preview() {
+            return usize::MAX;
+        }
+        let acts = |step: &Step| match step.delegate_to() {
+            None => false,
+            Some(Field::Known(host)) => *host == self.hosts[at].name,
+            Some(Field::Template(_)) => true,
+        };
+        let steps = self.steps().iter().enumerate().skip(done);
+        steps.filter(|(_, step)| acts(step)).map(|(index, _)| index + 1).next().unwrap_or(usize::MAX)
     }
 
     /// Whether a step reads what is not concluded yet: on this host, or, through `hostvars`, on any (`done` is the first

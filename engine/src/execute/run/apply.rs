@@ -14,25 +14,30 @@ use super::{Run, lower_with};
 use crate::event::Event;
 use crate::execute::fleet::{Opener, Route, Slot};
 use crate::execute::lower::Item;
-use crate::execute::vars::{Layers, View};
+use crate::execute::vars::View;
 use crate::remote::{RemoteError, Told};
 
 impl Run {
     /// What it takes to run tasks on a host, to be moved into a task of the runtime.
-    pub(super) fn errand(&mut self, host: &str) -> Errand {
-        let vars = self.fleet.get(host).unwrap_or_default();
-        let view = View::new(&vars, &self.fleet, &[], &Layers::default()).shared();
-        let route = self.connections.route(host, &view, &self.shared.program.templar, &self.shared.options);
-        if let (Ok(route), Some(at)) = (&route, self.place(host)) {
-            self.hosts[at].login.clone_from(&route.login);
-        }
+    pub(super) fn errand(&mut self, host: &str, index: usize) -> Errand {
+        let route = self.route(host, index);
         Errand {
             host: host.into(),
+            slot: self.connections.slot(host, route.as_ref().ok()),
             route,
-            slot: self.connections.slot(host),
             opener: self.connections.opener(),
             events: self.events.clone(),
         }
+    }
+
+    /// How a host is reached by a step.
+    pub(super) fn route(&self, host: &str, index: usize) -> Result<Route, String> {
+        let step = &self.steps()[index];
+        let vars = self.fleet.get(host).unwrap_or_default();
+        let view = View::new(&vars, &self.fleet, &[], &self.scope(step).layers).shared();
+        let lower = lower_with(&self.shared, &self.compiled, &self.connections.blobs, None);
+        let keywords = lower.reach(step, &view).map_err(|error| error.to_string())?;
+        self.connections.route(host, &view, keywords, &self.shared.program.templar, &self.shared.options)
     }
 
     /// The same for a host and all that act in its place.
@@ -40,8 +45,8 @@ impl Run {
         let others: BTreeSet<&String> = planned.items.iter().filter_map(|item| item.acts.as_ref()).collect();
         let name = self.hosts[at].name.clone();
         Errands {
-            own: self.errand(&name),
-            others: others.into_iter().map(|other| (other.clone(), self.errand(other))).collect(),
+            own: self.errand(&name, planned.step),
+            others: others.into_iter().map(|other| (other.clone(), self.errand(other, planned.step))).collect(),
         }
     }
 
@@ -58,7 +63,7 @@ impl Run {
             let errands = self.errands(at, &planned);
             let (shared, compiled) = (Arc::clone(&self.shared), Arc::clone(&self.compiled));
             let connections = self.connections.blobs.clone();
-            let login = self.hosts[at].login.clone();
+            let login = self.hosts[at].login().cloned();
             let host = self.hosts[at].name.clone();
             let queue = self.gates.queue(if planned.previews { &[] } else { &planned.gates });
             applying.spawn(async move {

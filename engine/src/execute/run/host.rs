@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Instant;
 
+use std::sync::Arc;
+
 use trueup_modules::wire::Outcome;
 
 use super::ahead::MAX_BATCH;
@@ -42,7 +44,8 @@ pub(super) struct HostRun {
     /// How many steps are planned ahead by one message.
     pub(super) window: usize,
     pub(super) recap: Recap,
-    pub(super) login: Option<String>,
+    /// Whom the steps of a door log in as ([`super::Scope::door`]).
+    pub(super) login: Option<(Arc<str>, Option<String>)>,
 }
 
 /// What was notified on a host in a play.
@@ -198,6 +201,16 @@ impl HostRun {
             }
             planned.applied = !open.is_empty();
         }
+    }
+    /// Who it is logged in as.
+    pub(super) fn login(&self) -> Option<&String> {
+        self.login.as_ref().and_then(|(_, user)| user.as_ref())
+    }
+    /// The first step planned, from a position on, that asks its agent something.
+    pub(super) fn asks(&self, from: usize) -> usize {
+        let planned = || self.planned.iter().skip(from);
+        let asking = planned().find(|planned| !planned.is_idle()).or_else(|| planned().next());
+        asking.map_or(self.built, |planned| planned.step)
     }
     pub(super) fn front(&self) -> usize {
         self.planned.front().map_or(self.built, |planned| planned.step)

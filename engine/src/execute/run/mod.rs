@@ -4,6 +4,7 @@ mod act;
 mod ahead;
 mod apply;
 mod chain;
+mod door;
 mod finish;
 mod grow;
 mod host;
@@ -113,6 +114,8 @@ struct Run {
 struct Scope {
     magic: Arc<Map>,
     layers: Layers,
+    /// What it says of how its host is reached: steps of one door go by one connection.
+    door: Arc<str>,
     /// `file:line:col`.
     place: String,
 }
@@ -252,7 +255,7 @@ impl Run {
     }
 
     fn lower<'a>(&'a self, host: &HostRun) -> Lower<'a> {
-        lower_with(&self.shared, &self.compiled, &self.connections.blobs, host.login.clone())
+        lower_with(&self.shared, &self.compiled, &self.connections.blobs, host.login().cloned())
     }
 
     fn view(&self, at: usize, index: usize) -> View {
@@ -273,7 +276,9 @@ impl Run {
         let mut scopes = self.scopes.lock().unwrap_or_else(PoisonError::into_inner);
         let scope = scopes.entry(step.id).or_insert_with(|| {
             let layers = lower_with(&self.shared, &self.compiled, &self.connections.blobs, None).task_vars(step);
-            Arc::new(Scope { magic: Arc::new(self.step_magic(step)), layers, place: step.task.span.to_string() })
+            let door = door::of(step, &self.compiled, &layers);
+            let magic = Arc::new(self.step_magic(step));
+            Arc::new(Scope { magic, layers, door, place: step.task.span.to_string() })
         });
         Arc::clone(scope)
     }

@@ -83,15 +83,21 @@ impl Run {
     }
 
     /// Whether no two hosts look at the same files. Of one that is not connected that is not known, but it may have nothing to do.
-    fn apart(&mut self) -> bool {
+    fn apart(&self) -> bool {
         let mut seen = HashSet::new();
         let bound = self.bound();
         let done = |host: &HostRun| host.gone || (host.built >= bound && host.planned.iter().all(Planned::is_idle));
         let hosts: Vec<(String, bool)> = self.hosts.iter().map(|host| (host.name.clone(), done(host))).collect();
-        hosts.iter().all(|(name, done)| match self.connections.slot(name).try_lock().as_deref() {
-            Ok(Some(remote)) => seen.insert(remote.machine.clone()),
-            Ok(None) => *done,
-            Err(_) => false,
+        hosts.iter().all(|(name, done)| {
+            let mut machines = Vec::new();
+            for slot in self.connections.slots(name) {
+                match slot.try_lock().as_deref() {
+                    Ok(remote) => machines.extend(remote.as_ref().map(|remote| remote.machine.clone())),
+                    Err(_) => return false,
+                }
+            }
+            machines.dedup();
+            if machines.is_empty() { *done } else { machines.into_iter().all(|machine| seen.insert(machine)) }
         })
     }
 

@@ -88,7 +88,8 @@ impl Run {
             }
             self.batches += 1;
             let mode = if preview { Mode::Preview } else { Mode::Ask };
-            let errand = self.errand(&self.hosts[at].name.clone());
+            let index = self.hosts[at].asks(0);
+            let errand = self.errand(&self.hosts[at].name.clone(), index);
             self.hosts[at].flying = true;
             flights.spawn(async move {
                 let answer = errand.batch(mode, Vec::new(), tasks, Show::Nothing).await;
@@ -110,7 +111,7 @@ impl Run {
         let host = self.hosts[at].name.clone();
         let errands = self.errands(at, &planned);
         let (shared, compiled) = (Arc::clone(&self.shared), Arc::clone(&self.compiled));
-        let (blobs, login) = (self.connections.blobs.clone(), self.hosts[at].login.clone());
+        let (blobs, login) = (self.connections.blobs.clone(), self.hosts[at].login().cloned());
         let queue = self.gates.queue(if planned.previews { &[] } else { &planned.gates });
         self.hosts[at].flying = true;
         flights.spawn(async move {

@@ -74,9 +74,13 @@ impl Run {
                 Turn::Waits => return Walk::Waits,
                 Turn::Runs => {}
             }
-            if self.preview() && self.may_be_notified(at, index) || self.reads_what_is_planned(at, index) {
+            if self.preview() && self.may_be_notified(at, index)
+                || self.reads_what_is_planned(at, index)
+                || self.goes_elsewhere(at, index)
+            {
                 return Walk::Stops;
             }
+            self.log_in(at, index);
             let planned = self.plan_step(at, index);
             let stops = planned.stops(&step);
             self.hosts[at].flushes(&step, &planned);

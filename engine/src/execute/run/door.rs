@@ -1,0 +1,85 @@
+//! By which connection a step goes: what it says itself of how its host is reached, and as whom.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use trueup_modules::module::Place;
+
+use super::Run;
+use crate::compile::{Program, Step};
+use crate::execute::vars::Layers;
+use crate::playbook::Field;
+use crate::template::is_template;
+use crate::value::Value;
+
+/// The beginnings of the names of variables that say how a host is reached.
+const CONNECTION: [&str; 9] = [
+    "ansible_connection",
+    "ansible_host",
+    "ansible_password",
+    "ansible_port",
+    "ansible_private_key_file",
+    "ansible_remote_tmp",
+    "ansible_ssh_",
+    "ansible_timeout",
+    "ansible_user",
+];
+
+/// A step's door, empty where it says nothing. What a template in it comes to is not known: then only this step has it.
+pub(super) fn of(step: &Step, program: &Program, layers: &Layers) -> Arc<str> {
+    let mut door = String::new();
+    let mut sure = true;
+    let mut text = |name: &str, text: &str, known: bool| {
+        sure &= known;
+        let _ = writeln!(door, "{name}={text}");
+    };
+    let texts = [
+        ("connection", step.inherited(program, |common| &common.connection)),
+        ("remote_user", step.inherited(program, |common| &common.remote_user)),
+    ];
+    for (name, field) in texts {
+        if let Some(field) = field {
+            text(name, field.written(), matches!(field, Field::Known(_)));
+        }
+    }
+    match step.inherited(program, |common| &common.port) {
+        Some(Field::Known(port)) => text("port", &port.to_string(), true),
+        Some(Field::Template(port)) => text("port", &port.text, false),
+        None => {}
+    }
+    for (name, value) in layers.strong.iter().chain(&layers.own).chain(&layers.weak).flat_map(|layer| layer.iter()) {
+        if CONNECTION.iter().any(|begins| name.starts_with(begins)) {
+            let plain = matches!(value, Value::Str(text) if !is_template(text)) || matches!(value, Value::Int(_));
+            text(name, &format!("{value:?}"), plain);
+        }
+    }
+    if !sure {
+        let _ = write!(door, "step {}", step.id);
+    }
+    door.into()
+}
+
+impl Run {
+    /// Whether a step goes by another connection than what is planned and not concluded.
+    pub(super) fn goes_elsewhere(&self, at: usize, index: usize) -> bool {
+        let step = &self.steps()[index];
+        let asks = |step: &Step| step.entry.place == Place::Host;
+        if !asks(step) {
+            return false;
+        }
+        let last = self.hosts[at].planned.iter().rev().map(|planned| &self.steps()[planned.step]);
+        let last = last.filter(|step| asks(step)).map(|step| self.scope(step)).next();
+        last.is_some_and(|last| last.door != self.scope(step).door)
+    }
+
+    /// Learns who a host is logged in as by a step's connection: becoming that user is nothing.
+    pub(super) fn log_in(&mut self, at: usize, index: usize) {
+        let step = &self.steps()[index];
+        let door = Arc::clone(&self.scope(step).door);
+        let known = self.hosts[at].login.as_ref().is_some_and(|(of, _)| *of == door);
+        if !known && step.entry.place == Place::Host {
+            let user = self.route(&self.hosts[at].name, index).ok().and_then(|route| route.login);
+            self.hosts[at].login = Some((door, user));
+        }
+    }
+}
