@@ -183,6 +183,7 @@ impl Lister<'_> {
             from: FromFiles { tasks, vars, defaults, handlers },
             params: Map::new(),
             when: Vec::new(),
+            delegate_to: None,
             common: Common { vars: step.task.common.vars.clone(), ..Common::default() },
             validate: include.validate,
             allow_duplicates: Some(include.allow_duplicates),

@@ -85,8 +85,8 @@ impl Graph {
         let mut writers: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for (reader, step) in steps.iter().enumerate() {
             for (writer, names) in read(step, &writers) {
-                let of =
-                    if step.words.contains("hostvars") || steps[writer].once { Readers::All } else { Readers::Itself };
+                let everybodys = steps[writer].once || steps[writer].delegate_facts().is_some();
+                let of = if step.words.contains("hostvars") || everybodys { Readers::All } else { Readers::Itself };
                 edges.add_edge(nodes[writer], nodes[reader], Why::Data { names, of });
             }
             if let Some(handler) = &step.handler {

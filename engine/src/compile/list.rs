@@ -238,6 +238,7 @@ impl Lister<'_> {
             from,
             params: Map::new(),
             when: Vec::new(),
+            delegate_to: None,
             common: playbook::Common { vars: task.common.vars.clone(), ..Default::default() },
             validate: flag(self, "rolespec_validate")?.unwrap_or(true),
             allow_duplicates: Some(flag(self, "allow_duplicates")?.unwrap_or(true)),

@@ -373,12 +373,14 @@ impl Step {
         std::iter::once(&self.task.delegate_to).chain(blocks).find_map(Option::as_ref).map(|field| &field.value)
     }
 
-    /// The facts that it finds are those of the host that acts.
-    pub fn gives_facts(&self) -> bool {
-        let own = self.task.delegate_facts.as_ref().map(|field| &field.value);
+    /// Whether the facts that it finds are those of the host that acts, from the innermost that says so; it may be a template.
+    pub fn delegate_facts(&self) -> Option<Value> {
+        let own = self.task.delegate_facts.as_ref().map(|field| match &field.value {
+            Field::Known(known) => Value::Bool(*known),
+            Field::Template(template) => Value::Template(template.clone()),
+        });
         let blocks = self.blocks().iter().rev().filter_map(|(block, _)| block.common.carried.get("delegate_facts"));
-        let outer = || blocks.map(|entry| entry.value.to_value() == Value::Bool(true)).next();
-        own.map_or_else(|| outer().unwrap_or(false), |own| *own == Field::Known(true))
+        own.or_else(|| blocks.map(|entry| entry.value.to_value()).next())
     }
 
     /// Its conditions, those of its blocks first.

@@ -8,7 +8,7 @@ use super::list::Lister;
 use super::project::{Kind, Place, called};
 use super::{BlockInfo, specification};
 use crate::diagnostic::Diagnostic;
-use crate::playbook::{self, Common, Condition, Step};
+use crate::playbook::{self, Common, Condition, Opt, Step};
 use crate::source::Span;
 use crate::value::{Map, Value};
 use crate::yaml::Node;
@@ -78,6 +78,7 @@ pub(super) struct Wanted {
     pub from: FromFiles,
     pub params: Map,
     pub when: Vec<Condition>,
+    pub delegate_to: Opt<String>,
     pub common: Common,
     pub validate: bool,
     pub allow_duplicates: Option<bool>,
@@ -104,6 +105,7 @@ impl Wanted {
             from: FromFiles::default(),
             params: map(&role.params),
             when: role.when.clone(),
+            delegate_to: role.delegate_to.clone(),
             common: role.common.clone(),
             validate: true,
             allow_duplicates: None,
@@ -184,7 +186,8 @@ impl Lister<'_> {
         let vars = layers(&own, &chain, &dependencies);
         let mut common = wanted.common;
         (common.name, common.vars) = (None, Default::default());
-        let block = Arc::new(BlockInfo { when: wanted.when, common, ..BlockInfo::plain(self.project.number()) });
+        let (when, delegate_to) = (wanted.when, wanted.delegate_to);
+        let block = Arc::new(BlockInfo { when, delegate_to, common, ..BlockInfo::plain(self.project.number()) });
         Ok(Arc::new(Role {
             id: self.project.number(),
             parents: parents.to_vec(),

@@ -221,7 +221,11 @@ impl Lower<'_> {
             None => return Ok(None),
             Some(Field::Known(host)) => host.clone(),
             Some(Field::Template(template)) => match self.render(template, vars)? {
-                Value::Omit | Value::Null => return Ok(None),
+                Value::Omit => return Ok(None),
+                host if host == Value::Null || show(&host).is_empty() => {
+                    let message = "`delegate_to` must name a host, and this comes to nothing (`omit` would be allowed)";
+                    return Err(LowerError::Value(template.span.clone(), message.into()));
+                }
                 host => show(&host),
             },
         };

@@ -145,6 +145,8 @@ pub struct Role {
     pub params: Mapping,
     /// Conditions that every task of the role gets.
     pub when: Vec<Condition>,
+    /// The host that acts instead.
+    pub delegate_to: Opt<String>,
     /// What its tasks get.
     pub common: Common,
     /// The whole item.

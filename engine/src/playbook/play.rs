@@ -6,7 +6,7 @@ use super::keyword::Place;
 use super::reader::Reader;
 use super::{list, task};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::yaml::{Mapping, Node};
+use crate::yaml::Node;
 
 /// The plays of a playbook's document.
 pub(super) fn entries(root: &Node, diagnostics: &mut Diagnostics) -> Vec<Entry> {
@@ -135,11 +135,13 @@ pub(super) fn role(node: &Node, diagnostics: &mut Diagnostics) -> Option<Role> {
     let span = node.span.clone();
     if node.as_scalar().is_some() {
         let name = field::field(node, "roles").map_err(|error| diagnostics.push(error)).ok()?;
-        return Some(Role { name, params: Mapping::new(), when: Vec::new(), common: Default::default(), span });
+        let (params, common) = Default::default();
+        return Some(Role { name, params, when: Vec::new(), delegate_to: None, common, span });
     }
     let mut r = Reader::new(Place::Role, node, diagnostics)?;
     let name = r.field("role");
     let when = r.conditions("when");
+    let delegate_to = r.field("delegate_to");
     let mut common = r.common();
     let name = name.or_else(|| common.name.clone());
     let (params, diagnostics) = r.finish(&mut common);
@@ -148,5 +150,5 @@ pub(super) fn role(node: &Node, diagnostics: &mut Diagnostics) -> Option<Role> {
         return None;
     };
     let params = params.into_iter().map(|(key, entry)| (key.to_owned(), entry.clone())).collect();
-    Some(Role { name, params, when, common, span })
+    Some(Role { name, params, when, delegate_to, common, span })
 }

@@ -44,7 +44,11 @@ class CallbackModule(CallbackBase):
         if action == "meta" or (action in INCLUDES and status == "ok"):
             return
         handler = "handler " if type(task).__name__.startswith("Handler") else ""
-        text = f"{result._host.get_name()} {status} {handler}{self.name(task)}"
+        # What cannot be rendered is left as written.
+        acting = task.delegate_to if task.delegate_to and "{{" not in task.delegate_to else None
+        delegated = acting and status != "skipped" and acting != result._host.get_name()
+        who = result._host.get_name() + (f"->{acting}" if delegated else "")
+        text = f"{who} {status} {handler}{self.name(task)}"
         if item is not None:
             item = item if isinstance(item, str) else json.dumps(item, separators=(",", ":"))
             text += f" ({item})"

@@ -158,7 +158,9 @@ fn line(result: &TaskResult) -> String {
     let handler = if result.task.handler && !(include && result.status == Status::Ok) { "handler " } else { "" };
     let name = result.task.name.split("include_role : ").next().filter(|name| name.is_empty());
     let name = name.map_or(result.task.name.as_str(), |_| "include_role");
-    let mut line = format!("{} {status} {handler}{name}", result.host);
+    let acting = result.delegated_to.as_ref().filter(|_| !matches!(result.status, Status::Skipped { .. }));
+    let acting = acting.map(|host| format!("->{host}")).unwrap_or_default();
+    let mut line = format!("{}{acting} {status} {handler}{name}", result.host);
     if let Some(item) = result.item.as_ref().filter(|_| !(include && result.status == Status::Ok)) {
         let _ = write!(line, " ({item})");
     }

@@ -12,7 +12,7 @@ use crate::compile::{Section, Step};
 use crate::diagnostic::nearest;
 use crate::event::{Event, Recap, Status, TaskInfo, TaskResult};
 use crate::execute::judge::Judged;
-use crate::execute::lower::{Item, LowerError, show};
+use crate::execute::lower::{Item, LowerError, show, truthy};
 use crate::execute::vars::HostVars;
 use crate::playbook::Field;
 use crate::template::Lookup;
@@ -278,7 +278,12 @@ impl Run {
             return;
         }
         // With `delegate_facts` they are those of the host that acted.
-        let given = |item: &Item| item.acts.clone().filter(|_| step.gives_facts());
+        let delegated = step.delegate_facts();
+        let given = |item: &Item| {
+            let delegated = delegated.as_ref()?;
+            let value = self.shared.program.templar.resolve(delegated, &item.view.clone().shared());
+            item.acts.clone().filter(|_| value.is_ok_and(|value| truthy(&value)))
+        };
         for (item, one) in planned.items.iter().zip(judged).filter(|(_, one)| !one.failed()) {
             let others = given(item);
             let of: Vec<&String> = others.as_ref().map_or_else(|| names.iter().collect(), |other| vec![other]);
