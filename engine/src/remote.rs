@@ -143,19 +143,61 @@ pub struct Remote {
     pub machine: String,
 }
 
+/// What an agent is asked: tasks, of which the first are due step by step, as [`Batch::due`] says.
+pub struct Question {
+    /// What becomes of what the tasks would change.
+    pub mode: Mode,
+    /// How many tasks are due, step by step.
+    pub due: Vec<usize>,
+    /// The tasks.
+    pub tasks: Vec<Task>,
+}
+
+impl Question {
+    /// As frames, after the small files that the tasks will ask for, which spares them the round trip.
+    async fn frames(self, id: u64, blobs: &Blobs) -> Vec<u8> {
+        let (mut frames, mut room, mut pushed) = (Vec::new(), MAX_PUSHED, HashSet::new());
+        for task in self.tasks.iter().take(self.due.iter().sum()).filter(|_| self.mode == Mode::Apply) {
+            // Several may want the same.
+            if pushed.insert(task.params["sha256"].as_str()) {
+                push(task, blobs, &mut room, &mut frames).await;
+            }
+        }
+        let Self { mode, due, tasks } = self;
+        frames.extend(wire::encode(&Request::Batch(Batch { id, mode, due, tasks })));
+        frames
+    }
+}
+
+/// Adds a small file that a task will ask for.
+async fn push(task: &Task, blobs: &Blobs, room: &mut u64, frames: &mut Vec<u8>) {
+    let (Some(sha256), Some(size)) = (task.params["sha256"].as_str(), task.params["size"].as_u64()) else { return };
+    let Some(path) = blobs.get(sha256).filter(|_| size <= PUSHED && size <= *room) else { return };
+    // Where it can't be read, or has changed meanwhile, the agent asks for it and is told.
+    match tokio::fs::read(&path).await {
+        Ok(content) if content.len() as u64 == size && size > 0 => {
+            *room -= size;
+            frames.extend(wire::encode_blob(sha256, &content));
+        }
+        _ => {}
+    }
+}
+
 impl Remote {
-    /// Connects and starts the agent.
+    /// Connects, starts the agent, and asks it the first question without waiting for it to greet.
     pub async fn open(
         way: &Way,
         doors: &Doors,
         agents: &Agents,
         remote_tmp: Option<&str>,
         blobs: Blobs,
+        first: Question,
     ) -> Result<Self, RemoteError> {
         let connection = connect::open(way, doors).await?;
         let via = format!("{} ({})", connection.at(), connection.negotiated());
-        let session = connect::start_agent(&connection, agents, PREAMBLE, remote_tmp).await?;
-        let mut remote = Self { session, _connection: connection, batches: 0, blobs, via, machine: String::new() };
+        let asked = first.frames(1, &blobs).await;
+        let session = connect::start_agent(&connection, agents, PREAMBLE, remote_tmp, &asked).await?;
+        let mut remote = Self { session, _connection: connection, batches: 1, blobs, via, machine: String::new() };
         match remote.receive().await? {
             Frame::Message(Reply::Hello { version, machine }) if version == env!("CARGO_PKG_VERSION") => {
                 remote.machine = machine;
@@ -166,26 +208,21 @@ impl Remote {
         }
     }
 
-    /// Sends a batch, of whose tasks the first are due step by step, as [`Batch::due`] says, and waits for its end. Adds the
-    /// outcomes to `outcomes` as they come, by the tasks' numbers, in order.
-    pub async fn batch(
+    /// Asks the next question.
+    pub async fn ask(&mut self, question: Question) -> Result<(), RemoteError> {
+        self.batches += 1;
+        let frames = question.frames(self.batches, &self.blobs).await;
+        self.send(&frames).await
+    }
+
+    /// Waits for the last of the answers to what was asked. Adds the outcomes to `outcomes` as they come, by the tasks'
+    /// numbers, in order.
+    pub async fn answers(
         &mut self,
-        mode: Mode,
-        due: Vec<usize>,
-        tasks: Vec<Task>,
         outcomes: &mut Vec<(u64, Outcome)>,
         told: &mut (dyn FnMut(Told) + Send),
     ) -> Result<(), RemoteError> {
-        self.batches += 1;
         let id = self.batches;
-        let (mut room, mut pushed) = (MAX_PUSHED, HashSet::new());
-        for task in tasks.iter().take(due.iter().sum()).filter(|_| mode == Mode::Apply) {
-            // Several may want the same.
-            if pushed.insert(task.params["sha256"].as_str()) {
-                self.push(task, &mut room).await?;
-            }
-        }
-        self.send(&wire::encode(&Request::Batch(Batch { id, mode, due, tasks }))).await?;
         loop {
             match self.receive().await? {
                 Frame::Message(Reply::Task { batch, id: task, outcome }) if batch == id => {
@@ -197,22 +234,6 @@ impl Remote {
                 Frame::Message(Reply::Fetch { sha256 }) => self.give_all(sha256).await?,
                 _ => return Err(WireError::Malformed("an answer to what was not asked".into()).into()),
             }
-        }
-    }
-
-    /// Sends a small file that a task will ask for, to spare it the round trip.
-    async fn push(&mut self, task: &Task, room: &mut u64) -> Result<(), RemoteError> {
-        let (Some(sha256), Some(size)) = (task.params["sha256"].as_str(), task.params["size"].as_u64()) else {
-            return Ok(());
-        };
-        let Some(path) = self.blobs.get(sha256).filter(|_| size <= PUSHED && size <= *room) else { return Ok(()) };
-        // Where it can't be read, or has changed meanwhile, the agent asks for it and is told.
-        match tokio::fs::read(&path).await {
-            Ok(content) if content.len() as u64 == size && size > 0 => {
-                *room -= size;
-                self.send(&wire::encode_blob(sha256, &content)).await
-            }
-            _ => Ok(()),
         }
     }
 

@@ -4,9 +4,10 @@
 
 use std::ffi::OsString;
 use std::io::Cursor;
+use std::pin::pin;
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -27,18 +28,20 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Starts the agent on the other end of `connection`, having uploaded it if need be. The session's stdout begins with
 /// the byte after `preamble`, which the agent prints before its first frame. `remote_tmp` is the directory for the
-/// agent's own directory; `~/` is the user's home; the default is `/var/tmp`.
+/// agent's own directory; `~/` is the user's home; the default is `/var/tmp`. `first` is said to the agent without
+/// waiting for it to greet, which spares a round trip: a script that does not start it reads nothing.
 pub async fn start_agent(
     connection: &Connection,
     agents: &Agents,
     preamble: &[u8],
     remote_tmp: Option<&str>,
+    first: &[u8],
 ) -> Result<Session, ConnectError> {
     let at = connection.at();
     let failed = |source| ConnectError::Agent { at: at.to_owned(), source };
     if let Link::Local = connection.link {
         let session = local::spawn(local_agent(agents).map_err(failed)?)?;
-        return match listen(session, preamble).await? {
+        return match listen(session, preamble, first).await? {
             Heard::Agent(session) => Ok(session),
             Heard::End { error: AgentError::NoShell { exit, said }, .. } => {
                 // There is no shell in between.
@@ -51,13 +54,13 @@ pub async fn start_agent(
         return Err(failed(AgentError::Unquotable { dir: dir.to_owned() }));
     }
     let start = script::start(agents, remote_tmp);
-    let system = match listen(connection.exec(&start).await?, preamble).await? {
+    let system = match listen(connection.exec(&start).await?, preamble, first).await? {
         Heard::Agent(session) => return Ok(session),
         Heard::End { report: Some(Report::Missing { system }), .. } => system,
         Heard::End { error, .. } => return Err(failed(error)),
     };
     place(connection, pick(agents, &system).map_err(failed)?, remote_tmp).await?;
-    match listen(connection.exec(&start).await?, preamble).await? {
+    match listen(connection.exec(&start).await?, preamble, first).await? {
         Heard::Agent(session) => Ok(session),
         Heard::End { error, .. } => Err(failed(error)),
     }
@@ -104,10 +107,10 @@ enum Heard {
     End { report: Option<Report>, error: AgentError },
 }
 
-/// Reads up to the preamble, past whatever the shell prints before it.
-async fn listen(mut session: Session, preamble: &[u8]) -> Result<Heard, ConnectError> {
+/// Says what comes first, and reads up to the preamble, past whatever the shell prints before it.
+async fn listen(mut session: Session, preamble: &[u8], first: &[u8]) -> Result<Heard, ConnectError> {
     let mut heard = Vec::new();
-    let found = timeout(PATIENCE, find(&mut session, preamble, &mut heard)).await;
+    let found = timeout(PATIENCE, meet(&mut session, preamble, first, &mut heard)).await;
     let end = |error| Ok(Heard::End { report: None, error });
     match found {
         Err(_) => end(AgentError::Silent { after: PATIENCE }),
@@ -133,10 +136,30 @@ enum Found {
     End,
 }
 
-async fn find(session: &mut Session, preamble: &[u8], heard: &mut Vec<u8>) -> Found {
+/// Speaks and listens at the same time: neither side may wait for the other to have done. That nobody is there to read is
+/// told by what is heard.
+async fn meet(session: &mut Session, preamble: &[u8], first: &[u8], heard: &mut Vec<u8>) -> Found {
+    let Session { stdin, stdout, .. } = session;
+    let mut saying = pin!(async {
+        let _ = stdin.write_all(first).await;
+        let _ = stdin.flush().await;
+    });
+    let mut finding = pin!(find(stdout, preamble, heard));
+    tokio::select! {
+        () = &mut saying => finding.await,
+        found = &mut finding => {
+            if let Found::Preamble { .. } = found {
+                saying.await;
+            }
+            found
+        }
+    }
+}
+
+async fn find(stdout: &mut (impl AsyncRead + Unpin), preamble: &[u8], heard: &mut Vec<u8>) -> Found {
     let mut buffer = [0; 4096];
     loop {
-        match session.stdout.read(&mut buffer).await {
+        match stdout.read(&mut buffer).await {
             Ok(0) | Err(_) => return Found::End,
             Ok(read) => heard.extend_from_slice(&buffer[..read]),
         }

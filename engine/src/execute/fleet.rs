@@ -14,7 +14,7 @@ use trueup_modules::secret::Secret;
 use super::Options;
 use crate::compile;
 use crate::connect::{Agents, Doors, HostKeys, SshConfig, Surroundings, Target, Wanted, Way};
-use crate::remote::{Blobs, Remote, RemoteError};
+use crate::remote::{Blobs, Question, Remote, RemoteError};
 use crate::template::{Lookup, Templar};
 use crate::value::Value;
 
@@ -175,9 +175,10 @@ pub(super) struct Opener {
 }
 
 impl Opener {
-    /// Connects, waiting for its turn.
-    pub(super) async fn open(&self, route: &Route) -> Result<Remote, RemoteError> {
-        Remote::open(&route.way, &self.doors, &self.agents, route.remote_tmp.as_deref(), self.blobs.clone()).await
+    /// Connects, waiting for its turn, and asks the first question.
+    pub(super) async fn open(&self, route: &Route, first: Question) -> Result<Remote, RemoteError> {
+        let Route { way, remote_tmp, .. } = route;
+        Remote::open(way, &self.doors, &self.agents, remote_tmp.as_deref(), self.blobs.clone(), first).await
     }
 }
 

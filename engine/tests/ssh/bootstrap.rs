@@ -16,6 +16,9 @@ const PREAMBLE: &[u8] = b"\0HELLO1\0";
 /// An agent that greets and then says back what it is told.
 const ECHO: &str = "#!/bin/sh\nprintf '\\0HELLO1\\0'\nexec cat\n";
 
+/// What every agent here is told before it greets.
+const FIRST: &[u8] = b"first, ";
+
 fn agents(text: &str) -> Agents {
     Agents { carried: vec![Agent::pack(std::env::consts::ARCH, text.as_bytes()).unwrap()], local: None }
 }
@@ -27,7 +30,7 @@ fn agent_dir(tmp: &Path) -> PathBuf {
 
 async fn start(server: &Server, agents: &Agents, tmp: Option<&Path>) -> Result<Session, ConnectError> {
     let connection = reach(target(server)).await.unwrap();
-    start_agent(&connection, agents, PREAMBLE, tmp.map(|tmp| tmp.to_str().unwrap())).await
+    start_agent(&connection, agents, PREAMBLE, tmp.map(|tmp| tmp.to_str().unwrap()), FIRST).await
 }
 
 async fn echo(mut session: Session) -> Vec<u8> {
@@ -45,11 +48,11 @@ async fn the_first_contact_uploads_and_the_next_costs_one_command() {
     let server = serve(Nature::shell(tmp.path(), "echo Welcome; printf 'no newline'")).await;
     let agents = agents(ECHO);
     let session = start(&server, &agents, Some(&deep)).await.unwrap();
-    assert_eq!(echo(session).await, b"frame");
+    assert_eq!(echo(session).await, b"first, frame");
     assert_eq!(server.commands.lock().unwrap().len(), 3);
 
     let session = start(&server, &agents, Some(&deep)).await.unwrap();
-    assert_eq!(echo(session).await, b"frame");
+    assert_eq!(echo(session).await, b"first, frame");
     assert_eq!(server.commands.lock().unwrap().len(), 4);
 
     let dir = agent_dir(&deep);
@@ -65,7 +68,7 @@ async fn home_is_a_directory_too_and_the_agent_may_be_large() {
     let server = serve(Nature::shell(home.path(), "")).await;
     let padding = "# padding, so that it takes many packets\n".repeat(100_000);
     let session = start(&server, &agents(&format!("{ECHO}{padding}")), Some(Path::new("~/tmp"))).await.unwrap();
-    assert_eq!(echo(session).await, b"frame");
+    assert_eq!(echo(session).await, b"first, frame");
     assert!(agent_dir(&home.path().join("tmp")).is_dir());
 }
 
@@ -75,8 +78,8 @@ async fn two_first_contacts_at_once() {
     let server = serve(Nature::shell(tmp.path(), "")).await;
     let agents = agents(ECHO);
     let (one, two) = tokio::join!(start(&server, &agents, Some(tmp.path())), start(&server, &agents, Some(tmp.path())));
-    assert_eq!(echo(one.unwrap()).await, b"frame");
-    assert_eq!(echo(two.unwrap()).await, b"frame");
+    assert_eq!(echo(one.unwrap()).await, b"first, frame");
+    assert_eq!(echo(two.unwrap()).await, b"first, frame");
 }
 
 #[tokio::test]
@@ -252,10 +255,10 @@ async fn on_this_machine_it_is_a_child() {
         Agents { carried: Vec::new(), local: Some(program.clone()) }
     };
     let connection = open(&Way::Local, &Doors::new(1)).await.unwrap();
-    let session = start_agent(&connection, &local(ECHO), PREAMBLE, None).await.unwrap();
-    assert_eq!(echo(session).await, b"frame");
+    let session = start_agent(&connection, &local(ECHO), PREAMBLE, None, FIRST).await.unwrap();
+    assert_eq!(echo(session).await, b"first, frame");
 
-    let error = start_agent(&connection, &local("#!/bin/sh\nkill -9 $$\n"), PREAMBLE, None).await.err().unwrap();
+    let error = start_agent(&connection, &local("#!/bin/sh\nkill -9 $$\n"), PREAMBLE, None, FIRST).await.err().unwrap();
     assert_eq!(error.to_string(), "start the agent on this machine: it ended at once: signal KILL");
 }
 
@@ -270,7 +273,7 @@ async fn the_embedded_agent_greets() {
     let server = serve(Nature::shell(tmp.path(), "echo Welcome")).await;
     let connection = reach(target(&server)).await.unwrap();
     let preamble = trueup_modules::wire::PREAMBLE;
-    let session = start_agent(&connection, &agents, preamble, tmp.path().to_str()).await.unwrap();
+    let session = start_agent(&connection, &agents, preamble, tmp.path().to_str(), b"").await.unwrap();
     // It ends when its stdin does, without a complaint.
     let output = session.output(b"", 1 << 16).await.unwrap();
     assert_eq!((output.exit.to_string().as_str(), &output.stderr[..]), ("exit status 0", &b""[..]));

@@ -15,7 +15,7 @@ use crate::event::Event;
 use crate::execute::fleet::{Opener, Route, Slot};
 use crate::execute::lower::Item;
 use crate::execute::vars::View;
-use crate::remote::{RemoteError, Told};
+use crate::remote::{Question, RemoteError, Told};
 
 impl Run {
     /// What it takes to run tasks on a host, to be moved into a task of the runtime.
@@ -213,14 +213,19 @@ impl Errand {
         let lost = |error: RemoteError| Lost::new(error.to_string(), error.hints());
         let route = self.route.as_ref().map_err(|reason| Lost::new(reason.clone(), Vec::new()))?;
         let mut slot = self.slot.lock().await;
-        if slot.is_none() {
-            let remote = self.opener.open(route).await.map_err(lost)?;
-            let _ = self.events.send(Event::Connected { host: self.host.clone(), via: remote.via.clone() }).await;
-            *slot = Some(remote);
-        }
-        let Some(remote) = slot.as_mut() else {
-            return Err(Lost::new("not connected".into(), Vec::new()));
+        let question = Question { mode, due, tasks };
+        let (remote, asked) = match slot.take() {
+            Some(mut remote) => {
+                let asked = remote.ask(question).await;
+                (remote, asked)
+            }
+            None => {
+                let remote = self.opener.open(route, question).await.map_err(lost)?;
+                let _ = self.events.send(Event::Connected { host: self.host.clone(), via: remote.via.clone() }).await;
+                (remote, Ok(()))
+            }
         };
+        let remote = slot.insert(remote);
         let mut told = |told: Told| {
             if show == Show::Nothing {
                 return;
@@ -233,7 +238,11 @@ impl Errand {
             });
         };
         let mut heard = Vec::new();
-        match remote.batch(mode, due, tasks, &mut heard, &mut told).await {
+        let answered = match asked {
+            Ok(()) => remote.answers(&mut heard, &mut told).await,
+            Err(error) => Err(error),
+        };
+        match answered {
             Ok(()) => Ok(heard),
             Err(error) => {
                 *slot = None;
