@@ -176,30 +176,20 @@ fn run_to(mut options: Options, mut reporter: Box<dyn Reporter>, paint: Paint) -
 /// Runs, to the end or to a Ctrl-C, and tells what happens.
 async fn watch(program: Program, options: Options, mut teller: Teller<'_>) -> Ending {
     let (sender, mut events) = mpsc::channel(BACKLOG);
+    // On a thread of its own, beside this one that tells.
+    let run = tokio::spawn(execute::run(program, options, sender, interrupted()));
     let mut ending = Ending::Lost;
-    {
-        let run = execute::run(program, options, sender, interrupted());
-        let mut run = std::pin::pin!(run);
-        let mut runs = true;
-        loop {
-            tokio::select! {
-                event = events.recv() => match event {
-                    Some(event) => {
-                        match &event {
-                            Event::Aborted { .. } => ending = Ending::Verdict(Verdict::Aborted),
-                            Event::RunFinished { recap, cancelled, .. } if matches!(ending, Ending::Lost) => {
-                                ending = Ending::Verdict(Verdict::of(recap, *cancelled));
-                            }
-                            _ => {}
-                        }
-                        teller.tell(|reporter| reporter.event(&event));
-                    }
-                    None => break,
-                },
-                () = &mut run, if runs => runs = false,
+    while let Some(event) = events.recv().await {
+        match &event {
+            Event::Aborted { .. } => ending = Ending::Verdict(Verdict::Aborted),
+            Event::RunFinished { recap, cancelled, .. } if matches!(ending, Ending::Lost) => {
+                ending = Ending::Verdict(Verdict::of(recap, *cancelled));
             }
+            _ => {}
         }
+        teller.tell(|reporter| reporter.event(&event));
     }
+    let _ = run.await;
     teller.tell(|reporter| reporter.end());
     ending
 }
