@@ -2,10 +2,12 @@
 
 use crate::module::Entry;
 
+#[cfg(feature = "manual")]
 mod add_host;
 mod alternatives;
 mod apt_repository;
 mod assemble;
+#[cfg(feature = "manual")]
 mod assert;
 mod async_status;
 mod authorized_key;
@@ -14,8 +16,10 @@ mod common;
 mod copy;
 mod cron;
 mod debconf;
+#[cfg(feature = "manual")]
 mod debug;
 mod describe;
+#[cfg(feature = "manual")]
 mod fail;
 mod file;
 mod file_block;
@@ -25,17 +29,24 @@ mod get_url;
 mod getent;
 mod git;
 mod group;
+#[cfg(feature = "manual")]
 mod group_by;
 mod hostname;
 mod http;
+#[cfg(feature = "manual")]
 mod import_role;
+#[cfg(feature = "manual")]
 mod import_tasks;
+#[cfg(feature = "manual")]
 mod include_role;
+#[cfg(feature = "manual")]
 mod include_tasks;
+#[cfg(feature = "manual")]
 mod include_vars;
 mod ini_file;
 mod known_hosts;
 mod locale_gen;
+#[cfg(feature = "manual")]
 mod meta;
 mod modprobe;
 mod mount;
@@ -51,7 +62,9 @@ mod replace;
 mod script;
 mod service;
 mod service_facts;
+#[cfg(feature = "manual")]
 mod set_fact;
+#[cfg(feature = "manual")]
 mod set_stats;
 mod setup;
 mod shell;
@@ -65,25 +78,22 @@ mod timezone;
 mod unarchive;
 mod uri;
 mod user;
+#[cfg(feature = "manual")]
 mod validate_argument_spec;
 mod wait_for;
 
 /// The modules that every agent has, sorted by name. Those of [`postgres`] have a registry of their own: they bring much
 /// with them, and most hosts have no use for it.
 static REGISTRY: &[Entry] = &[
-    Entry::of::<add_host::AddHost>(),
     Entry::of::<alternatives::Alternatives>(),
     Entry::of::<apt_repository::AptRepository>(),
     Entry::of::<assemble::Assemble>(),
-    Entry::of::<assert::Assert>(),
     Entry::of::<async_status::AsyncStatus>(),
     Entry::of::<authorized_key::AuthorizedKey>(),
     Entry::of::<command::CommandModule>(),
     Entry::of::<copy::Copy>(),
     Entry::of::<cron::Cron>(),
     Entry::of::<debconf::Debconf>(),
-    Entry::of::<debug::Debug>(),
-    Entry::of::<fail::Fail>(),
     Entry::of::<file::FileModule>(),
     Entry::of::<file_block::FileBlock>(),
     Entry::of::<file_line::FileLine>(),
@@ -92,17 +102,10 @@ static REGISTRY: &[Entry] = &[
     Entry::of::<getent::Getent>(),
     Entry::of::<git::Git>(),
     Entry::of::<group::GroupModule>(),
-    Entry::of::<group_by::GroupBy>(),
     Entry::of::<hostname::Hostname>(),
-    Entry::of::<import_role::ImportRole>(),
-    Entry::of::<import_tasks::ImportTasks>(),
-    Entry::of::<include_role::IncludeRole>(),
-    Entry::of::<include_tasks::IncludeTasks>(),
-    Entry::of::<include_vars::IncludeVars>(),
     Entry::of::<ini_file::IniFile>(),
     Entry::of::<known_hosts::KnownHosts>(),
     Entry::of::<locale_gen::LocaleGen>(),
-    Entry::of::<meta::Meta>(),
     Entry::of::<modprobe::Modprobe>(),
     Entry::of::<mount::Mount>(),
     Entry::of::<package::Packages>(),
@@ -115,8 +118,6 @@ static REGISTRY: &[Entry] = &[
     Entry::of::<script::Script>(),
     Entry::of::<service::Service>(),
     Entry::of::<service_facts::ServiceFacts>(),
-    Entry::of::<set_fact::SetFact>(),
-    Entry::of::<set_stats::SetStats>(),
     Entry::of::<setup::Setup>(),
     Entry::of::<shell::Shell>(),
     Entry::of::<slurp::Slurp>(),
@@ -128,8 +129,26 @@ static REGISTRY: &[Entry] = &[
     Entry::of::<unarchive::Unarchive>(),
     Entry::of::<uri::Uri>(),
     Entry::of::<user::UserModule>(),
-    Entry::of::<validate_argument_spec::ValidateArgumentSpec>(),
     Entry::of::<wait_for::WaitFor>(),
+];
+
+/// The modules that are planned on the controller, sorted by name: no agent needs them.
+#[cfg(feature = "manual")]
+static CONTROLLER: &[Entry] = &[
+    Entry::of::<add_host::AddHost>(),
+    Entry::of::<assert::Assert>(),
+    Entry::of::<debug::Debug>(),
+    Entry::of::<fail::Fail>(),
+    Entry::of::<group_by::GroupBy>(),
+    Entry::of::<import_role::ImportRole>(),
+    Entry::of::<import_tasks::ImportTasks>(),
+    Entry::of::<include_role::IncludeRole>(),
+    Entry::of::<include_tasks::IncludeTasks>(),
+    Entry::of::<include_vars::IncludeVars>(),
+    Entry::of::<meta::Meta>(),
+    Entry::of::<set_fact::SetFact>(),
+    Entry::of::<set_stats::SetStats>(),
+    Entry::of::<validate_argument_spec::ValidateArgumentSpec>(),
 ];
 
 /// Every module, sorted by name.
@@ -160,18 +179,26 @@ fn entries() -> impl Iterator<Item = &'static Entry> {
     let postgres = postgres::REGISTRY;
     #[cfg(not(feature = "postgres"))]
     let postgres: &[Entry] = &[];
-    REGISTRY.iter().chain(postgres)
+    #[cfg(feature = "manual")]
+    let controller = CONTROLLER;
+    #[cfg(not(feature = "manual"))]
+    let controller: &[Entry] = &[];
+    REGISTRY.iter().chain(controller).chain(postgres)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::module::Place;
     use std::collections::BTreeSet;
 
     #[test]
     fn the_registry_is_sorted_and_unique() {
-        for registry in [REGISTRY, postgres::REGISTRY] {
+        for registry in [REGISTRY, CONTROLLER, postgres::REGISTRY] {
             assert!(registry.is_sorted_by_key(|entry| entry.name), "{registry:?}");
+        }
+        for (registry, place) in [(REGISTRY, Place::Host), (CONTROLLER, Place::Controller)] {
+            assert!(registry.iter().all(|entry| entry.place == place), "{registry:?}");
         }
         assert_eq!(names().collect::<BTreeSet<_>>().len(), names().count());
     }
