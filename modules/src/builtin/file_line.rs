@@ -91,7 +91,7 @@ impl Module for FileLine {
             State::Absent => self.absent(&before)?,
         };
         let count = |text: &str| text.lines().count();
-        let removed = count(&before).saturating_sub(count(&after));
+        let removed = if after == before { 0 } else { count(&before).saturating_sub(count(&after)) };
         let msg = match self.state {
             _ if after == before => String::new(),
             State::Present if count(&after) > count(&before) => "line added".into(),
