@@ -451,7 +451,7 @@ pub fn serve(input: impl Read + Send + 'static, mut output: impl Write) -> Resul
     output.write_all(PREAMBLE)?;
     output.flush()?;
     let cancel = Cancel::default();
-    let mut system = Local { cancel: cancel.clone() };
+    let mut system = Local::cancelled_by(cancel.clone());
     let (sender, calls) = mpsc::sync_channel(wire::BLOBS_AHEAD);
     thread::spawn(move || {
         let mut input = input;

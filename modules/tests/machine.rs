@@ -6,9 +6,10 @@ use std::path::Path;
 use std::{fs, thread};
 
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use trueup_modules::agent::{self, Machine};
-use trueup_modules::edit::Diff;
-use trueup_modules::host::Error;
+use trueup_modules::edit::{Blob, Diff, Owner};
+use trueup_modules::host::{Error, Host};
 use trueup_modules::local::Local;
 use trueup_modules::system::System;
 use trueup_modules::wire::{self, Batch, Become, Mode, Request, Task};
@@ -43,6 +44,24 @@ fn a_file_is_written_edited_backed_up_and_removed() {
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "the file and its backup, no leftovers");
     apply("file", json!({"path": path, "state": "absent"})).unwrap();
     assert!(!path.exists());
+}
+
+#[test]
+fn the_hash_of_what_was_put_in_place_holds_until_somebody_touches_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("long");
+    let content = vec![b'x'; 20 << 20];
+    let hash = |bytes: &[u8]| Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let blob = Blob { sha256: hash(&content), size: content.len() as u64, durable: true };
+    let mut machine = Local::default();
+    let mut pieces = content.chunks(1 << 20).map(<[u8]>::to_vec);
+    let mut next = || Ok(pieces.next().unwrap_or_default());
+    machine.write_pieces(&path, &blob, &mut next, None, &Owner::default()).unwrap();
+    assert_eq!(machine.sha256(&path).unwrap().as_ref(), Some(&blob.sha256));
+    assert_eq!(fs::read(&path).unwrap(), content);
+    let other = vec![b'y'; content.len()];
+    fs::write(&path, &other).unwrap();
+    assert_eq!(machine.sha256(&path).unwrap(), Some(hash(&other)));
 }
 
 #[test]
