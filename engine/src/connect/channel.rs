@@ -13,8 +13,8 @@ use super::session::{Ending, Exit, Overflow, PIPE, Session};
 /// The size of the packets that stdin is cut into: the most that OpenSSH takes.
 const PACKET: usize = 32 * 1024;
 
-/// Until there is more to send than that, a channel has no room for more: most never need it, and there may be thousands.
-const SMALL: usize = 4 * 1024;
+/// While there is no more to send than that, a channel has no room for more: most never need it, and there may be thousands.
+const SMALL: usize = 1024;
 
 /// The stream number of stderr (RFC 4254, 5.2).
 const STDERR: u32 = 1;
@@ -59,9 +59,20 @@ async fn feed(mut fed: DuplexStream, writes: &ChannelWriteHalf<Msg>) -> Infallib
     loop {
         match fed.read(&mut buffer).await {
             Ok(0) | Err(_) => break,
-            Ok(read) if writes.data_bytes(buffer[..read].to_vec()).await.is_err() => break,
-            Ok(read) if read == buffer.len() => buffer.resize(PACKET, 0),
-            Ok(_) => {}
+            Ok(read) if read == buffer.len() => {
+                let whole = std::mem::replace(&mut buffer, vec![0; PACKET]);
+                if writes.data_bytes(whole).await.is_err() {
+                    break;
+                }
+            }
+            Ok(read) => {
+                if writes.data_bytes(buffer[..read].to_vec()).await.is_err() {
+                    break;
+                }
+                if buffer.len() > SMALL {
+                    buffer = vec![0; SMALL];
+                }
+            }
         }
     }
     let _ = writes.eof().await;
