@@ -359,6 +359,14 @@ impl Attributes<'_> {
     }
 }
 
+/// As chown(1) takes them; nothing if there is neither. A colon with nothing behind it would mean the user's own group.
+pub(super) fn chown(user: Option<&str>, group: Option<&str>) -> String {
+    match (user, group) {
+        (user, None) => user.unwrap_or_default().to_owned(),
+        (user, Some(group)) => format!("{}:{group}", user.unwrap_or_default()),
+    }
+}
+
 /// The number of an account; `None` if none is named, or if an earlier task has yet to make it.
 fn user_id(host: &dyn Host, name: Option<&str>) -> Result<Option<u32>, Error> {
     let Some(name) = name else { return Ok(None) };

@@ -296,8 +296,6 @@ impl GetUrl {
         into: bool,
         checksum: Option<&(Algorithm, String)>,
     ) -> Result<Command, Error> {
-        let part = |part: &Option<String>| part.clone().unwrap_or_default();
-        let who = [owner.user.as_ref(), owner.group.as_ref()].iter().any(Option::is_some);
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let (program, sum) =
             checksum.map_or((String::new(), ""), |(algorithm, sum)| (program(*algorithm), sum.as_str()));
@@ -309,7 +307,7 @@ impl GetUrl {
             name.clone(),
             " 200 000 226 ".into(),
             format!("{mode:04o}"),
-            if who { format!("{}:{}", part(&owner.user), part(&owner.group)) } else { String::new() },
+            common::chown(owner.user.as_deref(), owner.group.as_deref()),
             program,
             sum.into(),
             if self.backup { "backup".into() } else { String::new() },

@@ -294,13 +294,8 @@ impl Unarchive {
 
     /// Owners and permissions of what was unpacked.
     fn given(&self, listing: &Listing, dest: &Path) -> Vec<Edit> {
-        let who = match (&self.owner, &self.group) {
-            (None, None) => None,
-            (owner, group) => {
-                let part = |part: &Option<String>| part.clone().unwrap_or_default();
-                Some(vec!["chown".to_owned(), "-h".into(), format!("{}:{}", part(owner), part(group))])
-            }
-        };
+        let who = common::chown(self.owner.as_deref(), self.group.as_deref());
+        let who = (!who.is_empty()).then(|| vec!["chown".to_owned(), "-h".into(), who]);
         let bits = self.mode.as_ref().map(|mode| {
             let mode = match mode {
                 Mode::Bits(bits) => format!("{bits:04o}"),

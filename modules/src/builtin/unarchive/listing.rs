@@ -22,7 +22,8 @@ pub(super) struct Differing {
 }
 
 /// How `tar --diff` ends a line, by whose word it is heeded or not, and what it means.
-const SAYS: [(&str, &str, Option<&str>); 8] = [
+const SAYS: [(&str, &str, Option<&str>); 9] = [
+    (": Warning: Cannot readlink: No such file or directory", "", None),
     (": Warning: Cannot stat: No such file or directory", "", None),
     (": Contents differ", "", Some("content")),
     (": Size differs", "", Some("content")),
