@@ -38,6 +38,22 @@ pub enum Value {
     Map(Map),
 }
 
+impl Value {
+    /// What Python calls its type.
+    pub(crate) fn native_type(&self) -> &'static str {
+        match self {
+            Self::Null => "NoneType",
+            Self::Bool(_) => "bool",
+            Self::Int(_) => "int",
+            Self::Float(_) => "float",
+            Self::Str(_) | Self::Template(_) | Self::Secret(_) => "str",
+            Self::Unknown(_) | Self::Omit => "object",
+            Self::List(_) => "list",
+            Self::Map(_) => "dict",
+        }
+    }
+}
+
 /// A text with template syntax, and where it stands.
 #[derive(Clone, PartialEq)]
 pub struct Template {

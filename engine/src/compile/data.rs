@@ -11,7 +11,7 @@ use super::check::texts;
 use super::facts::is_fact;
 use super::{Program, Role, Step};
 use crate::inventory::Inventory;
-use crate::playbook::{Field, LoopOver, Opt};
+use crate::playbook::{Field, LoopOver, Opt, Task};
 use crate::template::is_template;
 use crate::value::{Map, Value};
 use crate::yaml::{Data, Mapping, Node};
@@ -45,8 +45,17 @@ pub(super) fn annotate(program: &mut Program, from: usize, to: usize) {
             close_over(&mut words, &known);
             words
         };
-        let when_words = step.conditions().map(|condition| of_condition(&condition.text)).collect();
+        let when_words: Vec<_> = step.conditions().map(|condition| of_condition(&condition.text)).collect();
+        let register = step.task.register.as_ref().filter(|_| step.task.looping.is_some());
+        let reads_itself = register.is_some_and(|register| {
+            let mut of_args = BTreeSet::new();
+            arg_texts(&step.task).iter().for_each(|text| identifiers(text, &mut of_args));
+            close_over(&mut of_args, &known);
+            when_words.iter().chain([&of_args]).any(|words| words.contains(&register.value))
+        });
+        let looks_here = looks_here(step, &words);
         let step = Arc::make_mut(&mut program.steps[at]);
+        (step.reads_itself, step.looks_here) = (reads_itself, looks_here);
         (step.writes, step.words, step.when_words) = (writes, words, when_words);
         (step.notifies, step.once) = (notifies, once);
     }
@@ -202,6 +211,39 @@ fn words(program: &Program, step: &Step) -> BTreeSet<String> {
     }
     texts_.iter().for_each(|text| identifiers(text, &mut words));
     words
+}
+
+/// Whether a step looks at the controller: lookups that read files or run programs, tests of paths. By its words, so rather
+/// once too often.
+fn looks_here(step: &Step, words: &BTreeSet<String>) -> bool {
+    const LOOKUPS: [&str; 11] = [
+        "csvfile",
+        "file",
+        "fileglob",
+        "first_found",
+        "ini",
+        "lines",
+        "password",
+        "pipe",
+        "template",
+        "unvault",
+        "url",
+    ];
+    const TESTS: [&str; 7] = ["directory", "exists", "file", "is_dir", "is_file", "link", "link_exists"];
+    let has = |names: &[&str]| names.iter().any(|name| words.contains(*name));
+    let over = step.task.looping.as_ref().map(|looping| &looping.over);
+    let loops = matches!(over, Some(LoopOver::Lookup(name, _)) if LOOKUPS.contains(&name.value.as_str()));
+    loops || (has(&["lookup", "query", "q"]) && has(&LOOKUPS)) || (has(&["is"]) && has(&TESTS))
+}
+
+/// The texts of all parameters.
+fn arg_texts(task: &Task) -> Vec<String> {
+    let mut texts = Vec::new();
+    task.args.params.values().chain(task.args.defaults.values()).for_each(|entry| node(&entry.value, &mut texts));
+    task.args.free_form.iter().for_each(|free| node(free, &mut texts));
+    let rendered = task.args.rendered.iter().chain(&task.args.rendered_defaults);
+    texts.extend(rendered.map(|template| template.text.clone()));
+    texts
 }
 
 /// What a `template` task reads beside its own words.

@@ -53,7 +53,9 @@ const NOT_FACTS: &[&str] = &[
 pub(super) fn is_fact(word: &str) -> bool {
     word.strip_prefix("ansible_").is_some_and(|name| {
         !NOT_FACTS.contains(&name)
-            && !["ssh_", "become", "host_key", "private_key", "python"].iter().any(|prefix| name.starts_with(prefix))
+            && !["ssh_", "become", "host_key", "private_key", "python_interpreter"]
+                .iter()
+                .any(|prefix| name.starts_with(prefix))
     })
 }
 

@@ -203,6 +203,10 @@ pub struct Step {
     pub words: BTreeSet<String>,
     /// The same for each of its conditions, those of its blocks first.
     pub when_words: Vec<BTreeSet<String>>,
+    /// It is a loop whose items read what the item before registered.
+    pub reads_itself: bool,
+    /// It looks at files of the controller or runs programs there, which steps before it may have changed.
+    pub looks_here: bool,
     /// Handlers that it notifies; templates as written.
     pub notifies: BTreeSet<String>,
     /// One host does it for all (`run_once`).
@@ -295,6 +299,8 @@ impl Step {
             writes: BTreeSet::new(),
             words: BTreeSet::new(),
             when_words: Vec::new(),
+            reads_itself: false,
+            looks_here: false,
             notifies: BTreeSet::new(),
             once: false,
             wrong: Vec::new(),
@@ -339,6 +345,15 @@ impl Step {
     /// Whether other tasks come by it when its turn comes.
     pub fn includes(&self) -> bool {
         matches!(self.entry.name, "include_tasks" | "include_role")
+    }
+
+    /// Whether the names of the variables that it sets are known only when it is rendered.
+    pub fn sets_what_is_computed(&self) -> bool {
+        let args = &self.task.args;
+        let computed = args.params.keys().any(|name| crate::template::is_template(name))
+            || args.rendered.is_some()
+            || args.free_form.is_some();
+        self.entry.name == "set_fact" && computed
     }
 
     /// Whether hosts or groups may be new after it.

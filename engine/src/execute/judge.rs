@@ -117,6 +117,7 @@ impl Judged {
             }
             Status::Failed { error, .. } => {
                 map.entry("msg".into()).or_insert_with(|| Value::Str(error.clone()));
+                map.insert("exception".into(), Value::Str("(traceback unavailable)".into()));
             }
             _ => {}
         }
@@ -149,7 +150,7 @@ pub(super) fn judge(
         ) => {
             let data = match error {
                 LowerError::Param(error) => error.clone().apart().1,
-                LowerError::NoFile { .. } => {
+                LowerError::NoFile { .. } | LowerError::Value(..) => {
                     error.msg().map(|msg| ("msg".to_owned(), json!(msg))).into_iter().collect()
                 }
                 LowerError::Wrong(_, Some(msg)) => [("msg".to_owned(), json!(msg))].into_iter().collect(),
@@ -172,6 +173,10 @@ pub(super) fn judge(
         (Work::Task(_), Some(outcome @ Outcome::Failed(Error::TimedOut { .. }, _))) => judge_outcome(outcome, pending),
         (Work::Task(task), Some(outcome)) => {
             let mut end = judge_outcome(outcome, pending);
+            // As in Ansible, nothing makes anything else of that.
+            if matches!(end.status, Status::Skipped { .. }) {
+                return known_now(end);
+            }
             tell_more(step, task, item, &mut end);
             let mut end = conditions(lower, step, item, end);
             if matches!(item.tries, Tries::InVain(_)) && !end.failed() {
@@ -208,6 +213,10 @@ fn tell_more(step: &Step, task: &Task, item: &Item, end: &mut Judged) {
 
 fn judge_outcome(outcome: &Outcome, pending: Option<&Why>) -> Judged {
     match (outcome, pending) {
+        (Outcome::Ok(answer), _) if answer.data.get("skipped") == Some(&json!(true)) => {
+            let because = ["msg", "skipped_reason"].iter().find_map(|name| answer.data.get(*name)?.as_str());
+            Judged::new(Status::Skipped { because: because.unwrap_or_default().into() }, answer.clone())
+        }
         (Outcome::Ok(answer), _) => Judged::new(Status::Ok, answer.clone()),
         (Outcome::Would(answer), _) => Judged::new(Status::Would, answer.clone()),
         (Outcome::Changed(answer), _) => Judged::new(Status::Changed, answer.clone()),

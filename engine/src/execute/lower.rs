@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
-use serde_json::{Map as JsonMap, Value as Json, json};
+use serde_json::{Map as JsonMap, Value as Json};
 use trueup_modules::agent;
 use trueup_modules::host::Why;
 use trueup_modules::secret::{REDACTED, Secret};
@@ -26,6 +26,8 @@ use crate::vault::VaultPasswords;
 use crate::yaml::Node;
 
 mod error;
+mod expressions;
+mod facts;
 mod files;
 mod limits;
 pub(super) mod loops;
@@ -140,14 +142,20 @@ impl Lower<'_> {
         let control = &looping.control;
         let extended = self.extended(control, &vars)?;
         let mut items = Vec::new();
+        let mut before = view.clone();
         for (at, value) in list.iter().enumerate() {
             let magic = loops::magic(control, &list, at, extended);
-            let view = view.clone().with(magic);
+            let view = before.clone().with(magic);
             let label = match &control.label {
                 Some(label) => self.templar.resolve(&label.to_value(), &view.clone().shared())?,
                 None => value.clone(),
             };
-            items.push(self.item(step, view, Some(show(&label))));
+            let item = self.item(step, view, Some(show(&label)));
+            // What one item sets, the next ones read, whatever else has that name.
+            if let Some(facts) = facts::set_by(step, &item.work) {
+                before = before.with(facts);
+            }
+            items.push(item);
         }
         Ok(items)
     }
@@ -194,7 +202,7 @@ impl Lower<'_> {
         }
     }
 
-    fn item(&self, step: &Step, view: View, label: Option<String>) -> Item {
+    pub(super) fn item(&self, step: &Step, view: View, label: Option<String>) -> Item {
         let vars = view.clone().shared();
         // As in Ansible, who acts is asked before whether anybody does.
         let (acts, wrong) = match self.delegate(step, &vars) {
@@ -332,7 +340,7 @@ impl Lower<'_> {
             }
         }
         if step.entry.name == "assert" || step.entry.name == "debug" {
-            return self.expressions(step, vars);
+            return self.expressions(step, params, vars);
         }
         // What `apply` says is rendered where it is applied.
         let rendered = |name: &&String| !(step.turns() && *name == "apply");
@@ -350,6 +358,7 @@ impl Lower<'_> {
             "assemble" => self.assemble(step, &mut params)?,
             "unarchive" => self.unarchive(step, &mut params)?,
             "include_vars" => self.include_vars(step, &mut params)?,
+            "set_fact" => params = self.named(step, params, vars)?,
             "validate_argument_spec" => self.provided(&mut params, vars)?,
             _ => {}
         }
@@ -396,53 +405,6 @@ impl Lower<'_> {
                 format!("`{keyword}` must be a dictionary, and this is {}", kind(&other)),
             )),
         }
-    }
-
-    /// The two modules whose parameters are expressions: they are evaluated here.
-    fn expressions(&self, step: &Step, vars: &Arc<dyn Lookup>) -> Result<JsonMap<String, Json>, LowerError> {
-        let mut params = JsonMap::new();
-        for (name, entry) in step.task.args.given() {
-            let value = match (step.entry.name, name.as_str()) {
-                ("assert", "that") => self.assertions(&entry.value, vars)?,
-                ("debug", "var") => {
-                    let text = entry.value.as_scalar().map(|scalar| scalar.text.clone()).unwrap_or_default();
-                    let value = self.templar.expression(&text, &entry.value.span, vars);
-                    let value = match value.and_then(|value| self.templar.resolve(&value, vars)) {
-                        // What Ansible shows in its place.
-                        Err(error) if error.is_undefined() => Value::Str(format!("<< error 1 - {error} >>")),
-                        value => value?,
-                    };
-                    params.insert("value".into(), to_json(&value).map_err(LowerError::Unknown)?);
-                    json!(text)
-                }
-                _ => {
-                    let value = self.templar.resolve(&entry.value.to_value(), vars);
-                    let value = value.map_err(|error| of_arg(step, name, error))?;
-                    to_json(&value).map_err(LowerError::Unknown)?
-                }
-            };
-            params.insert(name.clone(), value);
-        }
-        Ok(params)
-    }
-
-    fn assertions(&self, that: &Node, vars: &Arc<dyn Lookup>) -> Result<Json, LowerError> {
-        let nodes = that.as_seq().map_or_else(|| vec![that], |list| list.iter().collect());
-        let mut checked = Vec::new();
-        for node in nodes {
-            let text = node.as_scalar().map(|scalar| scalar.text.clone()).unwrap_or_default();
-            let holds = match self.templar.condition(&text, &node.span, vars)? {
-                Truth::Yes => true,
-                Truth::No => false,
-                Truth::Unknown(why) => return Err(LowerError::Unknown(why)),
-            };
-            checked.push(json!({"expression": text, "holds": holds}));
-            // It has failed by now: the others are not looked at.
-            if !holds {
-                break;
-            }
-        }
-        Ok(Json::Array(checked))
     }
 
     /// `template`: the file is rendered here; the agent gets its content.

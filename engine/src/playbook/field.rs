@@ -182,8 +182,11 @@ pub(super) fn variable(node: &Node, key: &str) -> Result<Spanned<String>, Diagno
 
 /// Whether a text can name a variable.
 pub(crate) fn is_variable(text: &str) -> bool {
+    /// Jinja's own words.
+    const TAKEN: [&str; 7] = ["true", "false", "none", "True", "False", "None", "not"];
     let mut chars = text.chars();
-    chars.next().is_some_and(|c| c.is_alphabetic() || c == '_') && chars.all(|c| c.is_alphanumeric() || c == '_')
+    let begins = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
+    begins && chars.all(|c| c.is_ascii_alphanumeric() || c == '_') && !TAKEN.contains(&text)
 }
 
 /// What to say of a name that cannot be a variable's.

@@ -20,6 +20,8 @@ pub struct TemplateError {
     pub via: Vec<Via>,
     /// What the user may do about it, each a sentence fragment.
     pub hints: Vec<String>,
+    /// What Ansible says of it, where that is not the problem in our words.
+    pub told: Option<Box<str>>,
 }
 
 /// A variable whose definition was being rendered, and where that definition stands.
@@ -50,7 +52,7 @@ pub enum Problem {
 
 impl TemplateError {
     pub(crate) fn new(problem: Problem, span: Span) -> Self {
-        Self { problem, span, via: Vec::new(), hints: Vec::new() }
+        Self { problem, span, via: Vec::new(), hints: Vec::new(), told: None }
     }
 
     /// A sealed value is read that cannot be opened.

@@ -63,7 +63,7 @@ pub(crate) fn syntax(error: &Error, origin: &Origin) -> TemplateError {
 /// An expression whose value is nothing at all: what it names is undefined.
 pub(crate) fn nothing(origin: &Origin, ctx: &Arc<Context>) -> TemplateError {
     let text = origin.rewritten.map_or(origin.text, |r| &r.text).trim();
-    if is_path(text) {
+    if steps(text).is_some() {
         let start = origin.at;
         return undefined(text, origin, start, origin.text.len(), ctx);
     }
@@ -160,10 +160,75 @@ fn undefined(name: &str, origin: &Origin, start: usize, end: usize, ctx: &Arc<Co
         }
         None => origin.place(start, end),
     };
-    let error = TemplateError::new(Problem::Undefined(name.to_owned()), place);
+    let mut error = TemplateError::new(Problem::Undefined(name.to_owned()), place);
+    error.told = missing(name, ctx).map(String::into_boxed_str);
     match nearest(name, ctx) {
         Some(near) => error.hint(format!("did you mean '{near}'?")),
         None => error.hint("define it, or give a value for the case with '| default(…)'"),
+    }
+}
+
+/// What Ansible says of a path: which step of it is missing, and in what.
+fn missing(name: &str, ctx: &Arc<Context>) -> Option<String> {
+    let mut steps = steps(name)?.into_iter();
+    let Step::Name(first) = steps.next()? else { return None };
+    let Some(mut value) = ctx.vars.get(first) else { return Some(format!("'{first}' is undefined")) };
+    for step in steps {
+        let found = match (value, &step) {
+            // What it comes to is not known here.
+            (Value::Template(_), _) => return None,
+            (Value::Map(map), Step::Name(name)) => map.get(*name),
+            (Value::List(list), Step::Number(at)) => list.get(*at),
+            _ => None,
+        };
+        let Some(found) = found else {
+            let step = match step {
+                Step::Name(name) => format!("'{name}'"),
+                Step::Number(at) => at.to_string(),
+            };
+            return Some(format!("object of type '{}' has no attribute {step}", value.native_type()));
+        };
+        value = found;
+    }
+    None
+}
+
+/// A step into a value.
+enum Step<'a> {
+    Name(&'a str),
+    Number(usize),
+}
+
+/// The steps of `a.b['c'][0]`; `None` if it is any other expression.
+fn steps(text: &str) -> Option<Vec<Step<'_>>> {
+    let word = |text: &str| text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+    let mut rest = text;
+    let mut steps = Vec::new();
+    loop {
+        let (step, behind) = if let Some(inner) = rest.strip_prefix('[') {
+            let (inner, behind) = inner.split_once(']')?;
+            let quoted = ['\'', '"'].into_iter().find_map(|quote| inner.strip_prefix(quote)?.strip_suffix(quote));
+            let step = quoted.map(Step::Name).or_else(|| inner.parse().ok().map(Step::Number))?;
+            (step, behind)
+        } else {
+            let name = if steps.is_empty() { rest } else { rest.strip_prefix('.')? };
+            let (name, behind) = name.split_at(word(name));
+            (Step::Name(name).filled()?, behind)
+        };
+        steps.push(step);
+        rest = behind;
+        if rest.is_empty() {
+            return Some(steps);
+        }
+    }
+}
+
+impl Step<'_> {
+    fn filled(self) -> Option<Self> {
+        match self {
+            Self::Name("") => None,
+            step => Some(step),
+        }
     }
 }
 

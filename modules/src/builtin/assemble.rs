@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::common::{self, Attributes, Wanted};
+use crate::digest::Algorithm;
 use crate::edit::{Diff, Shown, Text};
 use crate::host::{Error, Host};
 use crate::module::Module;
@@ -75,7 +76,11 @@ impl Module for Assemble {
         let content = after.clone();
         let plan = Wanted { path, now, after, attributes, backup: self.backup, validate }.plan(host)?;
         let shown = |path: &Path| path.display().to_string();
-        let plan = common::told(plan, &shown(&self.dest), &content);
+        let mut plan = common::told(plan, &shown(&self.dest), &content);
+        if self.remote_src {
+            // Then it is Ansible's module that tells, the same whether the file is new or not.
+            plan = plan.returning("md5sum", Algorithm::Md5.of(&content.bytes));
+        }
         Ok(plan.returning("src", shown(&self.src)).returning("msg", "OK"))
     }
 

@@ -29,14 +29,14 @@ pub(super) struct Assert {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Condition {
-    /// As written.
-    expression: String,
+    /// As written; a boolean is one.
+    expression: Value,
     /// Whether it holds.
     holds: bool,
 }
 
-fn failed_words(expression: &str) -> String {
-    format!("assertion failed: {expression}")
+fn failed_words(expression: &Value) -> String {
+    format!("assertion failed: {}", text(expression))
 }
 
 /// A text, or a line for each of a list.
@@ -58,7 +58,7 @@ impl Module for Assert {
             let shown = self.fail_msg.as_ref().map_or_else(said, text);
             let msg = self.fail_msg.clone().unwrap_or_else(|| "Assertion failed".into());
             let error = Error::Failed(shown).telling("msg", msg).telling("evaluated_to", false);
-            return Err(error.telling("assertion", failed.expression.as_str()));
+            return Err(error.telling("assertion", failed.expression.clone()));
         }
         let message = self.success_msg.clone().unwrap_or_else(|| "All assertions passed".into());
         Ok(Plan::nothing().returning("msg", message))

@@ -544,7 +544,8 @@ impl Wanted<'_> {
     fn validation(&self) -> Result<Option<Edit>, Error> {
         let Some(validate) = self.validate else { return Ok(None) };
         if !validate.contains("%s") {
-            return Err(Error::param("validate", "must have `%s` where the file's name belongs"));
+            let error = Error::param("validate", "must have `%s` where the file's name belongs");
+            return Err(error.telling("msg", format!("validate must contain %s: {validate}")));
         }
         let content = String::from_utf8(self.after.bytes.clone())
             .map_err(|_| Error::param("validate", "the content is not UTF-8 text"))?;

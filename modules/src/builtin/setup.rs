@@ -2,6 +2,7 @@
 
 mod network;
 mod platform;
+mod python;
 mod system;
 
 use std::path::PathBuf;
@@ -51,6 +52,7 @@ impl Module for Setup {
         platform::identity(host, &mut facts)?;
         platform::distribution(host, &mut facts)?;
         platform::clock(host, &mut facts)?;
+        python::facts(host, &mut facts)?;
         system::user(host, &mut facts)?;
         system::settings(host, &mut facts)?;
         let mut warnings = Vec::new();

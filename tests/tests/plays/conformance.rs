@@ -214,6 +214,7 @@ files!(
     inherited,
     notifications,
     precedence,
+    results,
     roles,
     includes,
     handlers,

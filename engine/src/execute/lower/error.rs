@@ -96,7 +96,8 @@ impl LowerError {
         match self {
             Self::Within(..) | Self::Template(_) => Some(format!("Task failed: {}", self.words()?)),
             Self::NoFile { module, name, candidates, .. } => Some(not_found(module, name, candidates)),
-            Self::Param(_) | Self::Wrong(..) | Self::Unknown(_) | Self::Value(..) => None,
+            Self::Value(_, message) => Some(format!("Task failed: {message}")),
+            Self::Param(_) | Self::Wrong(..) | Self::Unknown(_) => None,
         }
     }
 
@@ -109,6 +110,7 @@ impl LowerError {
             _ => return None,
         };
         Some(match &error.problem {
+            Problem::Undefined(_) if error.told.is_some() => error.told.as_deref().unwrap_or_default().to_owned(),
             Problem::Undefined(path) => match path.rsplit_once('.') {
                 // Of what it is an attribute is nearly always a dictionary.
                 Some((_, attribute)) => format!("object of type 'dict' has no attribute '{attribute}'"),

@@ -135,6 +135,10 @@ impl Run {
             }
             self.log_in(at, index);
             let planned = self.plan_step(at, index);
+            // What it sees here, or fails to see, may be what a step before it is about to make.
+            if !self.hosts[at].planned.is_empty() && (step.looks_here || planned.fails()) {
+                return;
+            }
             let stops = planned.stops(step) || (self.dense && planned.stop().is_some());
             self.hosts[at].flushes(step, &planned);
             self.hosts[at].planned.push_back(planned);
@@ -222,7 +226,7 @@ impl Run {
         // Once it is planned it is not due any more; if what runs before it notifies it again, all is planned anew.
         let planned = |handler: &Handler| host.planned.iter().any(|planned| of(planned) == Some(handler.at));
         let notified = |handler: &Handler| host.is_notified(step.play, handler) && !planned(handler);
-        let first = || self.first_alive(step.play) == Some(host.name.as_str());
+        let first = || self.first_alive(step) == Some(host.name.as_str());
         step.handler.as_ref().is_none_or(notified) && (!step.once || first())
     }
 
@@ -243,10 +247,13 @@ impl Run {
         self.hosts[at].planned.iter().any(notifies)
     }
 
-    pub(super) fn first_alive(&self, play: usize) -> Option<&str> {
+    /// The host that does a step for all: the first that comes to it. One that has failed goes another way, into `rescue`.
+    fn first_alive(&self, step: &Step) -> Option<&str> {
+        let play = step.play;
         let order = &self.compiled.plays[play].hosts;
+        let comes = |host: &HostRun| host.play != Some(play) || host.control.clone().admits(step);
         let alive = |name: &&String| {
-            let lives = |host: &HostRun| !host.gone && !host.control.failed && !host.ended.contains(&play);
+            let lives = |host: &HostRun| !host.gone && !host.ended.contains(&play) && comes(host);
             self.place(name).is_some_and(|at| lives(&self.hosts[at]))
         };
         order.iter().find(alive).map(String::as_str)
@@ -305,7 +312,7 @@ impl Run {
         };
         let really = self.preview() && !previews;
         let delegated = items.iter().any(|item| item.acts.is_some());
-        let alone = delegated || step.once || !step.task.retry.until.is_empty() || really;
+        let alone = delegated || step.once || step.reads_itself || !step.task.retry.until.is_empty() || really;
         let solo = alone && remote;
         let gates = match lower.gates(step, &view.clone().shared()) {
             Ok(gates) => gates,

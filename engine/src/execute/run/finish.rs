@@ -48,6 +48,9 @@ pub(super) async fn finish_step(
     let mut batches = 0;
     let mut pause = None;
     for at in 0..planned.items.len() {
+        if step.reads_itself && at > 0 {
+            anew(lower, step, planned, at);
+        }
         if !planned.is_settled(at) {
             if let Some(time) = pause {
                 tokio::time::sleep(time).await;
@@ -61,6 +64,16 @@ pub(super) async fn finish_step(
         }
     }
     Ok(Finished { batches, ..Finished::default() })
+}
+
+/// An item that reads what the one before registered: it is rendered when that is known.
+fn anew(lower: &Lower<'_>, step: &Step, planned: &mut Planned, at: usize) {
+    let before = judge(lower, step, &planned.items[at - 1], planned.outcomes[at - 1].as_ref(), &step.name(), None);
+    let item = &planned.items[at];
+    let view = item.view.clone().with(own(step, &before));
+    // Where it is run is settled.
+    planned.items[at] = Item { acts: item.acts.clone(), ..lower.item(step, view, item.label.clone()) };
+    planned.outcomes[at] = None;
 }
 
 /// Applies an item, as often as `until` and `retries` say. Yields how many batches it took.

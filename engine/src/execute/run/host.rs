@@ -116,8 +116,12 @@ impl Planned {
     /// Whether nothing can be planned beyond it before it is concluded.
     pub(super) fn stops(&self, step: &Step) -> bool {
         let works = self.items.iter().any(|item| matches!(item.work, Work::Task(_)));
-        let fails = self.items.iter().any(|item| matches!(item.work, Work::Error(_)));
-        self.solo || (step.turns() && works) || fails
+        self.solo || ((step.turns() || step.sets_what_is_computed()) && works) || self.fails()
+    }
+
+    /// Whether an item cannot be rendered.
+    pub(super) fn fails(&self) -> bool {
+        self.items.iter().any(|item| matches!(item.work, Work::Error(_)))
     }
 
     /// Whether it asks nothing of any host.

@@ -62,7 +62,8 @@ pub(super) fn is_plain(step: &Step) -> bool {
     let at_once = control.is_none_or(|control| control.pause.is_none() && control.break_when.is_empty());
     let tried_once = retry.until.is_empty() && retry.retries.is_none();
     let attached = step.task.detached.seconds.is_none();
-    step.entry.place == Place::Host && !step.once && tried_once && at_once && attached
+    let apart = step.once || step.reads_itself;
+    step.entry.place == Place::Host && !apart && tried_once && at_once && attached
 }
 
 impl Run {

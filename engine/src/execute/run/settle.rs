@@ -128,7 +128,11 @@ impl Run {
                 failed |= !*ignored;
             }
         }
+        // One that changed something notifies for all that were run, each by the names that it has for itself.
         let changed = judged.iter().any(Judged::changed);
+        let ran = |one: &Judged| changed && !matches!(one.status, Status::Skipped { .. });
+        let items = planned.items.iter().zip(&judged).filter(|(_, one)| ran(one));
+        let notifying: Vec<Arc<dyn Lookup>> = items.map(|(item, _)| item.view.clone().shared()).collect();
         let waits = judged.iter().any(|one| matches!(one.status, Status::Would | Status::Unknown(_)));
         let waits = (self.preview() && waits).then(|| !is_near(step));
         self.register(at, step, planned, &judged);
@@ -143,8 +147,8 @@ impl Run {
             self.hosts[at].notices.entry(step.play).or_default().handle(handler);
         }
         let mut notified = false;
-        if changed {
-            notified = self.notify(at, step, &vars);
+        for item in notifying {
+            notified |= self.notify(at, step, &item);
         }
         if failed {
             self.hosts[at].control.fail(step);

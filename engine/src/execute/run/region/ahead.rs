@@ -82,6 +82,9 @@ impl Run {
             }
             self.log_in(at, index);
             let planned = self.plan_step(at, index);
+            if !self.hosts[at].planned.is_empty() && (step.looks_here || planned.fails()) {
+                return Walk::Stops;
+            }
             let stops = planned.stops(&step);
             self.hosts[at].flushes(&step, &planned);
             self.hosts[at].planned.push_back(planned);
