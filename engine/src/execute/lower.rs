@@ -556,7 +556,7 @@ impl Lower<'_> {
     }
 
     /// What a step says itself of how its host is reached.
-    pub(super) fn reach(&self, step: &Step, vars: &Arc<dyn Lookup>) -> Result<Keywords, LowerError> {
+    pub(super) fn connection(&self, step: &Step, vars: &Arc<dyn Lookup>) -> Result<Keywords, LowerError> {
         let text = |value: Option<Value>| value.filter(|value| !matches!(value, Value::Omit | Value::Null));
         let port = text(self.keyword(step, vars, |common| &common.port)?).map(|port| show(&port));
         Ok(Keywords {

@@ -36,11 +36,11 @@ impl Run {
         let vars = self.fleet.get(host).unwrap_or_default();
         let view = View::new(&vars, &self.fleet, &[], &self.scope(step).layers).shared();
         let lower = lower_with(&self.shared, &self.compiled, &self.connections.blobs, None);
-        let keywords = lower.reach(step, &view).map_err(|error| error.to_string())?;
+        let keywords = lower.connection(step, &view).map_err(|error| error.to_string())?;
         self.connections.route(host, &view, keywords, &self.shared.program.templar, &self.shared.options)
     }
 
-    /// The same for a host and all that act in its place.
+    /// What it takes to run the items of a step, on its host and on all that act in its place.
     pub(super) fn errands(&mut self, at: usize, planned: &Planned) -> Errands {
         let others: BTreeSet<&String> = planned.items.iter().filter_map(|item| item.acts.as_ref()).collect();
         let name = self.hosts[at].name.clone();

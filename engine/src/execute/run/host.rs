@@ -44,7 +44,7 @@ pub(super) struct HostRun {
     /// How many steps are planned ahead by one message.
     pub(super) window: usize,
     pub(super) recap: Recap,
-    /// Whom the steps of a door log in as ([`super::Scope::door`]).
+    /// Whom the steps of a connection log in as ([`super::Scope::connection`]).
     pub(super) login: Option<(Arc<str>, Option<String>)>,
 }
 

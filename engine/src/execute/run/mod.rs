@@ -4,7 +4,7 @@ mod act;
 mod ahead;
 mod apply;
 mod chain;
-mod door;
+mod connection;
 mod finish;
 mod grow;
 mod host;
@@ -114,8 +114,8 @@ struct Run {
 struct Scope {
     magic: Arc<Map>,
     layers: Layers,
-    /// What it says of how its host is reached: steps of one door go by one connection.
-    door: Arc<str>,
+    /// What it says of how its host is reached ([`connection::of`]).
+    connection: Arc<str>,
     /// `file:line:col`.
     place: String,
 }
@@ -276,9 +276,9 @@ impl Run {
         let mut scopes = self.scopes.lock().unwrap_or_else(PoisonError::into_inner);
         let scope = scopes.entry(step.id).or_insert_with(|| {
             let layers = lower_with(&self.shared, &self.compiled, &self.connections.blobs, None).task_vars(step);
-            let door = door::of(step, &self.compiled, &layers);
+            let connection = connection::of(step, &self.compiled, &layers);
             let magic = Arc::new(self.step_magic(step));
-            Arc::new(Scope { magic, layers, door, place: step.task.span.to_string() })
+            Arc::new(Scope { magic, layers, connection, place: step.task.span.to_string() })
         });
         Arc::clone(scope)
     }

@@ -1,4 +1,5 @@
-//! By which connection a step goes: what it says itself of how its host is reached, and as whom.
+//! By which connection a step goes: what it says itself of how its host is reached, and as whom. What it says is kept as a
+//! text, so that steps that say the same are seen to go by one connection before any route is worked out.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -25,13 +26,14 @@ const CONNECTION: [&str; 9] = [
     "ansible_user",
 ];
 
-/// A step's door, empty where it says nothing. What a template in it comes to is not known: then only this step has it.
+/// What a step says of its connection, empty where it says nothing. What a template in it comes to is not known: then no
+/// other step says the same.
 pub(super) fn of(step: &Step, program: &Program, layers: &Layers) -> Arc<str> {
-    let mut door = String::new();
+    let mut said = String::new();
     let mut sure = true;
     let mut text = |name: &str, text: &str, known: bool| {
         sure &= known;
-        let _ = writeln!(door, "{name}={text}");
+        let _ = writeln!(said, "{name}={text}");
     };
     let texts = [
         ("connection", step.inherited(program, |common| &common.connection)),
@@ -54,9 +56,9 @@ pub(super) fn of(step: &Step, program: &Program, layers: &Layers) -> Arc<str> {
         }
     }
     if !sure {
-        let _ = write!(door, "step {}", step.id);
+        let _ = write!(said, "step {}", step.id);
     }
-    door.into()
+    said.into()
 }
 
 impl Run {
@@ -69,17 +71,17 @@ impl Run {
         }
         let last = self.hosts[at].planned.iter().rev().map(|planned| &self.steps()[planned.step]);
         let last = last.filter(|step| asks(step)).map(|step| self.scope(step)).next();
-        last.is_some_and(|last| last.door != self.scope(step).door)
+        last.is_some_and(|last| last.connection != self.scope(step).connection)
     }
 
     /// Learns who a host is logged in as by a step's connection: becoming that user is nothing.
     pub(super) fn log_in(&mut self, at: usize, index: usize) {
         let step = &self.steps()[index];
-        let door = Arc::clone(&self.scope(step).door);
-        let known = self.hosts[at].login.as_ref().is_some_and(|(of, _)| *of == door);
+        let connection = Arc::clone(&self.scope(step).connection);
+        let known = self.hosts[at].login.as_ref().is_some_and(|(of, _)| *of == connection);
         if !known && step.entry.place == Place::Host {
             let user = self.route(&self.hosts[at].name, index).ok().and_then(|route| route.login);
-            self.hosts[at].login = Some((door, user));
+            self.hosts[at].login = Some((connection, user));
         }
     }
 }
