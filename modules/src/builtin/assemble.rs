@@ -6,54 +6,45 @@ use fancy_regex::Regex;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::common::{self, Attributes, Wanted};
+use super::common::{self, Wanted};
 use crate::digest::Algorithm;
 use crate::edit::{Diff, Shown, Text};
 use crate::host::{Error, Host};
 use crate::module::Module;
-use crate::param::Mode;
 use crate::plan::Plan;
 
-/// Puts a file together from the files of a directory, in the order of their names, and puts it in place atomically.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Assemble {
-    /// The directory of fragments: of the host; without `remote_src`, of the controller.
-    src: PathBuf,
-    /// Where, absolute. Its directory must exist.
-    dest: PathBuf,
-    /// Whether `src` is on the host already.
-    #[serde(default = "common::yes")]
-    remote_src: bool,
-    /// The fragments; Trueup fills them in from `src`.
-    #[schemars(extend("internal" = true))]
-    fragments: Option<Vec<Fragment>>,
-    /// A line between two fragments; `\n`, `\t` and `\\` are what they are in C.
-    delimiter: Option<String>,
-    /// Take only files whose name this regular expression matches somewhere.
-    regexp: Option<String>,
-    /// Whether to leave out files whose name starts with a dot.
-    #[serde(default)]
-    ignore_hidden: bool,
-    /// Whether to keep the old content beside the file, as `dest.HASH.bak`.
-    #[serde(default)]
-    backup: bool,
-    /// A command that refuses bad content by its status, such as `visudo -cf %s`; `%s` is a file that holds it.
-    validate: Option<String>,
-    /// Whether a fragment of the controller that is sealed by Ansible's vault is an error, rather than taken as it is.
-    #[serde(default = "common::yes")]
-    #[expect(dead_code, reason = "the controller heeds it")]
-    decrypt: bool,
-    /// Permission bits.
-    mode: Option<Mode>,
-    /// The owner, by name or number.
-    owner: Option<String>,
-    /// The group, by name or number.
-    group: Option<String>,
-    /// Taken for Ansible's sake: files are put in place atomically in any case.
-    #[serde(default)]
-    #[expect(dead_code, reason = "there is nothing that it could change")]
-    unsafe_writes: bool,
+with_file_parameters! {
+    /// Puts a file together from the files of a directory, in the order of their names, and puts it in place atomically.
+    #[derive(Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    pub(super) struct Assemble {
+        /// The directory of fragments: of the host; without `remote_src`, of the controller.
+        src: PathBuf,
+        /// Where, absolute. Its directory must exist.
+        dest: PathBuf,
+        /// Whether `src` is on the host already.
+        #[serde(default = "common::yes")]
+        remote_src: bool,
+        /// The fragments; Trueup fills them in from `src`.
+        #[schemars(extend("internal" = true))]
+        fragments: Option<Vec<Fragment>>,
+        /// A line between two fragments; `\n`, `\t` and `\\` are what they are in C.
+        delimiter: Option<String>,
+        /// Take only files whose name this regular expression matches somewhere.
+        regexp: Option<String>,
+        /// Whether to leave out files whose name starts with a dot.
+        #[serde(default)]
+        ignore_hidden: bool,
+        /// Whether to keep the old content beside the file, as `dest.HASH.bak`.
+        #[serde(default)]
+        backup: bool,
+        /// A command that refuses bad content by its status, such as `visudo -cf %s`; `%s` is a file that holds it.
+        validate: Option<String>,
+        /// Whether a fragment of the controller that is sealed by Ansible's vault is an error, rather than taken as it is.
+        #[serde(default = "common::yes")]
+        #[expect(dead_code, reason = "the controller heeds it")]
+        decrypt: bool,
+    }
 }
 
 /// A file of the directory.
@@ -156,9 +147,5 @@ impl Assemble {
             joined.extend(content);
         }
         joined
-    }
-
-    fn attributes(&self) -> Attributes<'_> {
-        Attributes { mode: self.mode.as_ref(), owner: self.owner.as_deref(), group: self.group.as_deref() }
     }
 }

@@ -69,8 +69,7 @@ impl Module for AuthorizedKey {
         };
         let file = self.path.clone().unwrap_or_else(|| Path::new(&user.home).join(".ssh/authorized_keys"));
         let (path, now) = common::resolve(host, &file)?;
-        let before = if now.is_some() { host.read(&path)?.unwrap_or_default() } else { Vec::new() };
-        let before = String::from_utf8(before).map_err(|_| Error::path("edit", &path, "it is not UTF-8 text"))?;
+        let before = common::text(host, &path)?;
         let after = self.edited(&before, &keys);
         let (owner, group) = (user.uid.map(|uid| uid.to_string()), user.gid.map(|gid| gid.to_string()));
         let mut plan = Plan::nothing();

@@ -131,7 +131,7 @@ impl Run<'_> {
         }
         let command = Command { cwd: Some(cwd.into()), ..command };
         let effect = vec![shown(line)];
-        let edit = Edit::Run { command, effect, makes: Vec::new(), reach: Reach::Anything, progress: None };
+        let edit = Edit::run(command, effect, Reach::Anything);
         let data = output_data(&Output::default(), true);
         Ok(Plan { data, ..Plan::nothing() }.with(edit).returning("rc", Value::Null).returning("cmd", line))
     }

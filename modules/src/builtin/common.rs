@@ -558,7 +558,7 @@ impl Wanted<'_> {
         let input =
             if self.after.secret { Input::Secret(crate::secret::Secret::new(content)) } else { Input::Plain(content) };
         let command = Command { stdin: Some(input), ..Command::new("/bin/sh", ["-c", &script]) };
-        Ok(Some(Edit::Run { command, effect: Vec::new(), makes: Vec::new(), reach: Reach::Stated, progress: None }))
+        Ok(Some(Edit::run(command, Vec::new(), Reach::Stated)))
     }
 }
 

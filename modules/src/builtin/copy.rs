@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use self::tree::{Leaf, Tree};
-use super::common::{self, Attributes, Placed, Wanted};
+use super::common::{self, Placed, Wanted};
 use crate::digest::Algorithm;
 use crate::edit::{Blob, Diff, Edit, MAX_SHOWN, Shown, Text};
 use crate::host::{Error, Host};
@@ -18,72 +18,66 @@ use crate::module::Module;
 use crate::param::{Content, Mode};
 use crate::plan::Plan;
 
-/// Puts a file in place, atomically: a file of the controller, or text from the playbook. Its directory must exist.
-/// Owner and permissions of a file that is replaced stay unless they are given.
-///
-/// A directory of the controller is copied with all that is in it; what else is in `dest` stays. With `src: dir` it becomes
-/// `dest/dir`, with `src: dir/` what is in it goes to `dest`. Only files with other content travel.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Copy {
-    /// Where, absolute. If it ends in `/` or is a directory, the file goes into it under its own name.
-    dest: PathBuf,
-    /// The text. May be secret: then neither it nor what it replaces is shown.
-    content: Option<Content>,
-    /// How `content` is written: what is no text, such as a file of keys, travels as base64.
-    #[serde(default)]
-    encoding: Encoding,
-    /// A file or directory of the controller; with `remote_src`, a file of the host.
-    src: Option<PathBuf>,
-    /// Whether `src` is on the host already.
-    #[serde(default)]
-    remote_src: bool,
-    /// The SHA-256 of the file's content, in hexadecimal; Trueup fills it in from `src`.
-    #[schemars(extend("internal" = true))]
-    sha256: Option<String>,
-    /// Its size in bytes; filled in from `src`.
-    #[schemars(extend("internal" = true))]
-    size: Option<u64>,
-    /// Its name, for a `dest` that is a directory; filled in from `src`.
-    #[schemars(extend("internal" = true))]
-    name: Option<String>,
-    /// What is in the directory that `src` names; filled in.
-    #[schemars(extend("internal" = true))]
-    tree: Option<Vec<Leaf>>,
-    /// Whether a symbolic link in a directory of the controller is copied as what it points to, not as a link.
-    #[serde(default = "common::yes")]
-    #[expect(dead_code, reason = "the controller follows links, or not, when it looks what is in the directory")]
-    local_follow: bool,
-    /// Permission bits of directories that are made on the way; `"0755"` without them.
-    directory_mode: Option<Mode>,
-    /// Permission bits; `preserve`: those of the controller's file. Without them a new file has `"0644"`, a secret one `"0600"`.
-    mode: Option<Mode>,
-    /// The owner, by name or number.
-    owner: Option<String>,
-    /// The group, by name or number.
-    group: Option<String>,
-    /// Whether to keep the old content beside the file, as `dest.HASH.bak`.
-    #[serde(default)]
-    backup: bool,
-    /// A command that refuses bad content by its status, such as `visudo -cf %s`; `%s` is a file that holds it.
-    validate: Option<String>,
-    /// Whether a file with other content is replaced.
-    #[serde(default = "common::yes")]
-    #[schemars(extend("aliases" = ["thirsty"]))]
-    force: bool,
-    /// Whether a symbolic link at `dest` is followed. Without it, the file takes the place of the link.
-    #[serde(default)]
-    follow: bool,
-    /// The SHA-1 that the content must have, in hexadecimal.
-    checksum: Option<String>,
-    /// Whether a file of the controller that is encrypted by Ansible's vault is decrypted first; it is a secret then.
-    #[serde(default = "common::yes")]
-    #[expect(dead_code, reason = "the controller decrypts it")]
-    decrypt: bool,
-    /// Taken for Ansible's sake: files are put in place atomically in any case.
-    #[serde(default)]
-    #[expect(dead_code, reason = "there is nothing that it could change")]
-    unsafe_writes: bool,
+with_file_parameters! {
+    /// Puts a file in place, atomically: a file of the controller, or text from the playbook. Its directory must exist.
+    /// Owner and permissions of a file that is replaced stay unless they are given.
+    ///
+    /// A directory of the controller is copied with all that is in it; what else is in `dest` stays. With `src: dir` it becomes
+    /// `dest/dir`, with `src: dir/` what is in it goes to `dest`. Only files with other content travel.
+    ///
+    /// `mode: preserve` takes the permission bits of the controller's file.
+    #[derive(Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    pub(super) struct Copy {
+        /// Where, absolute. If it ends in `/` or is a directory, the file goes into it under its own name.
+        dest: PathBuf,
+        /// The text. May be secret: then neither it nor what it replaces is shown.
+        content: Option<Content>,
+        /// How `content` is written: what is no text, such as a file of keys, travels as base64.
+        #[serde(default)]
+        encoding: Encoding,
+        /// A file or directory of the controller; with `remote_src`, a file of the host.
+        src: Option<PathBuf>,
+        /// Whether `src` is on the host already.
+        #[serde(default)]
+        remote_src: bool,
+        /// The SHA-256 of the file's content, in hexadecimal; Trueup fills it in from `src`.
+        #[schemars(extend("internal" = true))]
+        sha256: Option<String>,
+        /// Its size in bytes; filled in from `src`.
+        #[schemars(extend("internal" = true))]
+        size: Option<u64>,
+        /// Its name, for a `dest` that is a directory; filled in from `src`.
+        #[schemars(extend("internal" = true))]
+        name: Option<String>,
+        /// What is in the directory that `src` names; filled in.
+        #[schemars(extend("internal" = true))]
+        tree: Option<Vec<Leaf>>,
+        /// Whether a symbolic link in a directory of the controller is copied as what it points to, not as a link.
+        #[serde(default = "common::yes")]
+        #[expect(dead_code, reason = "the controller follows links, or not, when it looks what is in the directory")]
+        local_follow: bool,
+        /// Permission bits of directories that are made on the way; `"0755"` without them.
+        directory_mode: Option<Mode>,
+        /// Whether to keep the old content beside the file, as `dest.HASH.bak`.
+        #[serde(default)]
+        backup: bool,
+        /// A command that refuses bad content by its status, such as `visudo -cf %s`; `%s` is a file that holds it.
+        validate: Option<String>,
+        /// Whether a file with other content is replaced.
+        #[serde(default = "common::yes")]
+        #[schemars(extend("aliases" = ["thirsty"]))]
+        force: bool,
+        /// Whether a symbolic link at `dest` is followed. Without it, the file takes the place of the link.
+        #[serde(default)]
+        follow: bool,
+        /// The SHA-1 that the content must have, in hexadecimal.
+        checksum: Option<String>,
+        /// Whether a file of the controller that is encrypted by Ansible's vault is decrypted first; it is a secret then.
+        #[serde(default = "common::yes")]
+        #[expect(dead_code, reason = "the controller decrypts it")]
+        decrypt: bool,
+    }
 }
 
 /// What takes a link away comes first.
@@ -229,9 +223,5 @@ impl Copy {
             let error = Error::param("dest", format!("{} is a directory; name a file in it", self.dest.display()));
             error.telling("msg", "can not use content with a dir as dest")
         })
-    }
-
-    fn attributes(&self) -> Attributes<'_> {
-        Attributes { mode: self.mode.as_ref(), owner: self.owner.as_deref(), group: self.group.as_deref() }
     }
 }

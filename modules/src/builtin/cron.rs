@@ -185,8 +185,7 @@ impl Cron {
 
     fn in_file(&self, host: &dyn Host, file: &Path) -> Result<Plan, Error> {
         let (path, now) = common::resolve(host, file)?;
-        let before = if now.is_some() { host.read(&path)?.unwrap_or_default() } else { Vec::new() };
-        let before = String::from_utf8(before).map_err(|_| Error::path("edit", &path, "it is not UTF-8 text"))?;
+        let before = common::text(host, &path)?;
         let table = self.edited(&before)?;
         let after = table.text();
         let given = self.cron_file.as_ref().map(|file| file.display().to_string()).unwrap_or_default();
@@ -232,13 +231,7 @@ impl Cron {
                 let effect = vec![Diff::new(subject, "content", seen, after.as_str())];
                 let args = user.iter().copied().chain(["-"]);
                 let command = Command { stdin: Some(Input::Plain(after)), ..Command::new("crontab", args) };
-                Plan::nothing().with(Edit::Run {
-                    command,
-                    effect,
-                    makes: Vec::new(),
-                    reach: Reach::Stated,
-                    progress: None,
-                })
+                Plan::nothing().with(Edit::run(command, effect, Reach::Stated))
             }
         };
         Ok(plan.returning("jobs", json!(table.jobs())).returning("envs", json!(table.variables())))

@@ -13,52 +13,43 @@ use super::common::{self, Attributes};
 use crate::edit::{Diff, Edit, Owner, Reach, Shown, Text};
 use crate::host::{Command, Error, Host, Kind, Stat};
 use crate::module::Module;
-use crate::param::Mode;
 use crate::plan::Plan;
 
-/// Sees to it that a path is a directory, a link, a file or nothing, with these owners and permissions.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct FileModule {
-    /// The path, absolute.
-    #[schemars(extend("aliases" = ["dest", "name"]))]
-    path: PathBuf,
-    /// What it shall be. Without it, what it is: only owners and permissions are set.
-    state: Option<State>,
-    /// Permission bits.
-    mode: Option<Mode>,
-    /// The owner, by name or number.
-    owner: Option<String>,
-    /// The group, by name or number.
-    group: Option<String>,
-    /// Where a link points.
-    src: Option<PathBuf>,
-    /// With `state: directory`, whether owners and permissions hold for everything below, too.
-    #[serde(default)]
-    recurse: bool,
-    /// Whether a link may replace a file or an empty directory, and may point to nothing.
-    #[serde(default)]
-    force: bool,
-    /// When the content was last changed: `now`, `preserve`, or a time as `modification_time_format` has it, in the host's
-    /// zone. `preserve` by default, and `now` with `state: touch`, which then changes something each time.
-    modification_time: Option<String>,
-    /// How `modification_time` is written, as strptime(3) has it: with `%Y`, `%m`, `%d`, `%H`, `%M`, `%S`.
-    #[serde(default = "times::format")]
-    modification_time_format: String,
-    /// The same for when it was last read.
-    access_time: Option<String>,
-    /// How `access_time` is written.
-    #[serde(default = "times::format")]
-    access_time_format: String,
-    /// Whether a link that `path` names is followed to what has owners and permissions set. Always so for files and
-    /// directories; never for links.
-    #[serde(default = "common::yes")]
-    #[expect(dead_code, reason = "it is what is done")]
-    follow: bool,
-    /// Taken for Ansible's sake: files are put in place atomically in any case.
-    #[serde(default)]
-    #[expect(dead_code, reason = "there is nothing that it could change")]
-    unsafe_writes: bool,
+with_file_parameters! {
+    /// Sees to it that a path is a directory, a link, a file or nothing, with these owners and permissions.
+    #[derive(Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    pub(super) struct FileModule {
+        /// The path, absolute.
+        #[schemars(extend("aliases" = ["dest", "name"]))]
+        path: PathBuf,
+        /// What it shall be. Without it, what it is: only owners and permissions are set.
+        state: Option<State>,
+        /// Where a link points.
+        src: Option<PathBuf>,
+        /// With `state: directory`, whether owners and permissions hold for everything below, too.
+        #[serde(default)]
+        recurse: bool,
+        /// Whether a link may replace a file or an empty directory, and may point to nothing.
+        #[serde(default)]
+        force: bool,
+        /// When the content was last changed: `now`, `preserve`, or a time as `modification_time_format` has it, in the host's
+        /// zone. `preserve` by default, and `now` with `state: touch`, which then changes something each time.
+        modification_time: Option<String>,
+        /// How `modification_time` is written, as strptime(3) has it: with `%Y`, `%m`, `%d`, `%H`, `%M`, `%S`.
+        #[serde(default = "times::format")]
+        modification_time_format: String,
+        /// The same for when it was last read.
+        access_time: Option<String>,
+        /// How `access_time` is written.
+        #[serde(default = "times::format")]
+        access_time_format: String,
+        /// Whether a link that `path` names is followed to what has owners and permissions set. Always so for files and
+        /// directories; never for links.
+        #[serde(default = "common::yes")]
+        #[expect(dead_code, reason = "it is what is done")]
+        follow: bool,
+    }
 }
 
 #[derive(Clone, Copy, Deserialize, JsonSchema, PartialEq, Eq)]
@@ -136,10 +127,6 @@ impl FileModule {
             modification: (time(&self.modification_time), &self.modification_time_format),
             access: (time(&self.access_time), &self.access_time_format),
         }
-    }
-
-    fn attributes(&self) -> Attributes<'_> {
-        Attributes { mode: self.mode.as_ref(), owner: self.owner.as_deref(), group: self.group.as_deref() }
     }
 
     fn existing(&self, host: &dyn Host) -> Result<Plan, Error> {
@@ -340,7 +327,7 @@ impl FileModule {
         let (from, to) = (src.display().to_string(), path.display().to_string());
         let effect = vec![Diff::new(&to, "link", Shown::Absent, from.as_str())];
         let command = Command::new("ln", ["-T", "--", &from, &to]);
-        plan = plan.with(Edit::Run { command, effect, makes: Vec::new(), reach: Reach::Stated, progress: None });
+        plan = plan.with(Edit::run(command, effect, Reach::Stated));
         plan.edits.extend(self.attributes().edits(host, &path, &source)?);
         Ok(plan)
     }

@@ -6,65 +6,57 @@ use fancy_regex::Regex;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::common::{self, Attributes, Wanted};
+use super::common::{self, Wanted};
 use super::state::State;
 use crate::edit::{Diff, Shown, Text};
 use crate::host::{Error, Host};
 use crate::module::Module;
-use crate::param::{Content, Mode};
+use crate::param::Content;
 use crate::plan::Plan;
 
-/// Sees to it that a block of lines is in a file, or is not. Two lines mark it, by which it is found again: a file with
-/// several blocks needs a `marker` for each.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct FileBlock {
-    /// The file, absolute.
-    #[schemars(extend("aliases" = ["dest", "destfile", "name"]))]
-    path: PathBuf,
-    /// The lines. May be secret: then nothing of the file is shown. Without any, the block is removed.
-    #[schemars(extend("aliases" = ["content"]))]
-    block: Option<Content>,
-    /// Whether the block shall be there.
-    #[serde(default)]
-    state: State,
-    /// The marking lines; `{mark}` in it is `marker_begin` or `marker_end`.
-    #[serde(default = "marker")]
-    marker: String,
-    /// What marks the beginning.
-    #[serde(default = "begin")]
-    marker_begin: String,
-    /// What marks the end.
-    #[serde(default = "end")]
-    marker_end: String,
-    /// Add a new block before the last line that matches this regular expression, or at the beginning: `BOF`.
-    insertbefore: Option<String>,
-    /// Add a new block after the last line that matches this regular expression, or at the end: `EOF`, the default.
-    insertafter: Option<String>,
-    /// Whether an empty line shall be before the block.
-    #[serde(default)]
-    prepend_newline: bool,
-    /// Whether an empty line shall be after the block.
-    #[serde(default)]
-    append_newline: bool,
-    /// Whether to make the file if there is none.
-    #[serde(default)]
-    create: bool,
-    /// Whether to keep the old content beside the file, as `path.HASH.bak`.
-    #[serde(default)]
-    backup: bool,
-    /// A command that refuses bad content by its status, such as `visudo -cf %s`; `%s` is a file that holds it.
-    validate: Option<String>,
-    /// Permission bits.
-    mode: Option<Mode>,
-    /// The owner, by name or number.
-    owner: Option<String>,
-    /// The group, by name or number.
-    group: Option<String>,
-    /// Taken for Ansible's sake: files are put in place atomically in any case.
-    #[serde(default)]
-    #[expect(dead_code, reason = "there is nothing that it could change")]
-    unsafe_writes: bool,
+with_file_parameters! {
+    /// Sees to it that a block of lines is in a file, or is not. Two lines mark it, by which it is found again: a file with
+    /// several blocks needs a `marker` for each.
+    #[derive(Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    pub(super) struct FileBlock {
+        /// The file, absolute.
+        #[schemars(extend("aliases" = ["dest", "destfile", "name"]))]
+        path: PathBuf,
+        /// The lines. May be secret: then nothing of the file is shown. Without any, the block is removed.
+        #[schemars(extend("aliases" = ["content"]))]
+        block: Option<Content>,
+        /// Whether the block shall be there.
+        #[serde(default)]
+        state: State,
+        /// The marking lines; `{mark}` in it is `marker_begin` or `marker_end`.
+        #[serde(default = "marker")]
+        marker: String,
+        /// What marks the beginning.
+        #[serde(default = "begin")]
+        marker_begin: String,
+        /// What marks the end.
+        #[serde(default = "end")]
+        marker_end: String,
+        /// Add a new block before the last line that matches this regular expression, or at the beginning: `BOF`.
+        insertbefore: Option<String>,
+        /// Add a new block after the last line that matches this regular expression, or at the end: `EOF`, the default.
+        insertafter: Option<String>,
+        /// Whether an empty line shall be before the block.
+        #[serde(default)]
+        prepend_newline: bool,
+        /// Whether an empty line shall be after the block.
+        #[serde(default)]
+        append_newline: bool,
+        /// Whether to make the file if there is none.
+        #[serde(default)]
+        create: bool,
+        /// Whether to keep the old content beside the file, as `path.HASH.bak`.
+        #[serde(default)]
+        backup: bool,
+        /// A command that refuses bad content by its status, such as `visudo -cf %s`; `%s` is a file that holds it.
+        validate: Option<String>,
+    }
 }
 
 fn marker() -> String {
@@ -191,9 +183,5 @@ impl FileBlock {
             (Some(before), None) => Ok(last(&common::regex("insertbefore", before)?).unwrap_or(lines.len())),
             (None, Some(after)) => Ok(last(&common::regex("insertafter", after)?).map_or(lines.len(), |at| at + 1)),
         }
-    }
-
-    fn attributes(&self) -> Attributes<'_> {
-        Attributes { mode: self.mode.as_ref(), owner: self.owner.as_deref(), group: self.group.as_deref() }
     }
 }

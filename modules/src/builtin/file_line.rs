@@ -5,68 +5,60 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::common::{self, Attributes, Wanted, regex};
+use super::common::{self, Wanted, regex};
 use super::state::State;
 use crate::edit::{Diff, Shown, Text};
 use crate::host::{Error, Host, Stat};
 use crate::module::Module;
-use crate::param::{Content, Mode};
+use crate::param::Content;
 use crate::plan::Plan;
 use lines::{Anchor, Pattern, Pick};
 
 mod lines;
 
-/// Sees to it that a line is in a file, or is not. With `regexp` or `search_string`, a line that matches is replaced; if
-/// none does, and the line is not there yet, it is added where `insertafter` or `insertbefore` say. A line that is there
-/// already is never added again. Owner, permissions, line ends, and a missing newline at the end of the file stay.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct FileLine {
-    /// The file, absolute.
-    #[schemars(extend("aliases" = ["dest", "destfile", "name"]))]
-    path: PathBuf,
-    /// The line. May be secret: then nothing of the file is shown. With `state: absent` and a pattern it is not needed.
-    #[schemars(extend("aliases" = ["value"]))]
-    line: Option<Content>,
-    /// A regular expression; what it matches is replaced or removed.
-    #[schemars(extend("aliases" = ["regex"]))]
-    regexp: Option<String>,
-    /// The same, for a text that is part of the line.
-    search_string: Option<String>,
-    /// Whether the line shall be there. `absent` removes every line that matches.
-    #[serde(default)]
-    state: State,
-    /// Which of several lines that match is meant: `last` by default. With `unique`, several are an error.
-    #[serde(rename = "match")]
-    pick: Option<Pick>,
-    /// Add the line before the line that matches this regular expression, or at the beginning: `BOF`.
-    insertbefore: Option<String>,
-    /// Add the line after the line that matches this regular expression, or at the end: `EOF`, the default.
-    insertafter: Option<String>,
-    /// Of several lines that match `insertbefore` or `insertafter`, take the first. `match: first` means that, too.
-    #[serde(default)]
-    firstmatch: bool,
-    /// Whether `line` has references to groups of `regexp`, such as `\1`. Then nothing is added if nothing matches.
-    #[serde(default)]
-    backrefs: bool,
-    /// Whether to make the file if there is none.
-    #[serde(default)]
-    create: bool,
-    /// Whether to keep the old content beside the file, as `path.HASH.bak`.
-    #[serde(default)]
-    backup: bool,
-    /// A command that refuses bad content by its status, such as `visudo -cf %s`; `%s` is a file that holds it.
-    validate: Option<String>,
-    /// Permission bits.
-    mode: Option<Mode>,
-    /// The owner, by name or number.
-    owner: Option<String>,
-    /// The group, by name or number.
-    group: Option<String>,
-    /// Taken for Ansible's sake: files are put in place atomically in any case.
-    #[serde(default)]
-    #[expect(dead_code, reason = "there is nothing that it could change")]
-    unsafe_writes: bool,
+with_file_parameters! {
+    /// Sees to it that a line is in a file, or is not. With `regexp` or `search_string`, a line that matches is replaced; if
+    /// none does, and the line is not there yet, it is added where `insertafter` or `insertbefore` say. A line that is there
+    /// already is never added again. Owner, permissions, line ends, and a missing newline at the end of the file stay.
+    #[derive(Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    pub(super) struct FileLine {
+        /// The file, absolute.
+        #[schemars(extend("aliases" = ["dest", "destfile", "name"]))]
+        path: PathBuf,
+        /// The line. May be secret: then nothing of the file is shown. With `state: absent` and a pattern it is not needed.
+        #[schemars(extend("aliases" = ["value"]))]
+        line: Option<Content>,
+        /// A regular expression; what it matches is replaced or removed.
+        #[schemars(extend("aliases" = ["regex"]))]
+        regexp: Option<String>,
+        /// The same, for a text that is part of the line.
+        search_string: Option<String>,
+        /// Whether the line shall be there. `absent` removes every line that matches.
+        #[serde(default)]
+        state: State,
+        /// Which of several lines that match is meant: `last` by default. With `unique`, several are an error.
+        #[serde(rename = "match")]
+        pick: Option<Pick>,
+        /// Add the line before the line that matches this regular expression, or at the beginning: `BOF`.
+        insertbefore: Option<String>,
+        /// Add the line after the line that matches this regular expression, or at the end: `EOF`, the default.
+        insertafter: Option<String>,
+        /// Of several lines that match `insertbefore` or `insertafter`, take the first. `match: first` means that, too.
+        #[serde(default)]
+        firstmatch: bool,
+        /// Whether `line` has references to groups of `regexp`, such as `\1`. Then nothing is added if nothing matches.
+        #[serde(default)]
+        backrefs: bool,
+        /// Whether to make the file if there is none.
+        #[serde(default)]
+        create: bool,
+        /// Whether to keep the old content beside the file, as `path.HASH.bak`.
+        #[serde(default)]
+        backup: bool,
+        /// A command that refuses bad content by its status, such as `visudo -cf %s`; `%s` is a file that holds it.
+        validate: Option<String>,
+    }
 }
 
 impl Module for FileLine {
@@ -198,9 +190,5 @@ impl FileLine {
             (Some(before), None) => Ok(Anchor::Before(regex("insertbefore", before)?, pick)),
             (None, Some(after)) => Ok(Anchor::After(regex("insertafter", after)?, pick)),
         }
-    }
-
-    fn attributes(&self) -> Attributes<'_> {
-        Attributes { mode: self.mode.as_ref(), owner: self.owner.as_deref(), group: self.group.as_deref() }
     }
 }

@@ -1,100 +1,56 @@
 //! `get_url`: a file that is fetched from a server.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::common::{self, Attributes};
-use super::http::{self, ASK, PUT, Request, Response};
+use super::common;
+use super::http::{self, ASK, PUT, Response};
 use crate::digest::Algorithm;
 use crate::edit::{Diff, Edit, Owner, Reach, Shown, Text};
 use crate::facts::Fact;
-use crate::host::{Command, Error, Host, Kind, Look, Stat};
+use crate::host::{Command, Error, Host, Input, Kind, Look, Stat};
 use crate::interpret::Applied;
 use crate::module::Module;
-use crate::param::{Content, Mode};
+use crate::param::Content;
 use crate::plan::{Data, Plan};
-use crate::secret::Secret;
 
-/// A file that the host fetches over HTTP, HTTPS or FTP and puts in place atomically; the host must have curl(1). With a
-/// `checksum`, a file that has it is not fetched again. Without one the server is asked whether it has changed, also in a
-/// preview; what a new file will hold can't be previewed.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct GetUrl {
-    /// The address.
-    url: Content,
-    /// Where, absolute. If it is a directory, the file goes into it under the name that the server or the address gives it.
-    dest: PathBuf,
-    /// What the content must be, as `ALGORITHM:HEX`, such as `sha256:b5bb9d…`; or `ALGORITHM:URL` of a file that tells it.
-    checksum: Option<String>,
-    /// Whether a file that is there is fetched anew without asking the server whether it has changed.
-    #[serde(default)]
-    #[schemars(extend("aliases" = ["thirsty"]))]
-    force: bool,
-    /// After how many seconds without an answer to give up.
-    #[serde(default = "ten")]
-    timeout: u64,
-    /// Headers of the request. May be secret.
-    #[serde(default)]
-    headers: BTreeMap<String, Content>,
-    /// What the client calls itself.
-    #[serde(default = "agent")]
-    http_agent: String,
-    /// A user, for the server.
-    #[schemars(extend("aliases" = ["username"]))]
-    url_username: Option<String>,
-    /// The password.
-    #[schemars(extend("aliases" = ["password"]))]
-    url_password: Option<Secret>,
-    /// Taken for Ansible's sake: user and password are always sent with the first request.
-    #[serde(default)]
-    #[expect(dead_code, reason = "it is what is done")]
-    force_basic_auth: bool,
-    /// A certificate of the client's, on the host.
-    client_cert: Option<PathBuf>,
-    /// Its key.
-    client_key: Option<PathBuf>,
-    /// Whether the server must have a certificate that holds.
-    #[serde(default = "common::yes")]
-    validate_certs: bool,
-    /// Whether the proxy that the environment names is used.
-    #[serde(default = "common::yes")]
-    use_proxy: bool,
-    /// Whether ~/.netrc may have the password.
-    #[serde(default = "common::yes")]
-    use_netrc: bool,
-    /// Taken for Ansible's sake: content is taken as the server has it.
-    #[serde(default = "common::yes")]
-    #[expect(dead_code, reason = "the server is asked for nothing compressed")]
-    decompress: bool,
-    /// Taken for Ansible's sake: the file is written beside `dest` first.
-    #[expect(dead_code, reason = "there is only one place from which it can be put in place atomically")]
-    tmp_dest: Option<PathBuf>,
-    /// Whether to keep the old content beside the file, as `dest.HASH.bak`.
-    #[serde(default)]
-    backup: bool,
-    /// Permission bits.
-    mode: Option<Mode>,
-    /// The owner, by name or number.
-    owner: Option<String>,
-    /// The group, by name or number.
-    group: Option<String>,
-    /// Taken for Ansible's sake: files are put in place atomically in any case.
-    #[serde(default)]
-    #[expect(dead_code, reason = "there is nothing that it could change")]
-    unsafe_writes: bool,
+with_http_parameters! {
+    /// A file that the host fetches over HTTP, HTTPS or FTP and puts in place atomically; the host must have curl(1). With a
+    /// `checksum`, a file that has it is not fetched again. Without one the server is asked whether it has changed, also in a
+    /// preview; what a new file will hold can't be previewed.
+    #[derive(Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    pub(super) struct GetUrl {
+        /// The address.
+        url: Content,
+        /// Where, absolute. If it is a directory, the file goes into it under the name that the server or the address gives it.
+        dest: PathBuf,
+        /// What the content must be, as `ALGORITHM:HEX`, such as `sha256:b5bb9d…`; or `ALGORITHM:URL` of a file that tells it.
+        checksum: Option<String>,
+        /// Whether a file that is there is fetched anew without asking the server whether it has changed.
+        #[serde(default)]
+        #[schemars(extend("aliases" = ["thirsty"]))]
+        force: bool,
+        /// After how many seconds without an answer to give up.
+        #[serde(default = "ten")]
+        timeout: u64,
+        /// A user, for the server.
+        #[schemars(extend("aliases" = ["username"]))]
+        url_username: Option<String>,
+        /// Taken for Ansible's sake: the file is written beside `dest` first.
+        #[expect(dead_code, reason = "there is only one place from which it can be put in place atomically")]
+        tmp_dest: Option<PathBuf>,
+        /// Whether to keep the old content beside the file, as `dest.HASH.bak`.
+        #[serde(default)]
+        backup: bool,
+    }
 }
 
 fn ten() -> u64 {
     10
-}
-
-fn agent() -> String {
-    "ansible-httpget".into()
 }
 
 impl Module for GetUrl {
@@ -183,33 +139,15 @@ impl Module for GetUrl {
 }
 
 impl GetUrl {
-    fn attributes(&self) -> Attributes<'_> {
-        Attributes { mode: self.mode.as_ref(), owner: self.owner.as_deref(), group: self.group.as_deref() }
-    }
-
-    fn request<'a>(&'a self, url: &'a Content, newer: Option<&'a Path>) -> Request<'a> {
-        Request {
-            url,
-            method: "GET",
-            agent: &self.http_agent,
-            login: self.url_username.as_deref().map(|user| (user, self.url_password.as_ref())),
-            headers: &self.headers,
-            validate_certs: self.validate_certs,
-            paths: vec![
-                ("cert", self.client_cert.as_deref()),
-                ("key", self.client_key.as_deref()),
-                ("time-cond", newer),
-            ],
-            use_proxy: self.use_proxy,
-            use_netrc: self.use_netrc,
-            timeout: self.timeout,
-            follow: true,
-            body: None,
-        }
+    /// What asks for the file, if the server has a newer one.
+    fn config(&self, url: &Content, newer: Option<&Path>) -> Result<Input, Error> {
+        let mut request = self.request(url);
+        request.paths.push(("time-cond", newer));
+        request.config()
     }
 
     fn ask(&self, host: &dyn Host, url: &Content, file: Option<&Path>) -> Result<Response, Error> {
-        let config = self.request(url, file).config()?;
+        let config = self.config(url, file)?;
         let file = file.map(|file| file.display().to_string()).unwrap_or_default();
         let ask = Command { stdin: Some(config), ..Command::new("/bin/sh", ["-c", ASK, "get_url", &file]) };
         Response::read(&host.query(&ask)?)
@@ -316,7 +254,7 @@ impl GetUrl {
             true => ["--remote-name", "--remote-header-name"].map(str::to_owned),
             false => ["--output".to_owned(), name],
         };
-        let stdin = Some(self.request(&self.url, None).config()?);
+        let stdin = Some(self.config(&self.url, None)?);
         Ok(Command { stdin, answers: true, ..Command::new("/bin/sh", args.into_iter().chain(naming)) })
     }
 

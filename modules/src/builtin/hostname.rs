@@ -49,12 +49,8 @@ impl Module for Hostname {
         if now == *name && later == *name {
             return Ok(plan);
         }
-        let run = |command: Command, aspect: &str, before: String| Edit::Run {
-            command,
-            effect: vec![Diff::new("host", aspect, before, name.as_str())],
-            makes: Vec::new(),
-            reach: Reach::Anything,
-            progress: None,
+        let run = |command: Command, aspect: &str, before: String| {
+            Edit::run(command, vec![Diff::new("host", aspect, before, name.as_str())], Reach::Anything)
         };
         if host.stat(Path::new("/run/systemd/system"))?.is_some() {
             let before = if now == *name { later } else { now };

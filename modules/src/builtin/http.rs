@@ -1,6 +1,7 @@
 //! What `get_url` and `uri` share: a request, which the host's curl(1) makes, and what came of it. The agent itself speaks
 //! no HTTP: TLS and its certificates are as large as all else that it does.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -46,13 +47,18 @@ else
 fi && mv -f -- ../put "$file" || exit 1
 end new "$file" "$sum" "${old:-}""#;
 
+/// What the client calls itself, as Ansible's does.
+pub(super) fn agent() -> String {
+    "ansible-httpget".into()
+}
+
 /// How a request is made.
 pub(super) struct Request<'a> {
     pub url: &'a Content,
     pub method: &'a str,
     pub agent: &'a str,
     pub login: Option<(&'a str, Option<&'a Secret>)>,
-    pub headers: &'a BTreeMap<String, Content>,
+    pub headers: Cow<'a, BTreeMap<String, Content>>,
     pub validate_certs: bool,
     /// Options of curl that stand for themselves, with their values.
     pub paths: Vec<(&'static str, Option<&'a Path>)>,
@@ -78,7 +84,7 @@ impl Request<'_> {
         config.set("header", "Connection: close");
         config.set("header", "Accept-Encoding: identity");
         config.set(if self.method == "HEAD" { "head" } else { "request" }, self.method);
-        for (name, value) in self.headers {
+        for (name, value) in self.headers.as_ref() {
             config.secret |= value.0.secret;
             // Without a value curl would leave the header out.
             let sign = if value.as_str().is_empty() { ";" } else { ": " };

@@ -8,70 +8,62 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use self::lines::{Change, Lines};
-use super::common::{self, Attributes, Wanted};
+use super::common::{self, Wanted};
 use super::state::State;
 use crate::edit::{Diff, Shown, Text};
 use crate::host::{Error, Host};
 use crate::module::Module;
-use crate::param::{Content, Mode};
+use crate::param::Content;
 use crate::plan::Plan;
 
-/// An option of a section (`[section]`, `option = value`), or a whole section. Other lines and comments stay. A line that has
-/// the option as a comment becomes the option.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct IniFile {
-    /// The file, absolute.
-    #[schemars(extend("aliases" = ["dest"]))]
-    path: PathBuf,
-    /// The section; without one, what stands before the first.
-    section: Option<String>,
-    /// Which of several sections of that name: the one that has these options.
-    #[serde(default)]
-    section_has_values: Vec<Having>,
-    /// The option; without one, the section itself.
-    option: Option<String>,
-    /// Its value. May be secret: then nothing of the file is shown.
-    value: Option<Content>,
-    /// Its values, where an option may stand there several times.
-    values: Option<Vec<Content>>,
-    /// Whether it is there.
-    #[serde(default)]
-    state: State,
-    /// Whether other lines of the option go.
-    #[serde(default = "common::yes")]
-    exclusive: bool,
-    /// Whether a new line is written without blanks around `=`.
-    #[serde(default)]
-    no_extra_spaces: bool,
-    /// Whether a line stays that differs only by blanks.
-    #[serde(default)]
-    ignore_spaces: bool,
-    /// Whether the option may stand there without `=` and a value.
-    #[serde(default)]
-    allow_no_value: bool,
-    /// Whether a line that has the option as a comment becomes the option.
-    #[serde(default = "common::yes")]
-    modify_inactive_option: bool,
-    /// Whether a file that is not there is made, and its directory.
-    #[serde(default = "common::yes")]
-    create: bool,
-    /// Whether a symbolic link at `path` is followed. Without it, the file takes the place of the link.
-    #[serde(default)]
-    follow: bool,
-    /// Whether to keep the old content beside the file, as `path.HASH.bak`.
-    #[serde(default)]
-    backup: bool,
-    /// Permission bits.
-    mode: Option<Mode>,
-    /// The owner, by name or number.
-    owner: Option<String>,
-    /// The group, by name or number.
-    group: Option<String>,
-    /// Taken for Ansible's sake: files are put in place atomically in any case.
-    #[serde(default)]
-    #[expect(dead_code, reason = "there is nothing that it could change")]
-    unsafe_writes: bool,
+with_file_parameters! {
+    /// An option of a section (`[section]`, `option = value`), or a whole section. Other lines and comments stay. A line that has
+    /// the option as a comment becomes the option.
+    #[derive(Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    pub(super) struct IniFile {
+        /// The file, absolute.
+        #[schemars(extend("aliases" = ["dest"]))]
+        path: PathBuf,
+        /// The section; without one, what stands before the first.
+        section: Option<String>,
+        /// Which of several sections of that name: the one that has these options.
+        #[serde(default)]
+        section_has_values: Vec<Having>,
+        /// The option; without one, the section itself.
+        option: Option<String>,
+        /// Its value. May be secret: then nothing of the file is shown.
+        value: Option<Content>,
+        /// Its values, where an option may stand there several times.
+        values: Option<Vec<Content>>,
+        /// Whether it is there.
+        #[serde(default)]
+        state: State,
+        /// Whether other lines of the option go.
+        #[serde(default = "common::yes")]
+        exclusive: bool,
+        /// Whether a new line is written without blanks around `=`.
+        #[serde(default)]
+        no_extra_spaces: bool,
+        /// Whether a line stays that differs only by blanks.
+        #[serde(default)]
+        ignore_spaces: bool,
+        /// Whether the option may stand there without `=` and a value.
+        #[serde(default)]
+        allow_no_value: bool,
+        /// Whether a line that has the option as a comment becomes the option.
+        #[serde(default = "common::yes")]
+        modify_inactive_option: bool,
+        /// Whether a file that is not there is made, and its directory.
+        #[serde(default = "common::yes")]
+        create: bool,
+        /// Whether a symbolic link at `path` is followed. Without it, the file takes the place of the link.
+        #[serde(default)]
+        follow: bool,
+        /// Whether to keep the old content beside the file, as `path.HASH.bak`.
+        #[serde(default)]
+        backup: bool,
+    }
 }
 
 /// An option that a section has.
@@ -192,9 +184,5 @@ impl IniFile {
 
     fn separator(&self) -> &'static str {
         if self.no_extra_spaces { "=" } else { " = " }
-    }
-
-    fn attributes(&self) -> Attributes<'_> {
-        Attributes { mode: self.mode.as_ref(), owner: self.owner.as_deref(), group: self.group.as_deref() }
     }
 }

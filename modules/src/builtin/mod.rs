@@ -2,6 +2,8 @@
 
 use crate::module::Entry;
 
+#[macro_use]
+mod parameters;
 #[cfg(feature = "manual")]
 mod add_host;
 mod alternatives;

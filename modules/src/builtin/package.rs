@@ -1,6 +1,10 @@
 //! `package`: which Debian packages are installed.
 
 pub(super) mod apt;
+mod command;
+mod deb;
+mod due;
+mod policy;
 mod wanted;
 
 use std::collections::BTreeMap;
@@ -9,8 +13,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::common;
-use crate::edit::{Diff, Edit, Owner, Shown, Text};
+use crate::edit::{Diff, Edit, Reach, Shown};
 use crate::facts::Package;
 use crate::host::{Command, Error, Host, Look, Output};
 use crate::interpret::Applied;
@@ -18,8 +21,8 @@ use crate::module::Module;
 use crate::param::Word;
 use crate::plan::{Data, Plan};
 
-use apt::{Change, Simulated, change_edit, last_update, refused, simulate, update_edit};
-use wanted::{Wanted, automatic, expand, missing, not_yet_known};
+use apt::{Simulated, change_edit, last_update, refused, said, simulate, update_edit};
+use wanted::{Wanted, expand, missing, not_yet_known};
 
 /// Debian packages: installed, up to date, or gone; and the lists of what there is.
 ///
@@ -162,9 +165,6 @@ enum State {
     Fixed,
 }
 
-/// How long lists count as fresh where nothing was said: an hour, in seconds.
-const FRESH: i64 = 3600;
-
 impl Module for Packages {
     const NAME: &'static str = "package";
     const ALIASES: &'static [&'static str] = &["apt"];
@@ -259,28 +259,6 @@ impl Module for Packages {
 }
 
 impl Packages {
-    /// What Ansible does not let stand together.
-    fn possible(&self) -> Result<(), Error> {
-        let upgrade = self.upgrade != Upgrade::No;
-        let given = [self.deb.is_some(), !self.name.is_empty(), upgrade];
-        if given.iter().filter(|given| **given).count() > 1 {
-            let error = Error::param("name", "`deb`, `name` and `upgrade` exclude each other");
-            return Err(error.telling("msg", "parameters are mutually exclusive: deb|package|upgrade"));
-        }
-        if self.deb.is_some() && self.state != State::Present {
-            return Err(
-                Error::param("state", "a file can only be `present`").telling("msg", "deb only supports state=present")
-            );
-        }
-        let all = self.name.iter().any(|Word(name)| name == "*");
-        if all && (self.name.len() > 1 || self.state != State::Latest) {
-            let reason = "`*` is all that is installed: it goes with `state: latest` and no other name";
-            return Err(Error::param("name", reason)
-                .telling("msg", "unable to install additional packages when upgrading all installed packages"));
-        }
-        Ok(())
-    }
-
     /// All that is installed is to be the newest.
     fn everything(&self) -> bool {
         self.upgrade != Upgrade::No || self.name.iter().any(|Word(name)| name == "*")
@@ -289,44 +267,8 @@ impl Packages {
     fn cleaning(&self) -> Plan {
         let alone = !self.converges();
         let effect = alone.then(|| Diff::new("apt's cache of archives", "state", Shown::Unknown, "empty"));
-        let clean = Edit::Run {
-            command: Command::new("apt-get", ["clean"]),
-            effect: effect.into_iter().collect(),
-            makes: Vec::new(),
-            reach: crate::edit::Reach::Stated,
-            progress: None,
-        };
+        let clean = Edit::run(Command::new("apt-get", ["clean"]), effect.into_iter().collect(), Reach::Stated);
         Plan { edits: self.clean.then_some(clean).into_iter().collect(), ..Plan::default() }
-    }
-
-    /// What apt-get has to do, and with which of the packages.
-    fn due<'a>(
-        &self,
-        wanted: &'a [Wanted<'a>],
-        installed: &BTreeMap<String, Package>,
-        host: &dyn Host,
-    ) -> Result<(&'static str, Vec<&'a Wanted<'a>>), Error> {
-        let mut due = Vec::new();
-        for wanted in wanted {
-            let is_due = match (self.state, installed.get(wanted.name)) {
-                (State::Absent, found) => found.is_some(),
-                (State::Present | State::Fixed, Some(found)) => !wanted.accepts(found, host)?,
-                (State::Latest, None) if self.only_upgrade => false,
-                _ => true,
-            };
-            due.extend(is_due.then_some(wanted));
-        }
-        let verb = match self.state {
-            _ if self.upgrade == Upgrade::Dist => "dist-upgrade",
-            _ if self.everything() => "upgrade",
-            _ if wanted.is_empty() && self.autoclean => "autoclean",
-            _ if wanted.is_empty() && self.autoremove => "autoremove",
-            State::Absent if self.purge => "purge",
-            State::Absent => "remove",
-            State::BuildDep => "build-dep",
-            State::Present | State::Latest | State::Fixed => "install",
-        };
-        Ok((verb, due))
     }
 
     /// What is to go is among the changes, also if apt-get does not see yet that it will be there.
@@ -338,314 +280,13 @@ impl Packages {
         found
     }
 
-    /// A file with a package: the version that it has is there, or it is installed.
-    fn plan_file(&self, plan: Plan, file: &str, host: &dyn Host) -> Result<Plan, Error> {
-        if file.contains("://") {
-            let reason = "a URL is not fetched: name a file of the host, which `get_url` can bring there";
-            return Err(Error::param("deb", reason));
-        }
-        let show = Command::new("dpkg-deb", ["--show", "--showformat=${Package}\\t${Version}", "--", file]);
-        let output = host.query(&show)?;
-        let Some((name, version)) = output.stdout.split_once('\t').filter(|_| output.success()) else {
-            let msg = format!("Unable to install package: {}", output.stderr.trim());
-            return Err(Error::Command { command: show.to_string(), output: Box::new(output) }.telling("msg", msg));
-        };
-        let there = host.packages(&[name])?.get(name).and_then(|package| package.version.clone());
-        if there.as_deref() == Some(version) {
-            let nothing = said(&Output::default());
-            return Ok(Plan { data: nothing, ..plan });
-        }
-        let mut asked = file.to_owned();
-        if !asked.contains('/') {
-            asked.insert_str(0, "./");
-        }
-        let mut command = self.apt_get("install", std::iter::once(asked.as_str()));
-        let mut changes = match simulate(&command, host)? {
-            Ok(found) => found.changes,
-            Err(output) => return Err(refused(&command, &[], output)),
-        };
-        if changes.iter().all(|change| change.name != name) {
-            let before = there.map_or(Shown::Absent, Shown::Plain);
-            changes.push(Change { name: name.into(), before, after: version.into() });
-        }
-        if changes.iter().all(|change| change.name == name) {
-            // Nothing comes along: dpkg is enough, as in Ansible.
-            let options = self.dpkg_options().map(|option| format!("--{option}"));
-            command.program = "dpkg".into();
-            command.args = options.chain(["--install".into(), "--".into(), asked]).collect();
-        }
-        let mut plan = plan;
-        self.guarded(&mut plan, change_edit(command, &changes), host)?;
-        Ok(plan)
-    }
-
-    /// With `policy_rc_d`, the script that packages' scripts ask is there meanwhile, and nothing stays of it.
-    fn guarded(&self, plan: &mut Plan, edit: Edit, host: &dyn Host) -> Result<(), Error> {
-        let Some(code) = self.policy_rc_d else {
-            plan.edits.push(edit);
-            return Ok(());
-        };
-        let path = std::path::PathBuf::from("/usr/sbin/policy-rc.d");
-        let before = host.read(&path)?.map(Text::plain);
-        let mode = host.stat(&path)?.map(|stat| stat.mode);
-        let ours = Text::plain(format!("#!/bin/sh\nexit {code}\n"));
-        let write = |before: Option<Text>, after: Text, mode| Edit::Write {
-            path: path.clone(),
-            before,
-            after,
-            mode,
-            owner: Owner::default(),
-        };
-        plan.edits.push(write(before.clone(), ours.clone(), Some(0o755)));
-        plan.edits.push(edit);
-        plan.edits.push(match before {
-            Some(before) => write(Some(ours), before, mode),
-            None => Edit::Remove { path, before: crate::host::Kind::File },
-        });
-        plan.all_or_nothing = true;
-        Ok(())
-    }
-
-    /// What is asked for by name came not for another's sake: it stays when that goes. Ansible tells apt so, too.
-    fn keep(
-        &self,
-        wanted: &[Wanted],
-        installed: &BTreeMap<String, Package>,
-        host: &dyn Host,
-    ) -> Result<Option<Edit>, Error> {
-        if !matches!(self.state, State::Present | State::Latest | State::Fixed) {
-            return Ok(None);
-        }
-        let there = wanted.iter().map(|wanted| wanted.name).filter(|name| installed.contains_key(*name));
-        let names = automatic(there, host)?;
-        Ok((!names.is_empty()).then(|| Edit::Run {
-            command: Command::new("apt-mark", ["manual".to_owned(), "--".into()].into_iter().chain(names)),
-            effect: Vec::new(),
-            makes: Vec::new(),
-            reach: crate::edit::Reach::Stated,
-            progress: None,
-        }))
-    }
-
     /// Ansible says what apt-get says in `msg` as well, where no package is named.
     fn told(&self, output: &Output, data: &mut Data) {
         if self.everything() || !self.converges() {
             data.insert("msg".into(), json!(output.stdout));
         }
     }
-
-    /// Whether the package lists have to be refreshed: see the manual of `cache_valid_time`.
-    fn update_due(&self, something_due: bool, host: &dyn Host) -> Result<bool, Error> {
-        if !self.update_cache && self.cache_valid_time.is_none() {
-            return Ok(false);
-        }
-        let valid = match (self.cache_valid_time, self.state) {
-            (Some(seconds), _) => i64::from(seconds),
-            (None, State::Latest) => FRESH,
-            (None, _) if self.name.is_empty() => FRESH,
-            (None, State::Absent) => return Ok(false),
-            (None, _) => return Ok(something_due),
-        };
-        let Some(updated) = last_update(host)? else { return Ok(true) };
-        let now = host.query(&Command::new("date", ["+%s"]))?.stdout.trim().parse::<i64>();
-        let now = now.map_err(|_| Error::Failed("`date +%s` printed no number".into()))?;
-        Ok(now - updated > valid)
-    }
-
-    fn dpkg_options(&self) -> impl Iterator<Item = &str> {
-        self.dpkg_options.0.split(',').map(str::trim).filter(|option| !option.is_empty())
-    }
-
-    fn apt_get<'a>(&self, verb: &'a str, names: impl Iterator<Item = &'a str>) -> Command {
-        // Another apt at work, such as unattended upgrades, is waited for.
-        let lock = format!("--option=DPkg::Lock::Timeout={}", self.lock_timeout);
-        let mut args = vec!["--yes".to_owned(), lock];
-        args.extend(self.dpkg_options().map(|option| format!("--option=Dpkg::Options::=--{option}")));
-        args.extend(self.default_release.as_ref().map(|Word(release)| format!("--target-release={release}")));
-        let flags = [
-            (self.install_recommends == Some(true), "--install-recommends"),
-            (self.install_recommends == Some(false), "--no-install-recommends"),
-            (self.allow_downgrade, "--allow-downgrades"),
-            (self.only_upgrade, "--only-upgrade"),
-            (self.allow_unauthenticated, "--allow-unauthenticated"),
-            (self.allow_change_held_packages, "--allow-change-held-packages"),
-            (self.autoremove && !["autoclean", "autoremove"].contains(&verb), "--auto-remove"),
-            (self.purge && verb == "autoremove", "--purge"),
-            (self.fail_on_autoremove, "--no-remove"),
-            (self.state == State::Fixed, "--fix-broken"),
-            (self.force, "--force-yes"),
-            // Without aptitude, what is new and needed comes along (Ansible's `use_apt_get`).
-            (verb == "upgrade", "--with-new-pkgs"),
-        ];
-        let flags = flags.iter().filter(|(given, _)| *given).map(|(_, flag)| *flag);
-        args.extend(flags.chain([verb, "--"]).chain(names).map(str::to_owned));
-        Command::new("apt-get", args).env("DEBIAN_FRONTEND", "noninteractive")
-    }
-}
-
-/// What apt-get has said.
-fn said(output: &Output) -> Data {
-    let lines = |text: &str| json!(common::lines(text));
-    Data::from_iter([
-        ("stdout".to_owned(), json!(output.stdout)),
-        ("stdout_lines".to_owned(), lines(&output.stdout)),
-        ("stderr".to_owned(), json!(output.stderr)),
-        ("stderr_lines".to_owned(), lines(&output.stderr)),
-    ])
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::*;
-    use crate::builtin;
-    use crate::edit::{Edit, Reach};
-    use crate::facts::Fact;
-    use crate::fake::Fake;
-    use crate::interpret;
-
-    const QUERY: &str =
-        r"dpkg-query --show --showformat '${Package}\t${Architecture}\t${db:Status-Status}\t${Version}\n' --";
-    const FLAGS: &str = "--yes --option=DPkg::Lock::Timeout=120 \
-                         --option=Dpkg::Options::=--force-confdef --option=Dpkg::Options::=--force-confold";
-    const UPDATE: &str = "apt-get --quiet --option=APT::Update::Error-Mode=any --option=DPkg::Lock::Timeout=120 \
-                          '--option=APT::Update::Post-Invoke-Success::=touch /var/lib/apt/periodic/update-success-stamp' update";
-    const INST: &str = "Reading state information...\nInst nginx-common (1.22 Debian:12/stable [all])\n\
-                        Inst nginx [1.18] (1.22 Debian:12/stable [amd64]) []\nConf nginx (1.22 Debian:12/stable [amd64])\n";
-
-    fn plan(params: Value, host: &Fake) -> Result<Plan, Error> {
-        builtin::find("apt").unwrap().load(params).unwrap().plan(host)
-    }
-
-    fn host(query: &str, dpkg: &str) -> Fake {
-        Fake::new().answer(&format!("{QUERY} {query}"), 0, dpkg)
-    }
-
-    fn shown(plan: &Plan) -> String {
-        let show = |edit: &Edit| {
-            let Edit::Run { command, .. } = edit else { panic!("only commands are planned") };
-            let command = command.to_string().replace(FLAGS, "FLAGS").replace(UPDATE, "UPDATE");
-            let diffs = edit.diffs();
-            let diffs = diffs.iter().map(|diff| format!("  {} {:?} -> {:?}", diff.subject, diff.before, diff.after));
-            std::iter::once(command).chain(diffs).collect::<Vec<_>>().join("\n")
-        };
-        plan.edits.iter().map(show).collect::<Vec<_>>().join("\n")
-    }
-
-    #[test]
-    fn what_comes_along_is_shown() {
-        let host = host("nginx", "").answer(
-            &format!("apt-get --simulate --option=Dir::Log::Planner=/dev/null {FLAGS} install -- nginx"),
-            0,
-            INST,
-        );
-        insta::assert_snapshot!(shown(&plan(json!({"name": "nginx"}), &host).unwrap()), @r#"
-        apt-get FLAGS install -- nginx
-          package nginx-common Absent -> Plain("1.22")
-          package nginx Plain("1.18") -> Plain("1.22")
-        "#);
-    }
-
-    #[test]
-    fn what_comes_along_is_stated_too() {
-        let simulation = format!("apt-get --simulate --option=Dir::Log::Planner=/dev/null {FLAGS} install -- nginx");
-        let plan = plan(json!({"name": "nginx"}), &host("nginx", "").answer(&simulation, 0, INST)).unwrap();
-        let [Edit::Run { makes, reach, .. }] = &plan.edits[..] else { panic!("{plan:?}") };
-        let package = |name: &str| Fact::Package(Package { name: name.into(), version: Some("1.22".into()) });
-        assert_eq!(makes[..], [package("nginx-common"), package("nginx")]);
-        // Its scripts may do anything.
-        assert_eq!(*reach, Reach::Anything);
-    }
-
-    #[test]
-    fn versions_are_not_known_before_the_lists_are_refreshed() {
-        let simulation = format!(
-            "apt-get --simulate --option=Dir::Log::Planner=/dev/null {FLAGS} --no-install-recommends install -- nginx 'tool=2.*'"
-        );
-        let params = json!({"name": ["nginx", "tool=2.*"], "update_cache": true, "install_recommends": false});
-        let host = host("nginx tool", "tool\tamd64\tinstalled\t1.0\n");
-        let lacks = host.clone().answer(&simulation, 100, "E: Unable to locate package nginx");
-        insta::assert_snapshot!(shown(&plan(params.clone(), &lacks).unwrap()), @r#"
-        UPDATE
-          package lists Plain("outdated") -> Plain("refreshed")
-        apt-get FLAGS --no-install-recommends install -- nginx 'tool=2.*'
-          package nginx Absent -> Unknown
-          package tool Plain("1.0") -> Unknown
-        "#);
-        let knows = host.answer(&simulation, 0, INST);
-        insta::assert_snapshot!(shown(&plan(params, &knows).unwrap()), @r#"
-        UPDATE
-          package lists Plain("outdated") -> Plain("refreshed")
-        apt-get FLAGS --no-install-recommends install -- nginx 'tool=2.*'
-          package nginx-common Absent -> Unknown
-          package nginx Plain("1.18") -> Unknown
-          package tool Plain("1.0") -> Unknown
-        "#);
-    }
-
-    #[test]
-    fn nothing_is_done_twice() {
-        let simulation = format!("apt-get --simulate --option=Dir::Log::Planner=/dev/null {FLAGS} install -- a");
-        let table = [
-            (json!({"name": "a", "update_cache": true}), "provided by another: see the simulation"),
-            (json!({"name": "a"}), "a\tamd64\tinstalled\t1.0\n"),
-            (json!({"name": "a=1.0", "update_cache": true}), "a\tamd64\tinstalled\t1.0\n"),
-            (json!({"name": "a=1.*"}), "a\tamd64\tinstalled\t1.0\n"),
-            (json!({"name": "a", "state": "absent", "update_cache": true}), ""),
-            (json!({"name": "a", "state": "removed"}), "a\tamd64\tconfig-files\t1.0\n"),
-        ];
-        for (params, dpkg) in table {
-            let plan = plan(params.clone(), &host("a", dpkg).answer(&simulation, 0, "")).unwrap();
-            assert!(plan.is_empty(), "{params}: {}", shown(&plan));
-        }
-    }
-
-    #[test]
-    fn lists_are_refreshed_once_they_are_old() {
-        let with_lists = || host("a", "a\tamd64\tinstalled\t1.0\n").file("/var/lib/apt/lists/x_InRelease", "", 0o644);
-        let table = [
-            (json!({"update_cache": true}), "3600", false),
-            (json!({"update_cache": true}), "3601", true),
-            (json!({"name": "a", "cache_valid_time": 60}), "60", false),
-            (json!({"name": "a", "cache_valid_time": 60}), "61", true),
-        ];
-        for (params, now, wanted) in table {
-            let plan = plan(params.clone(), &with_lists().answer("date +%s", 0, now)).unwrap();
-            assert_eq!(!plan.is_empty(), wanted, "{params} at {now}");
-        }
-        let bare = plan(json!({"update_cache": true}), &Fake::new()).unwrap();
-        assert_eq!(shown(&bare), "UPDATE\n  package lists Plain(\"outdated\") -> Plain(\"refreshed\")");
-    }
-
-    #[test]
-    fn removing_converges() {
-        let remove = format!("apt-get {FLAGS} --auto-remove purge -- a");
-        let mut host = host("a", "a\tamd64\tinstalled\t1.0\n")
-            .answer(
-                &format!("apt-get --simulate --option=Dir::Log::Planner=/dev/null {FLAGS} --auto-remove purge -- a"),
-                0,
-                "Purg a [1.0]\nPurg b [2.0]\n",
-            )
-            .effect(&remove, |host| host.set_answer(&format!("{QUERY} a"), 1, "no packages found"));
-        let params = json!({"name": "a", "state": "absent", "purge": true, "autoremove": true});
-        let first = plan(params.clone(), &host).unwrap();
-        insta::assert_snapshot!(shown(&first), @r#"
-        apt-get FLAGS --auto-remove purge -- a
-          package a Plain("1.0") -> Absent
-          package b Plain("2.0") -> Absent
-        "#);
-        interpret::apply(&first, &mut host, &mut |_| {}).unwrap();
-        assert!(plan(params, &host).unwrap().is_empty());
-    }
-
-    #[test]
-    fn an_unknown_package_is_named() {
-        let simulation = format!("apt-get --simulate --option=Dir::Log::Planner=/dev/null {FLAGS} install -- ngnix");
-        let host = host("ngnix", "").answer(&simulation, 100, "E: Unable to locate package ngnix");
-        let error = plan(json!({"name": "ngnix"}), &host).unwrap_err();
-        assert_eq!(error.to_string(), "package ngnix: apt knows no package of that name");
-        let error = plan(json!({"name": "a"}), &Fake::new()).unwrap_err();
-        assert_eq!(error.to_string(), "this host has no dpkg-query: `package` knows Debian only");
-    }
-}
+mod tests;

@@ -7,49 +7,41 @@ use fancy_regex::{Captures, Regex};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::common::{self, Attributes, Wanted};
+use super::common::{self, Wanted};
 use crate::edit::{Diff, Shown, Text};
 use crate::host::{Error, Host};
 use crate::module::Module;
-use crate::param::{Content, Mode};
+use crate::param::Content;
 use crate::plan::Plan;
 
-/// Replaces every match of a regular expression in a file. `^` and `$` are the ends of lines. If the pattern matches what
-/// it is replaced by, each run changes the file again: then Trueup warns.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Replace {
-    /// The file, absolute.
-    #[schemars(extend("aliases" = ["dest", "destfile", "name"]))]
-    path: PathBuf,
-    /// The regular expression.
-    regexp: String,
-    /// What takes the place of a match; `\1` and `\g<name>` are groups of the match. Nothing by default: matches are
-    /// removed. May be secret: then nothing of the file is shown.
-    replace: Option<Content>,
-    /// Replace only after the first match of this regular expression, in which `.` is any character.
-    after: Option<String>,
-    /// Replace only before the match of this regular expression, in which `.` is any character.
-    before: Option<String>,
-    /// Whether to keep the old content beside the file, as `path.HASH.bak`.
-    #[serde(default)]
-    backup: bool,
-    /// A command that refuses bad content by its status, such as `visudo -cf %s`; `%s` is a file that holds it.
-    validate: Option<String>,
-    /// How the file is encoded. Only `utf-8` is known.
-    #[serde(default)]
-    #[expect(dead_code, reason = "its one value says what is done")]
-    encoding: Encoding,
-    /// Permission bits.
-    mode: Option<Mode>,
-    /// The owner, by name or number.
-    owner: Option<String>,
-    /// The group, by name or number.
-    group: Option<String>,
-    /// Taken for Ansible's sake: files are put in place atomically in any case.
-    #[serde(default)]
-    #[expect(dead_code, reason = "there is nothing that it could change")]
-    unsafe_writes: bool,
+with_file_parameters! {
+    /// Replaces every match of a regular expression in a file. `^` and `$` are the ends of lines. If the pattern matches what
+    /// it is replaced by, each run changes the file again: then Trueup warns.
+    #[derive(Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    pub(super) struct Replace {
+        /// The file, absolute.
+        #[schemars(extend("aliases" = ["dest", "destfile", "name"]))]
+        path: PathBuf,
+        /// The regular expression.
+        regexp: String,
+        /// What takes the place of a match; `\1` and `\g<name>` are groups of the match. Nothing by default: matches are
+        /// removed. May be secret: then nothing of the file is shown.
+        replace: Option<Content>,
+        /// Replace only after the first match of this regular expression, in which `.` is any character.
+        after: Option<String>,
+        /// Replace only before the match of this regular expression, in which `.` is any character.
+        before: Option<String>,
+        /// Whether to keep the old content beside the file, as `path.HASH.bak`.
+        #[serde(default)]
+        backup: bool,
+        /// A command that refuses bad content by its status, such as `visudo -cf %s`; `%s` is a file that holds it.
+        validate: Option<String>,
+        /// How the file is encoded. Only `utf-8` is known.
+        #[serde(default)]
+        #[expect(dead_code, reason = "its one value says what is done")]
+        encoding: Encoding,
+    }
 }
 
 /// How a file is encoded.
@@ -75,8 +67,7 @@ impl Module for Replace {
         if !stat.is_file() {
             return Err(common::no_regular_file(&self.path, stat));
         }
-        let before = String::from_utf8(host.read(&path)?.unwrap_or_default())
-            .map_err(|_| Error::path("edit", &path, "it is not UTF-8 text"))?;
+        let before = common::text(host, &path)?;
         let Some((text, count)) = self.replaced(&before)? else {
             let msg =
                 format!("Pattern for before/after params did not match the given file: {}", self.section_pattern());
@@ -141,10 +132,6 @@ impl Replace {
             (Some(after), Some(before)) => format!("{after}(?P<subsection>.*?){before}"),
             (after, before) => format!("{}(?P<subsection>.*){}", after.unwrap_or(""), before.unwrap_or("")),
         }
-    }
-
-    fn attributes(&self) -> Attributes<'_> {
-        Attributes { mode: self.mode.as_ref(), owner: self.owner.as_deref(), group: self.group.as_deref() }
     }
 }
 

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::common::{self, Attributes, Wanted};
+use super::common;
 use super::state::State;
-use crate::edit::{Diff, Edit, Reach, Shown, Text};
+use crate::edit::{Diff, Edit, Reach, Shown};
 use crate::host::{Command, Error, Host};
 use crate::module::Module;
 use crate::param::Word;
@@ -62,14 +62,11 @@ impl Module for Sysctl {
             (State::Present, Some(value)) => Some(value),
             (State::Absent, _) => None,
         };
-        let (path, now) = common::resolve(host, &self.sysctl_file)?;
-        let before = String::from_utf8(if now.is_some() { host.read(&path)?.unwrap_or_default() } else { Vec::new() })
-            .map_err(|_| Error::path("edit", &path, "it is not UTF-8 text"))?;
-        let after = Text::plain(edited(&before, name, value.as_deref()));
-        let attributes = Attributes::default();
-        let mut plan = match before.as_bytes() == after.bytes {
+        let before = common::text(host, &self.sysctl_file)?;
+        let after = edited(&before, name, value.as_deref());
+        let mut plan = match before == after {
             true => Plan::nothing(),
-            false => Wanted { path: path.clone(), now, after, attributes, backup: false, validate: None }.plan(host)?,
+            false => common::put(host, &self.sysctl_file, after)?,
         };
         let flags: &[&str] = if self.ignoreerrors { &["-e"] } else { &[] };
         if let Some(value) = value.filter(|_| self.sysctl_set) {
@@ -80,7 +77,7 @@ impl Module for Sysctl {
                 plan.edits.push(self.run(args, "running value", running.into(), value.as_str().into(), Reach::Stated));
             }
         } else if self.reload && !plan.is_empty() {
-            let file = path.display().to_string();
+            let file = self.sysctl_file.display().to_string();
             let args = flags.iter().copied().chain(["-p", &file]);
             plan.edits.push(self.run(args, "file", "as it was".into(), "in effect".into(), Reach::Anything));
         }
@@ -109,8 +106,7 @@ impl Sysctl {
         after: Shown,
         reach: Reach,
     ) -> Edit {
-        let effect = vec![self.diff(aspect, before, after)];
-        Edit::Run { command: Command::new("sysctl", args), effect, makes: Vec::new(), reach, progress: None }
+        Edit::run(Command::new("sysctl", args), vec![self.diff(aspect, before, after)], reach)
     }
 }
 

@@ -65,7 +65,7 @@ impl Module for Tempfile {
         args.extend([format!("--suffix={}", self.suffix), "--".into(), format!("{}XXXXXXXX", self.prefix)]);
         let command = Command::new("mktemp", args);
         let (effect, reach) = (self.intent(), Reach::Stated);
-        let plan = Plan::nothing().with(Edit::Run { command, effect, makes: Vec::new(), reach, progress: None });
+        let plan = Plan::nothing().with(Edit::run(command, effect, reach));
         let (state, mode) = self.made();
         Ok(plan.returning("state", state).returning("mode", mode))
     }

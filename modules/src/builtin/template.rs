@@ -5,53 +5,45 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::common::{self, Attributes, Wanted};
+use super::common::{self, Wanted};
 use crate::edit::{Diff, Shown};
 use crate::host::{Error, Host};
 use crate::module::Module;
-use crate::param::{Content, Mode};
+use crate::param::Content;
 use crate::plan::Plan;
 
-/// Renders a template of the controller with the task's variables and puts the result in place, atomically. Its
-/// directory must exist. A template that reads a secret makes a secret file.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Template {
-    /// Where, absolute. If it ends in `/` or is a directory, the file goes into it under the template's name.
-    dest: PathBuf,
-    /// The template, relative to the `templates` directory beside the playbook or role, or to the playbook.
-    src: Option<PathBuf>,
-    /// The rendered text; Trueup fills it in from `src`.
-    #[schemars(extend("internal" = true))]
-    content: Option<Content>,
-    /// The template's name, for a `dest` that is a directory; filled in from `src`.
-    #[schemars(extend("internal" = true))]
-    name: Option<String>,
-    /// Permission bits. Without them a new file has `"0644"`, a secret one `"0600"`.
-    mode: Option<Mode>,
-    /// The owner, by name or number.
-    owner: Option<String>,
-    /// The group, by name or number.
-    group: Option<String>,
-    /// Whether to keep the old content beside the file, as `dest.HASH.bak`.
-    #[serde(default)]
-    backup: bool,
-    /// A command that refuses bad content by its status, such as `visudo -cf %s`; `%s` is a file that holds it.
-    validate: Option<String>,
-    /// Whether a file with other content is replaced.
-    #[serde(default = "common::yes")]
-    force: bool,
-    /// Whether a symbolic link at `dest` is followed. Without it, the file takes the place of the link.
-    #[serde(default)]
-    follow: bool,
-    /// Whether a template that is sealed by Ansible's vault is opened first; the file is a secret then.
-    #[serde(default = "common::yes")]
-    #[expect(dead_code, reason = "the controller opens it")]
-    decrypt: bool,
-    /// Taken for Ansible's sake: files are put in place atomically in any case.
-    #[serde(default)]
-    #[expect(dead_code, reason = "there is nothing that it could change")]
-    unsafe_writes: bool,
+with_file_parameters! {
+    /// Renders a template of the controller with the task's variables and puts the result in place, atomically. Its
+    /// directory must exist. A template that reads a secret makes a secret file.
+    #[derive(Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    pub(super) struct Template {
+        /// Where, absolute. If it ends in `/` or is a directory, the file goes into it under the template's name.
+        dest: PathBuf,
+        /// The template, relative to the `templates` directory beside the playbook or role, or to the playbook.
+        src: Option<PathBuf>,
+        /// The rendered text; Trueup fills it in from `src`.
+        #[schemars(extend("internal" = true))]
+        content: Option<Content>,
+        /// The template's name, for a `dest` that is a directory; filled in from `src`.
+        #[schemars(extend("internal" = true))]
+        name: Option<String>,
+        /// Whether to keep the old content beside the file, as `dest.HASH.bak`.
+        #[serde(default)]
+        backup: bool,
+        /// A command that refuses bad content by its status, such as `visudo -cf %s`; `%s` is a file that holds it.
+        validate: Option<String>,
+        /// Whether a file with other content is replaced.
+        #[serde(default = "common::yes")]
+        force: bool,
+        /// Whether a symbolic link at `dest` is followed. Without it, the file takes the place of the link.
+        #[serde(default)]
+        follow: bool,
+        /// Whether a template that is sealed by Ansible's vault is opened first; the file is a secret then.
+        #[serde(default = "common::yes")]
+        #[expect(dead_code, reason = "the controller opens it")]
+        decrypt: bool,
+    }
 }
 
 impl Module for Template {
@@ -91,9 +83,5 @@ impl Template {
             .map(PathBuf::from)
             .or(of_src)
             .ok_or_else(|| Error::param("dest", format!("{} is a directory; name a file in it", self.dest.display())))
-    }
-
-    fn attributes(&self) -> Attributes<'_> {
-        Attributes { mode: self.mode.as_ref(), owner: self.owner.as_deref(), group: self.group.as_deref() }
     }
 }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use self::listing::Listing;
-use super::common::{self, Attributes};
+use super::common;
 use super::http;
 use crate::edit::{Diff, Edit, Reach, Shown};
 use crate::host::{Command, Error, Host, Input, Output, Stat};
@@ -20,61 +20,53 @@ use crate::module::Module;
 use crate::param::{Mode, Word};
 use crate::plan::{Data, Plan};
 
-/// Unpacks an archive, of the controller or of the host, by the host's tar(1) or unzip(1). What is unpacked already and is the
-/// same stays. An address as `src` is not known: fetch it with `get_url`.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Unarchive {
-    /// The archive: tar, also compressed, or zip.
-    src: PathBuf,
-    /// The directory to unpack it in, absolute. It must exist.
-    dest: PathBuf,
-    /// Whether `src` is on the host already.
-    #[serde(default)]
-    remote_src: bool,
-    /// The opposite of `remote_src`.
-    copy: Option<bool>,
-    /// The content of a controller's file, by its SHA-256; Trueup fills it in from `src`.
-    #[schemars(extend("internal" = true))]
-    sha256: Option<String>,
-    /// A path: nothing is unpacked if it exists.
-    creates: Option<PathBuf>,
-    /// Whether the names in the archive are registered, as `files`.
-    #[serde(default)]
-    list_files: bool,
-    /// Whether files that are newer than those in the archive stay.
-    #[serde(default)]
-    keep_newer: bool,
-    /// Names and patterns that are left out.
-    #[serde(default)]
-    exclude: Vec<Word>,
-    /// The names that are unpacked; all by default.
-    #[serde(default)]
-    include: Vec<Word>,
-    /// Options for tar or unzip.
-    #[serde(default)]
-    extra_opts: Vec<Word>,
-    /// Taken for Ansible's sake: nothing is fetched.
-    #[serde(default = "common::yes")]
-    #[expect(dead_code, reason = "nothing is fetched")]
-    validate_certs: bool,
-    /// Taken for Ansible's sake.
-    #[expect(dead_code, reason = "it is for Ansible's own reading of archives")]
-    io_buffer_size: Option<u64>,
-    /// Taken for Ansible's sake: an archive that is sealed by its vault is not opened.
-    #[serde(default = "common::yes")]
-    #[expect(dead_code, reason = "it is not opened")]
-    decrypt: bool,
-    /// Permission bits of all that is unpacked.
-    mode: Option<Mode>,
-    /// The owner of all that is unpacked, by name or number.
-    owner: Option<String>,
-    /// The group, by name or number.
-    group: Option<String>,
-    /// Taken for Ansible's sake.
-    #[serde(default)]
-    #[expect(dead_code, reason = "tar and unzip write the files")]
-    unsafe_writes: bool,
+with_file_parameters! {
+    /// Unpacks an archive, of the controller or of the host, by the host's tar(1) or unzip(1). What is unpacked already and is the
+    /// same stays. An address as `src` is not known: fetch it with `get_url`. Owner and permissions are those of all that is unpacked.
+    #[derive(Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    pub(super) struct Unarchive {
+        /// The archive: tar, also compressed, or zip.
+        src: PathBuf,
+        /// The directory to unpack it in, absolute. It must exist.
+        dest: PathBuf,
+        /// Whether `src` is on the host already.
+        #[serde(default)]
+        remote_src: bool,
+        /// The opposite of `remote_src`.
+        copy: Option<bool>,
+        /// The content of a controller's file, by its SHA-256; Trueup fills it in from `src`.
+        #[schemars(extend("internal" = true))]
+        sha256: Option<String>,
+        /// A path: nothing is unpacked if it exists.
+        creates: Option<PathBuf>,
+        /// Whether the names in the archive are registered, as `files`.
+        #[serde(default)]
+        list_files: bool,
+        /// Whether files that are newer than those in the archive stay.
+        #[serde(default)]
+        keep_newer: bool,
+        /// Names and patterns that are left out.
+        #[serde(default)]
+        exclude: Vec<Word>,
+        /// The names that are unpacked; all by default.
+        #[serde(default)]
+        include: Vec<Word>,
+        /// Options for tar or unzip.
+        #[serde(default)]
+        extra_opts: Vec<Word>,
+        /// Taken for Ansible's sake: nothing is fetched.
+        #[serde(default = "common::yes")]
+        #[expect(dead_code, reason = "nothing is fetched")]
+        validate_certs: bool,
+        /// Taken for Ansible's sake.
+        #[expect(dead_code, reason = "it is for Ansible's own reading of archives")]
+        io_buffer_size: Option<u64>,
+        /// Taken for Ansible's sake: an archive that is sealed by its vault is not opened.
+        #[serde(default = "common::yes")]
+        #[expect(dead_code, reason = "it is not opened")]
+        decrypt: bool,
+    }
 }
 
 /// What stands for the archive among the arguments.
@@ -316,10 +308,6 @@ impl Unarchive {
             }
         }
         edits
-    }
-
-    fn attributes(&self) -> Attributes<'_> {
-        Attributes { mode: self.mode.as_ref(), owner: self.owner.as_deref(), group: self.group.as_deref() }
     }
 }
 

@@ -1,5 +1,6 @@
 //! `uri`: a request to a server.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -11,92 +12,64 @@ use super::command::Run;
 use super::common;
 use super::http::{self, ASK, PUT, Request, Response};
 use crate::edit::{Diff, Edit, Reach, Shown, Text};
-use crate::host::{Command, Error, Host, Input, Stat};
+use crate::host::{Command, Error, Host, Input, Kind, Stat};
 use crate::interpret::Applied;
 use crate::module::Module;
 use crate::param::Content;
 use crate::plan::{Data, Plan};
-use crate::secret::{REDACTED, Secret};
+use crate::secret::REDACTED;
 
-/// A request over HTTP that the host makes, by curl(1), which it must have. Registers `status`, `url`, the headers (`-` as `_`),
-/// `json` where the answer is JSON, and `content` with `return_content`. What only asks (`GET`, `HEAD`, `OPTIONS`) is asked in a
-/// preview, too; what another method comes to can't be previewed.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Uri {
-    /// The address.
-    url: Content,
-    /// The method.
-    #[serde(default = "get")]
-    method: String,
-    /// What is sent: a text; with `body_format`, a dictionary or a list. May be secret.
-    body: Option<Value>,
-    /// How it is sent.
-    #[serde(default)]
-    body_format: Format,
-    /// A file of the host that is sent.
-    src: Option<PathBuf>,
-    /// Whether `src` is on the host: it must be.
-    #[serde(default)]
-    remote_src: bool,
-    /// The statuses of success.
-    #[serde(default = "ok")]
-    status_code: Vec<String>,
-    /// Whether the content is registered.
-    #[serde(default)]
-    return_content: bool,
-    /// A file of the host that the content goes to, or its directory.
-    dest: Option<PathBuf>,
-    /// A path: nothing is asked if it exists.
-    creates: Option<PathBuf>,
-    /// A path: nothing is asked if it does not exist.
-    removes: Option<PathBuf>,
-    /// Whether the server may send the request on to another address.
-    #[serde(default)]
-    follow_redirects: Follow,
-    /// Whether a `dest` that is there is fetched anew without asking the server whether it has changed.
-    #[serde(default)]
-    force: bool,
-    /// After how many seconds without an answer to give up.
-    #[serde(default = "thirty")]
-    timeout: u64,
-    /// Headers of the request. May be secret.
-    #[serde(default)]
-    headers: BTreeMap<String, Content>,
-    /// What the client calls itself.
-    #[serde(default = "agent")]
-    http_agent: String,
-    /// A user, for the server.
-    #[schemars(extend("aliases" = ["user"]))]
-    url_username: Option<String>,
-    /// The password.
-    #[schemars(extend("aliases" = ["password"]))]
-    url_password: Option<Secret>,
-    /// Taken for Ansible's sake: user and password are always sent with the first request.
-    #[serde(default)]
-    #[expect(dead_code, reason = "it is what is done")]
-    force_basic_auth: bool,
-    /// A certificate of the client's, on the host.
-    client_cert: Option<PathBuf>,
-    /// Its key.
-    client_key: Option<PathBuf>,
-    /// The certificates of authorities that count, on the host.
-    ca_path: Option<PathBuf>,
-    /// A socket of the host that the server listens on.
-    unix_socket: Option<PathBuf>,
-    /// Whether the server must have a certificate that holds.
-    #[serde(default = "common::yes")]
-    validate_certs: bool,
-    /// Whether the proxy that the environment names is used.
-    #[serde(default = "common::yes")]
-    use_proxy: bool,
-    /// Whether ~/.netrc may have the password.
-    #[serde(default = "common::yes")]
-    use_netrc: bool,
-    /// Taken for Ansible's sake: content is taken as the server has it.
-    #[serde(default = "common::yes")]
-    #[expect(dead_code, reason = "the server is asked for nothing compressed")]
-    decompress: bool,
+with_http_parameters! {
+    /// A request over HTTP that the host makes, by curl(1), which it must have. Registers `status`, `url`, the headers (`-` as `_`),
+    /// `json` where the answer is JSON, and `content` with `return_content`. What only asks (`GET`, `HEAD`, `OPTIONS`) is asked in a
+    /// preview, too; what another method comes to can't be previewed.
+    #[derive(Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    pub(super) struct Uri {
+        /// The address.
+        url: Content,
+        /// The method.
+        #[serde(default = "get")]
+        method: String,
+        /// What is sent: a text; with `body_format`, a dictionary or a list. May be secret.
+        body: Option<Value>,
+        /// How it is sent.
+        #[serde(default)]
+        body_format: Format,
+        /// A file of the host that is sent.
+        src: Option<PathBuf>,
+        /// Whether `src` is on the host: it must be.
+        #[serde(default)]
+        remote_src: bool,
+        /// The statuses of success.
+        #[serde(default = "ok")]
+        status_code: Vec<String>,
+        /// Whether the content is registered.
+        #[serde(default)]
+        return_content: bool,
+        /// A file of the host that the content goes to, or its directory.
+        dest: Option<PathBuf>,
+        /// A path: nothing is asked if it exists.
+        creates: Option<PathBuf>,
+        /// A path: nothing is asked if it does not exist.
+        removes: Option<PathBuf>,
+        /// Whether the server may send the request on to another address.
+        #[serde(default)]
+        follow_redirects: Follow,
+        /// Whether a `dest` that is there is fetched anew without asking the server whether it has changed.
+        #[serde(default)]
+        force: bool,
+        /// After how many seconds without an answer to give up.
+        #[serde(default = "thirty")]
+        timeout: u64,
+        /// A user, for the server.
+        #[schemars(extend("aliases" = ["user"]))]
+        url_username: Option<String>,
+        /// The certificates of authorities that count, on the host.
+        ca_path: Option<PathBuf>,
+        /// A socket of the host that the server listens on.
+        unix_socket: Option<PathBuf>,
+    }
 }
 
 #[derive(Clone, Copy, Default, Deserialize, JsonSchema)]
@@ -139,10 +112,6 @@ fn ok() -> Vec<String> {
 
 fn thirty() -> u64 {
     30
-}
-
-fn agent() -> String {
-    "ansible-httpget".into()
 }
 
 impl Module for Uri {
@@ -194,9 +163,17 @@ impl Module for Uri {
         };
         let good = format!(" {} ", self.status_code.join(" "));
         let dir = dir.display().to_string();
-        let args = ["-c", PUT, "uri", &dir, &name, &good, "0644", "", "", "", "", "--output", &name];
+        let owner = self.attributes().owner(host)?;
+        let owner = common::chown(owner.user.as_deref(), owner.group.as_deref());
+        let mode = self.mode.as_ref().map_or(0o644, |mode| mode.over(0o644, &Kind::File));
+        let mode = format!("{mode:04o}");
+        let args = ["-c", PUT, "uri", &dir, &name, &good, &mode, &owner, "", "", "", "--output", &name];
         let command = Command { stdin, answers: true, ..Command::new("/bin/sh", args) };
-        Ok(Plan::nothing().with(Edit::run(command, effect, Reach::Anything)))
+        let edits = match now.filter(Stat::is_file) {
+            Some(now) => self.attributes().edits(host, &file, &now)?,
+            None => Vec::new(),
+        };
+        Ok(Plan { edits, ..Plan::nothing() }.with(Edit::run(command, effect, Reach::Anything)))
     }
 
     fn intent(&self) -> Vec<Diff> {
@@ -207,7 +184,7 @@ impl Module for Uri {
         let Some(output) = applied.outputs.last() else { return Ok(true) };
         let response = Response::read(output)?;
         self.judge(&response)?;
-        Ok(self.dest.is_some() && response.status != 304)
+        Ok(self.dest.is_some() && (response.status != 304 || applied.diffs.len() > 1))
     }
 
     fn report(&self, applied: &Applied) -> Data {
@@ -249,27 +226,13 @@ impl Uri {
             Follow::None | Follow::No => false,
             Follow::Safe | Follow::Urllib2 | Follow::Yes => matches!(method, "GET" | "HEAD"),
         };
-        let request = Request {
-            url: &self.url,
-            method,
-            agent: &self.http_agent,
-            login: self.url_username.as_deref().map(|user| (user, self.url_password.as_ref())),
-            headers: &headers,
-            validate_certs: self.validate_certs,
-            paths: vec![
-                ("cert", self.client_cert.as_deref()),
-                ("key", self.client_key.as_deref()),
-                ("cacert", self.ca_path.as_deref()),
-                ("unix-socket", self.unix_socket.as_deref()),
-                ("time-cond", newer),
-                ("upload-file", self.src.as_deref()),
-            ],
-            use_proxy: self.use_proxy,
-            use_netrc: self.use_netrc,
-            timeout: self.timeout,
-            follow,
-            body,
-        };
+        let mut request = Request { method, headers: Cow::Owned(headers), follow, body, ..self.request(&self.url) };
+        request.paths.extend([
+            ("cacert", self.ca_path.as_deref()),
+            ("unix-socket", self.unix_socket.as_deref()),
+            ("time-cond", newer),
+            ("upload-file", self.src.as_deref()),
+        ]);
         request.config()
     }
 

@@ -350,13 +350,8 @@ impl UserModule {
         }
         let line = Secret::new(format!("{}:{}\n", self.name.0, password.expose()));
         let before = if exists { Shown::Redacted } else { Shown::Absent };
-        Ok(Some(Edit::Run {
-            command: Command { stdin: Some(Input::Secret(line)), ..Command::new("chpasswd", ["--encrypted"]) },
-            effect: vec![self.diff("password", before, Shown::Redacted)],
-            makes: Vec::new(),
-            reach: Reach::Stated,
-            progress: None,
-        }))
+        let command = Command { stdin: Some(Input::Secret(line)), ..Command::new("chpasswd", ["--encrypted"]) };
+        Ok(Some(Edit::run(command, vec![self.diff("password", before, Shown::Redacted)], Reach::Stated)))
     }
 
     /// A password is locked by a `!` before its hash (usermod(8)).

@@ -2,11 +2,14 @@
 
 use std::path::Path;
 
+use serde_json::json;
+
+use crate::builtin::common;
 use crate::edit::{Diff, Edit, Reach, Shown};
 use crate::facts::{Fact, Package};
 use crate::host::{Command, Error, Host, Output};
+use crate::plan::Data;
 
-use super::said;
 use super::wanted::Wanted;
 
 /// Written by the update, as Debian's update-notifier does it: the lists' own times don't change if nothing is new.
@@ -139,4 +142,15 @@ pub(super) fn refused(command: &Command, due: &[&Wanted], output: Output) -> Err
         "refresh the lists with `update_cache: true`, or add the repository that has it",
     )
     .telling("msg", unknown.none())
+}
+
+/// What apt-get has said.
+pub(super) fn said(output: &Output) -> Data {
+    let lines = |text: &str| json!(common::lines(text));
+    Data::from_iter([
+        ("stdout".to_owned(), json!(output.stdout)),
+        ("stdout_lines".to_owned(), lines(&output.stdout)),
+        ("stderr".to_owned(), json!(output.stderr)),
+        ("stderr_lines".to_owned(), lines(&output.stderr)),
+    ])
 }
