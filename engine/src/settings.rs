@@ -14,6 +14,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use trueup_modules::param::truth;
+
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
 use crate::source::{Source, Span};
 
@@ -138,7 +140,7 @@ impl Settings {
 
     /// Whether a flag is on.
     pub fn flag(&self, name: &str) -> bool {
-        boolean(&self.get(name).value) == Some(true)
+        truth(&self.get(name).value) == Some(true)
     }
 
     fn read(
@@ -177,7 +179,7 @@ impl Settings {
         };
         let value = match setting.kind {
             Kind::Number if value.trim().parse::<u32>().is_err() => return diagnostics.push(wrong("a whole number")),
-            Kind::Flag if boolean(value).is_none() => return diagnostics.push(wrong("true or false")),
+            Kind::Flag if truth(value).is_none() => return diagnostics.push(wrong("true or false")),
             Kind::Choice(choices) if !choices.contains(&value.trim()) => {
                 return diagnostics.push(wrong(&format!("one of {}", choices.join(", "))));
             }
@@ -336,15 +338,6 @@ fn identities(value: &str, dir: &Path, around: &Around) -> String {
         None => absolute(part.trim(), dir, around),
     };
     value.split(',').map(one).collect::<Vec<_>>().join(",")
-}
-
-/// As Ansible reads a flag.
-fn boolean(text: &str) -> Option<bool> {
-    match text.trim().to_lowercase().as_str() {
-        "y" | "yes" | "on" | "1" | "true" | "t" => Some(true),
-        "n" | "no" | "off" | "0" | "false" | "f" => Some(false),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::{Map, Value, json};
 
 use crate::module::Entry;
-use crate::param::{SECRET_KEY, as_secret, describe, nearest};
+use crate::param::{SECRET_KEY, as_secret, describe, nearest, truth};
 
 /// What is wrong with a parameter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -279,15 +279,11 @@ fn boolean(name: &str, value: Value) -> Result<Value, Problem> {
     };
     let text = match &value {
         Value::Bool(_) => return Ok(value),
-        Value::String(text) => text.to_lowercase(),
+        Value::String(text) => text.clone(),
         Value::Number(number) => number.to_string(),
         _ => return Err(refused()),
     };
-    match text.as_str() {
-        "y" | "yes" | "on" | "1" | "true" | "t" => Ok(Value::Bool(true)),
-        "n" | "no" | "off" | "0" | "false" | "f" => Ok(Value::Bool(false)),
-        _ => Err(refused()),
-    }
+    truth(&text).map(Value::Bool).ok_or_else(refused)
 }
 
 /// The type of a value and the value as Python names them, for Ansible's words.

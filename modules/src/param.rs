@@ -29,6 +29,17 @@ pub(crate) fn describe(value: &Value) -> String {
     }
 }
 
+/// What a word says where true or false is wanted, or `None` if it says neither: the words are those of Ansible's
+/// `parsing/convert_bool.py`, in any case.
+#[must_use]
+pub fn truth(word: &str) -> Option<bool> {
+    match word.trim().to_lowercase().as_str() {
+        "y" | "yes" | "on" | "1" | "true" | "t" => Some(true),
+        "n" | "no" | "off" | "0" | "false" | "f" => Some(false),
+        _ => None,
+    }
+}
+
 /// The candidate that a mistyped name most probably means.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let score = |candidate: &'a str| (strsim::damerau_levenshtein(name, candidate), candidate);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use trueup_modules::builtin;
 use trueup_modules::module::Entry;
+use trueup_modules::param::truth;
 
 use super::project::{Kind, Project};
 use super::role::{FromFiles, Own, Role, Wanted, map};
@@ -218,7 +219,7 @@ impl Lister<'_> {
             let Some(entry) = task.args.params.get(name) else { return Ok(None) };
             Ok(match flag(&entry.value) {
                 None if entry.value.is_template() => {
-                    Some(is_true(&lister.node_text(&entry.value, Some(around), &task.common)?))
+                    Some(truth(&lister.node_text(&entry.value, Some(around), &task.common)?) == Some(true))
                 }
                 known => known,
             })
@@ -435,11 +436,7 @@ fn text(value: Value) -> Option<String> {
 fn flag(node: &Node) -> Option<bool> {
     match node.to_value() {
         Value::Bool(flag) => Some(flag),
-        Value::Str(text) => Some(is_true(&text)),
+        Value::Str(text) => Some(truth(&text) == Some(true)),
         _ => None,
     }
-}
-
-fn is_true(text: &str) -> bool {
-    matches!(text.to_lowercase().as_str(), "yes" | "true" | "on" | "1" | "y" | "t")
 }

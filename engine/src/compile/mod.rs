@@ -22,6 +22,7 @@ mod reach;
 pub mod region;
 mod role;
 pub mod search;
+mod selection;
 mod specification;
 mod tags;
 pub mod vars_files;
@@ -39,13 +40,13 @@ use crate::playbook::{Common, Condition, Field, Opt, Play, Playbook, Spanned, Ta
 use crate::value::{Map, Value};
 use crate::yaml::Node;
 
-pub use flatten::{PlayDefaults, Selection};
 pub use graph::Graph;
 pub use list::Around;
 pub use project::{Project, SearchPaths};
 pub use prompt::{Asker, Question};
 pub use region::Region;
 pub use role::{Own, Role, RoleVars};
+pub use selection::{PlayDefaults, Selection};
 pub use vars_files::VarsFiles;
 
 /// Everything that a run needs to know, apart from what hosts say.

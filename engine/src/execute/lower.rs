@@ -701,7 +701,7 @@ pub(super) fn truthy(value: &Value) -> bool {
     match value {
         Value::Bool(flag) => *flag,
         Value::Int(int) => *int != 0,
-        Value::Str(text) => matches!(text.to_lowercase().as_str(), "yes" | "true" | "on" | "1" | "y" | "t"),
+        Value::Str(text) => trueup_modules::param::truth(text) == Some(true),
         _ => false,
     }
 }

@@ -1,5 +1,7 @@
 //! What the values of keywords may be.
 
+use trueup_modules::param::truth;
+
 use super::ast::{Batch, Condition, Field, Mutex, Need, Needed, Spanned};
 use crate::diagnostic::Diagnostic;
 use crate::value::{Template, Value};
@@ -27,11 +29,7 @@ impl FromScalar for bool {
 
     /// Beside YAML's own booleans what Ansible's `boolean` takes.
     fn from_scalar(scalar: &Scalar) -> Option<Self> {
-        match scalar.text.trim().to_lowercase().as_str() {
-            "yes" | "on" | "1" | "true" | "t" | "y" => Some(true),
-            "no" | "off" | "0" | "false" | "f" | "n" => Some(false),
-            _ => None,
-        }
+        truth(&scalar.text)
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use crate::host::{Error, Host};
 use crate::interpret::Applied;
 use crate::module::{Module, Place};
+use crate::param::truth;
 use crate::plan::{Data, Plan};
 
 /// Holds variables against a specification, as a role has one in `meta/argument_specs.yml`.
@@ -131,10 +132,7 @@ fn fits(wanted: &str, value: &Value) -> bool {
         ("str" | "path" | "raw" | "json" | "jsonarg" | "bytes" | "bits", _) => true,
         ("bool", Value::Bool(_)) => true,
         ("bool", Value::Number(number)) => matches!(number.as_f64(), Some(0.0 | 1.0)),
-        ("bool", Value::String(text)) => matches!(
-            text.to_lowercase().as_str(),
-            "yes" | "on" | "1" | "true" | "t" | "y" | "no" | "off" | "0" | "false" | "f" | "n"
-        ),
+        ("bool", Value::String(text)) => truth(text).is_some(),
         ("int", Value::Number(number)) => number.as_f64().is_some_and(|number| number.fract() == 0.0),
         ("int", Value::String(text)) => text.trim().parse::<i64>().is_ok(),
         ("float", Value::Number(_)) => true,

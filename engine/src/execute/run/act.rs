@@ -197,7 +197,7 @@ fn include(step: &Step, item: &Item, params: &Json) -> Result<Include, String> {
     let text = |name: &str| params[name].as_str().map(str::to_owned);
     let flag = |name: &str, default: bool| match &params[name] {
         Json::Bool(flag) => *flag,
-        Json::String(text) => matches!(text.to_lowercase().as_str(), "yes" | "true" | "on" | "1" | "y" | "t"),
+        Json::String(text) => trueup_modules::param::truth(text) == Some(true),
         _ => default,
     };
     let names = if step.entry.name == "include_role" { ["name", "role"] } else { ["file", "file"] };

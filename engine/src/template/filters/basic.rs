@@ -2,6 +2,7 @@
 
 use minijinja::Error;
 use minijinja::value::{Value, ValueKind};
+use trueup_modules::param;
 
 use super::super::call::{Call, Entry, fail, items};
 use super::super::python::{mutable, text};
@@ -63,11 +64,7 @@ pub(crate) fn truth(value: &Value) -> Option<bool> {
             0.0 => Some(false),
             _ => None,
         },
-        ValueKind::String => match value.as_str()?.trim().to_lowercase().as_str() {
-            "yes" | "y" | "on" | "1" | "true" | "t" => Some(true),
-            "no" | "n" | "off" | "0" | "false" | "f" => Some(false),
-            _ => None,
-        },
+        ValueKind::String => param::truth(value.as_str()?),
         _ => None,
     }
 }

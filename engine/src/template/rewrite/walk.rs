@@ -1,0 +1,345 @@
+//! A walk over the grammar of expressions that leaves the edits of one.
+
+use super::super::syntax::{Kind, Token};
+use super::Named;
+use super::edits::Edits;
+
+/// Bytes `start..end` of the text.
+#[derive(Clone, Copy)]
+pub(super) struct Range {
+    pub start: usize,
+    pub end: usize,
+}
+
+/// A step of a chain like `a.b['c'].d(e)`.
+pub(super) enum Step {
+    Attribute { dot: usize, name: Range },
+    Item { open: usize, close: usize },
+    Call { open: usize, close: usize },
+    Slice,
+}
+
+/// Jinja's grammar of expressions, as far as it is needed to know where an operand begins and ends.
+pub(super) struct Walk<'e, 't> {
+    pub edits: &'e mut Edits<'t>,
+    tokens: &'e [Token],
+    pos: usize,
+}
+
+impl<'e, 't> Walk<'e, 't> {
+    pub(super) fn new(edits: &'e mut Edits<'t>, tokens: &'e [Token]) -> Self {
+        Self { edits, tokens, pos: 0 }
+    }
+
+    /// Expressions with anything between them.
+    pub(super) fn row(&mut self) {
+        while self.pos < self.tokens.len() {
+            let before = self.pos;
+            self.ternary();
+            if self.pos == before {
+                self.pos += 1;
+            }
+        }
+    }
+
+    fn peek(&self) -> &str {
+        self.tokens.get(self.pos).filter(|t| t.kind != Kind::Str).map_or("", |t| &self.edits.text[t.start..t.end])
+    }
+
+    fn eat(&mut self, token: &str) -> bool {
+        let found = self.peek() == token;
+        self.pos += usize::from(found);
+        found
+    }
+
+    /// The end of the last token that was read.
+    fn end(&self) -> usize {
+        self.pos.checked_sub(1).map_or(0, |i| self.tokens[i].end)
+    }
+
+    fn here(&self) -> usize {
+        self.tokens.get(self.pos).map_or(self.edits.text.len(), |t| t.start)
+    }
+
+    fn ternary(&mut self) {
+        self.or();
+        while self.eat("if") {
+            self.or();
+            if self.eat("else") {
+                self.ternary();
+            }
+        }
+    }
+
+    fn or(&mut self) {
+        self.not();
+        while self.eat("or") || self.eat("and") {
+            self.not();
+        }
+    }
+
+    fn not(&mut self) {
+        if self.eat("not") { self.not() } else { self.compare() }
+    }
+
+    fn compare(&mut self) {
+        let start = self.here();
+        self.sum();
+        let mut operators = Vec::new();
+        loop {
+            let at = self.here();
+            let next = self.tokens.get(self.pos + 1).map(|t| &self.edits.text[t.start..t.end]);
+            let operator = match self.peek() {
+                op @ ("<" | "<=" | ">" | ">=" | "==" | "!=" | "in") => op.to_owned(),
+                "not" if next == Some("in") => "not in".to_owned(),
+                _ => break,
+            };
+            self.pos += if operator == "not in" { 2 } else { 1 };
+            operators.push((operator, at, self.end()));
+            self.sum();
+        }
+        // Equality alone is the same in both languages.
+        if operators.iter().all(|(op, ..)| matches!(op.as_str(), "==" | "!=")) && operators.len() < 2 {
+            return;
+        }
+        self.edits.open(start, "(");
+        for (i, (operator, at, end)) in operators.iter().enumerate() {
+            let lead = if i == 0 { ")|__compare(" } else { "," };
+            self.edits.replace(*at, *end, format!("{lead}'{operator}',"));
+        }
+        self.edits.close(self.end(), ")");
+    }
+
+    fn sum(&mut self) {
+        let start = self.here();
+        self.concat();
+        loop {
+            let at = self.here();
+            if self.eat("-") {
+                self.concat();
+                self.edits.open(start, "((");
+                self.edits.replace(at, at + 1, ")|__minus(");
+                self.edits.close(self.end(), "))");
+            } else if self.eat("+") {
+                self.concat();
+                if self.edits.mutates {
+                    self.edits.open(start, "((");
+                    self.edits.close(self.end(), ")|__new)");
+                }
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn concat(&mut self) {
+        let start = self.here();
+        self.product();
+        let mut first = true;
+        while self.peek() == "~" {
+            let at = self.here();
+            self.edits.replace(at, at + 1, if first { ")|__concat(" } else { "," });
+            first = false;
+            self.pos += 1;
+            self.product();
+        }
+        if !first {
+            self.edits.open(start, "(");
+            self.edits.close(self.end(), ")");
+        }
+    }
+
+    fn product(&mut self) {
+        let start = self.here();
+        self.power();
+        loop {
+            let at = self.here();
+            if self.eat("%") {
+                self.power();
+                self.edits.open(start, "(");
+                self.edits.replace(at, at + 1, ")|__percent(");
+                self.edits.close(self.end(), ")");
+            } else if self.eat("*") || self.eat("/") || self.eat("//") {
+                self.power();
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn power(&mut self) {
+        self.unary();
+        while self.eat("**") {
+            self.unary();
+        }
+    }
+
+    fn unary(&mut self) {
+        let negative = self.peek() == "-";
+        let base = self.signed();
+        let steps = self.chain();
+        let tolerant = self.filters();
+        if tolerant && !negative && base {
+            self.tolerate(&steps);
+        }
+    }
+
+    /// A primary with optional minus; whether it is one that a chain can be rewritten on.
+    fn signed(&mut self) -> bool {
+        if self.peek() == "+" {
+            // Nothing to minijinja, and to Python only that of a truth it makes a number.
+            let at = self.here();
+            self.edits.replace(at, at + 1, " ");
+            self.pos += 1;
+            self.signed();
+            self.chain();
+            return false;
+        }
+        if self.eat("-") {
+            self.signed();
+            self.chain();
+            return false;
+        }
+        self.primary()
+    }
+
+    fn primary(&mut self) -> bool {
+        let Some(&token) = self.tokens.get(self.pos) else { return false };
+        let range = Range { start: token.start, end: token.end };
+        match (token.kind, self.peek()) {
+            (Kind::Str, _) => {
+                self.pos += 1;
+                // Literals side by side are one.
+                while self.tokens.get(self.pos).is_some_and(|t| t.kind == Kind::Str) {
+                    self.pos += 1;
+                }
+                let body = &self.edits.text[range.start..range.end];
+                if self.edits.embeds && body.contains("{{") && body.contains("}}") {
+                    self.edits.open(range.start, "(");
+                    self.edits.close(range.end, "|__embedded)");
+                }
+                true
+            }
+            (Kind::Number | Kind::Name, _) => {
+                self.pos += 1;
+                true
+            }
+            (_, "(") => {
+                self.group(")");
+                true
+            }
+            (_, open @ ("[" | "{")) => {
+                self.group(if open == "[" { "]" } else { "}" });
+                if self.edits.mutates {
+                    self.edits.open(range.start, "((");
+                    self.edits.close(self.end(), ")|__new)");
+                }
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// A bracketed row of expressions, the opening bracket being next; whether it held a colon at its own level.
+    fn group(&mut self, close: &str) -> bool {
+        self.pos += 1;
+        let mut colon = false;
+        while self.pos < self.tokens.len() && !self.eat(close) {
+            colon |= self.peek() == ":";
+            let before = self.pos;
+            // `name=value` is an argument, `**more` and `*more` are spreads: the operators are skipped below.
+            self.ternary();
+            if self.pos == before {
+                self.pos += 1;
+            }
+        }
+        colon
+    }
+
+    fn chain(&mut self) -> Vec<Step> {
+        let mut steps = Vec::new();
+        loop {
+            let open = self.here();
+            match self.peek() {
+                "." => {
+                    self.pos += 1;
+                    let Some(name) = self.tokens.get(self.pos) else { return steps };
+                    let name = Range { start: name.start, end: name.end };
+                    self.pos += 1;
+                    steps.push(Step::Attribute { dot: open, name });
+                }
+                "[" => {
+                    let colon = self.group("]");
+                    let close = self.end() - 1;
+                    steps.push(if colon { Step::Slice } else { Step::Item { open, close } });
+                }
+                "(" => {
+                    let before = self.edits.embeds;
+                    self.edits.embeds |= self.is_lookup();
+                    self.group(")");
+                    self.edits.embeds = before;
+                    steps.push(Step::Call { open, close: self.end() - 1 });
+                }
+                _ => return steps,
+            }
+        }
+    }
+
+    /// Whether the opening bracket ahead is that of a lookup: Ansible renders what is given to one.
+    fn is_lookup(&self) -> bool {
+        let before = self.pos.checked_sub(1).map(|i| self.tokens[i]);
+        before.is_some_and(|t| matches!(&self.edits.text[t.start..t.end], "lookup" | "query" | "q"))
+    }
+
+    /// The filters and tests after an operand; whether one of them forgives an undefined one.
+    fn filters(&mut self) -> bool {
+        let mut tolerant = false;
+        loop {
+            let is_test = match self.peek() {
+                "|" => false,
+                "is" => true,
+                _ => return tolerant,
+            };
+            self.pos += 1;
+            if is_test {
+                self.eat("not");
+            }
+            let name = self.dotted();
+            let name = &self.edits.text[name.start..name.end];
+            tolerant |= matches!(
+                name.rsplit('.').next(),
+                Some("default" | "d" | "defined" | "undefined" | "mandatory" | "type_debug")
+            );
+            if self.peek() == "(" {
+                self.group(")");
+            } else if is_test && self.starts_argument() {
+                self.signed();
+                self.chain();
+            }
+        }
+    }
+
+    fn dotted(&mut self) -> Range {
+        let is_test = self.pos.checked_sub(1).is_some_and(|i| {
+            let before = self.tokens[i];
+            matches!(&self.edits.text[before.start..before.end], "is" | "not")
+        });
+        let start = self.here();
+        self.pos = (self.pos + 1).min(self.tokens.len());
+        while self.peek() == "." {
+            self.pos = (self.pos + 2).min(self.tokens.len());
+        }
+        let end = self.end().max(start);
+        self.edits.names.push(Named { is_test, start, end });
+        Range { start, end }
+    }
+
+    fn starts_argument(&self) -> bool {
+        match self.tokens.get(self.pos).map(|t| t.kind) {
+            Some(Kind::Str | Kind::Number) => true,
+            Some(Kind::Name) => !matches!(self.peek(), "and" | "or" | "else" | "is" | "if" | "in" | "not"),
+            Some(Kind::Punct) => matches!(self.peek(), "[" | "{"),
+            None => false,
+        }
+    }
+}
