@@ -44,7 +44,7 @@ pub fn start(task: &Task, job: Job, diffs: Vec<Diff>, system: &mut dyn System) -
     let text = serde_json::to_string(&alone).expect("tasks have only text keys");
     let mut command =
         Command { stdin: Some(Input::Secret(Secret::new(text))), ..own(&["start", &job.limit.to_string()]) };
-    agent::add_environment(&mut command, &task.environment);
+    agent::environment::add(&mut command, &task.environment);
     let started = answered(system.run(&command, &mut |_, _| {})).and_then(|id| Ok((file(&id, system)?, id)));
     match started {
         Ok((file, id)) => {
