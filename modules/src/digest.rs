@@ -39,7 +39,7 @@ impl Algorithm {
     }
 
     /// The checksum of some bytes, in lower-case hexadecimal.
-    pub(crate) fn of(self, bytes: &[u8]) -> String {
+    pub fn of(self, bytes: &[u8]) -> String {
         let mut digest = self.begin();
         digest.update(bytes);
         hex(&digest.finalize())

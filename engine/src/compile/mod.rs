@@ -343,6 +343,11 @@ impl Step {
         matches!(self.entry.name, "include_tasks" | "include_role" | "include_vars" | "meta") || self.adds_hosts()
     }
 
+    /// Whether a part of it is done by the run itself, when its turn comes.
+    pub fn is_ours(&self) -> bool {
+        matches!(self.entry.name, "fetch" | "reboot" | "wait_for_connection")
+    }
+
     /// Whether other tasks come by it when its turn comes.
     pub fn includes(&self) -> bool {
         matches!(self.entry.name, "include_tasks" | "include_role")

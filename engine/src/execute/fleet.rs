@@ -49,6 +49,13 @@ pub(super) struct Route {
     pub login: Option<String>,
 }
 
+impl Route {
+    /// Whether it leads to this machine, without a connection.
+    pub(super) fn is_local(&self) -> bool {
+        matches!(self.way, Way::Local)
+    }
+}
+
 impl Connections {
     /// None is open yet.
     pub(super) fn new(options: &mut Options, program: &compile::Program) -> Result<Self, String> {

@@ -357,6 +357,7 @@ impl Lower<'_> {
             "script" => self.script(step, &mut params)?,
             "assemble" => self.assemble(step, &mut params)?,
             "unarchive" => self.unarchive(step, &mut params)?,
+            "fetch" => self.fetch(step, &mut params, vars)?,
             "include_vars" => self.include_vars(step, &mut params)?,
             "set_fact" => params = self.named(step, params, vars)?,
             "validate_argument_spec" => self.provided(&mut params, vars)?,

@@ -9,6 +9,7 @@
 
 mod blocks;
 mod controller;
+mod fetch;
 mod fleet;
 mod gates;
 mod include_vars;

@@ -8,9 +8,9 @@ use sha2::{Digest, Sha256};
 
 use crate::digest::Algorithm;
 use crate::edit::{Blob, Diff, Edit, Owner, Reach, Shown, Text};
-use crate::host::{Command, Error, Host, Input, Kind, Known, Look, Stat, known};
+use crate::host::{Command, Error, Host, Input, Kind, Known, Look, Output, Stat, known};
 use crate::param::{Mode, SECRET_KEY};
-use crate::plan::Plan;
+use crate::plan::{Data, Plan};
 use crate::preview::hex;
 
 /// As many links as Linux follows (path_resolution(7)).
@@ -52,6 +52,37 @@ pub(super) fn put(host: &dyn Host, path: &Path, text: impl Into<Vec<u8>>) -> Res
     let (path, now) = resolve(host, path)?;
     let (after, attributes) = (Text::plain(text), Attributes::default());
     Wanted { path, now, after, attributes, backup: false, validate: None }.plan(host)
+}
+
+/// What a program prints that only asks and must succeed.
+pub(super) fn asked(host: &dyn Host, command: &Command) -> Result<String, Error> {
+    let output = host.query(command)?;
+    if output.success() {
+        return Ok(output.stdout);
+    }
+    Err(Error::Command { command: command.to_string(), output: Box::new(output) })
+}
+
+/// A program's whole path, which Ansible tells; its name where it is in none of the usual places.
+pub(super) fn whole_path(host: &dyn Host, program: &str) -> Result<String, Error> {
+    for dir in ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"] {
+        let path = Path::new(dir).join(program);
+        if host.stat(&path)?.is_some() {
+            return Ok(path.display().to_string());
+        }
+    }
+    Ok(program.to_owned())
+}
+
+/// What the program of an edit has said, as Ansible tells it beside.
+pub(super) fn said(output: &Output) -> Data {
+    let lines = |text: &str| json!(lines(text));
+    Data::from_iter([
+        ("stdout".to_owned(), json!(output.stdout)),
+        ("stdout_lines".to_owned(), lines(&output.stdout)),
+        ("stderr".to_owned(), json!(output.stderr)),
+        ("stderr_lines".to_owned(), lines(&output.stderr)),
+    ])
 }
 
 /// The directories that are missing above a path, from the top on.

@@ -4,25 +4,32 @@ use crate::module::Entry;
 
 #[macro_use]
 mod parameters;
+mod acl;
 #[cfg(feature = "manual")]
 mod add_host;
 mod alternatives;
+mod apt_key;
 mod apt_repository;
 mod assemble;
 #[cfg(feature = "manual")]
 mod assert;
 mod async_status;
 mod authorized_key;
+mod capabilities;
 mod command;
 mod common;
 mod copy;
 mod cron;
+mod crypttab;
 mod debconf;
+mod debops_divert;
 #[cfg(feature = "manual")]
 mod debug;
 mod describe;
+mod dpkg_divert;
 #[cfg(feature = "manual")]
 mod fail;
+mod fetch;
 mod file;
 mod file_block;
 mod file_line;
@@ -46,8 +53,10 @@ mod include_tasks;
 #[cfg(feature = "manual")]
 mod include_vars;
 mod ini_file;
+mod keys;
 mod known_hosts;
 mod locale_gen;
+mod make;
 #[cfg(feature = "manual")]
 mod meta;
 mod modprobe;
@@ -60,7 +69,9 @@ mod ping;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 mod raw;
+mod reboot;
 mod replace;
+mod rpm_key;
 mod script;
 mod service;
 mod service_facts;
@@ -83,19 +94,27 @@ mod user;
 #[cfg(feature = "manual")]
 mod validate_argument_spec;
 mod wait_for;
+mod wait_for_connection;
 
 /// The modules that every agent has, sorted by name. Those of [`postgres`] have a registry of their own: they bring much
 /// with them, and most hosts have no use for it.
 static REGISTRY: &[Entry] = &[
+    Entry::of::<acl::Acl>(),
     Entry::of::<alternatives::Alternatives>(),
+    Entry::of::<apt_key::AptKey>(),
     Entry::of::<apt_repository::AptRepository>(),
     Entry::of::<assemble::Assemble>(),
     Entry::of::<async_status::AsyncStatus>(),
     Entry::of::<authorized_key::AuthorizedKey>(),
+    Entry::of::<capabilities::Capabilities>(),
     Entry::of::<command::CommandModule>(),
     Entry::of::<copy::Copy>(),
     Entry::of::<cron::Cron>(),
+    Entry::of::<crypttab::Crypttab>(),
     Entry::of::<debconf::Debconf>(),
+    Entry::of::<debops_divert::DebopsDivert>(),
+    Entry::of::<dpkg_divert::DpkgDivert>(),
+    Entry::of::<fetch::Fetch>(),
     Entry::of::<file::FileModule>(),
     Entry::of::<file_block::FileBlock>(),
     Entry::of::<file_line::FileLine>(),
@@ -108,6 +127,7 @@ static REGISTRY: &[Entry] = &[
     Entry::of::<ini_file::IniFile>(),
     Entry::of::<known_hosts::KnownHosts>(),
     Entry::of::<locale_gen::LocaleGen>(),
+    Entry::of::<make::Make>(),
     Entry::of::<modprobe::Modprobe>(),
     Entry::of::<mount::Mount>(),
     Entry::of::<package::Packages>(),
@@ -116,7 +136,9 @@ static REGISTRY: &[Entry] = &[
     Entry::of::<pause::Pause>(),
     Entry::of::<ping::Ping>(),
     Entry::of::<raw::Raw>(),
+    Entry::of::<reboot::Reboot>(),
     Entry::of::<replace::Replace>(),
+    Entry::of::<rpm_key::RpmKey>(),
     Entry::of::<script::Script>(),
     Entry::of::<service::Service>(),
     Entry::of::<service_facts::ServiceFacts>(),
@@ -132,6 +154,7 @@ static REGISTRY: &[Entry] = &[
     Entry::of::<uri::Uri>(),
     Entry::of::<user::UserModule>(),
     Entry::of::<wait_for::WaitFor>(),
+    Entry::of::<wait_for_connection::WaitForConnection>(),
 ];
 
 /// The modules that are planned on the controller, sorted by name: no agent needs them.

@@ -13,6 +13,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::common::said;
 use crate::edit::{Diff, Edit, Reach, Shown};
 use crate::facts::Package;
 use crate::host::{Command, Error, Host, Look, Output};
@@ -21,7 +22,7 @@ use crate::module::Module;
 use crate::param::Word;
 use crate::plan::{Data, Plan};
 
-use apt::{Simulated, change_edit, last_update, refused, said, simulate, update_edit};
+use apt::{Simulated, change_edit, last_update, refused, simulate, update_edit};
 use wanted::{Wanted, expand, missing, not_yet_known};
 
 /// Debian packages: installed, up to date, or gone; and the lists of what there is.

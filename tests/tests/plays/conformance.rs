@@ -223,6 +223,7 @@ files!(
     keywords,
     reached,
     failures,
+    fetch,
     tags,
     flushes,
     values

@@ -2,12 +2,14 @@
 
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 use trueup_modules::param::first_word;
 
 use super::{Lower, LowerError};
 use crate::compile::Step;
 use crate::source::Span;
+use crate::template::Lookup;
 use crate::value::{Map, Value};
 use crate::vault;
 
@@ -77,6 +79,29 @@ impl Lower<'_> {
         params.shift_remove("name");
         params.extend(src.map(|src| ("src".to_owned(), src)));
         params.insert("sha256".into(), Value::Str(self.announce(&path, &span)?));
+        Ok(())
+    }
+
+    /// `fetch`: where on this machine the file goes.
+    pub(super) fn fetch(&self, step: &Step, params: &mut Map, vars: &Arc<dyn Lookup>) -> Result<(), LowerError> {
+        let entry = step.task.args.params.get("dest");
+        let span = entry.map_or(&step.task.span, |entry| &entry.value.span).clone();
+        let Some(Value::Str(dest)) = params.shift_remove("dest") else {
+            return Err(LowerError::Value(span, "src and dest are required".into()));
+        };
+        let home = std::env::var("HOME").ok().zip(dest.strip_prefix('~').filter(|rest| rest.starts_with('/')));
+        let dest = home.map_or(dest.clone(), |(home, rest)| home + rest);
+        let base = std::path::absolute(&self.program.plays[step.play].dir).unwrap_or_default();
+        // A `/` at the end says that it is a directory: it stays.
+        let mut into = base.join(dest).display().to_string();
+        if !params.get("flat").is_some_and(super::truthy) {
+            let host = vars.get("inventory_hostname").map(super::show).unwrap_or_default();
+            if host.contains('/') || host == ".." {
+                return Err(LowerError::Value(span, format!("`{host}` cannot be the name of a directory")));
+            }
+            into = format!("{into}/{host}");
+        }
+        params.insert("into".into(), Value::Str(into));
         Ok(())
     }
 

@@ -16,7 +16,8 @@ use crate::value::Value;
 const POLL: i64 = 15;
 
 /// Modules of the host that cannot be a job: what they do begins on the controller.
-const ATTACHED: [&str; 7] = ["assemble", "copy", "pause", "raw", "script", "template", "unarchive"];
+const ATTACHED: [&str; 10] =
+    ["assemble", "copy", "fetch", "pause", "raw", "reboot", "script", "template", "unarchive", "wait_for_connection"];
 
 impl Lower<'_> {
     /// `timeout`, in seconds; `None` if there is no limit.

@@ -1,5 +1,6 @@
 //! What a step's end means to the run itself: includes, `include_vars`, `meta`.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -20,6 +21,9 @@ impl Run {
     /// Does what the steps of the engine's own are for. What cannot be done fails the item.
     pub(super) async fn act(&mut self, at: usize, planned: &Planned, judged: &mut [Judged]) {
         let step = Arc::clone(&self.steps()[planned.step]);
+        if step.entry.name == "reboot" {
+            self.hang_up(at, planned).await;
+        }
         if !step.turns() {
             return;
         }
@@ -46,6 +50,15 @@ impl Run {
                 Err(error) if step.includes() => one.fail_for_good(error),
                 Err(error) => one.fail(error),
             }
+        }
+    }
+
+    /// The connections of hosts that were started anew are gone, each user's.
+    async fn hang_up(&mut self, at: usize, planned: &Planned) {
+        let own = &self.hosts[at].name;
+        let hosts: BTreeSet<&String> = planned.items.iter().map(|item| item.acts.as_ref().unwrap_or(own)).collect();
+        for slot in hosts.into_iter().flat_map(|host| self.connections.slots(host)) {
+            *slot.lock().await = None;
         }
     }
 

@@ -312,7 +312,12 @@ impl Run {
         };
         let really = self.preview() && !previews;
         let delegated = items.iter().any(|item| item.acts.is_some());
-        let alone = delegated || step.once || step.reads_itself || !step.task.retry.until.is_empty() || really;
+        let alone = delegated
+            || step.is_ours()
+            || step.once
+            || step.reads_itself
+            || !step.task.retry.until.is_empty()
+            || really;
         let solo = alone && remote;
         let gates = match lower.gates(step, &view.clone().shared()) {
             Ok(gates) => gates,

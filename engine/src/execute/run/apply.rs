@@ -203,6 +203,16 @@ pub(super) struct Errand {
 }
 
 impl Errand {
+    /// Whether the host is this machine, without a connection.
+    pub(super) fn is_local(&self) -> bool {
+        self.route.as_ref().is_ok_and(Route::is_local)
+    }
+
+    /// Ends the connection; what comes next makes another.
+    pub(super) async fn hang_up(&self) {
+        *self.slot.lock().await = None;
+    }
+
     pub(super) async fn batch(
         &self,
         mode: Mode,

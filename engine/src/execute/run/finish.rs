@@ -9,7 +9,7 @@ use trueup_modules::wire::{Mode, Outcome, Task as WireTask};
 use super::apply::{Errand, Errands, Lost, Show};
 use super::host::Planned;
 use super::onward::{Onward, is_plain};
-use super::{Shared, job};
+use super::{Shared, job, ours};
 use crate::compile::Step;
 use crate::event::Event;
 use crate::execute::controller;
@@ -98,6 +98,7 @@ async fn finish_item(
     loop {
         let outcome = match step.entry.place {
             Place::Controller => Some(controller::plan(&task)),
+            Place::Host if step.is_ours() => ours::run(errand, &task, mode, show, &mut batches).await?,
             Place::Host => {
                 batches += 1;
                 let sent = errand.batch(mode, vec![1], vec![WireTask::clone(&task)], show).await?;

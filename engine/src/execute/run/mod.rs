@@ -12,6 +12,7 @@ mod items;
 mod job;
 mod limit;
 mod onward;
+mod ours;
 mod region;
 mod settle;
 

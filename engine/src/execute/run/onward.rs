@@ -62,7 +62,7 @@ pub(super) fn is_plain(step: &Step) -> bool {
     let at_once = control.is_none_or(|control| control.pause.is_none() && control.break_when.is_empty());
     let tried_once = retry.until.is_empty() && retry.retries.is_none();
     let attached = step.task.detached.seconds.is_none();
-    let apart = step.once || step.reads_itself;
+    let apart = step.once || step.reads_itself || step.is_ours();
     step.entry.place == Place::Host && !apart && tried_once && at_once && attached
 }
 

@@ -2,13 +2,10 @@
 
 use std::path::Path;
 
-use serde_json::json;
-
-use crate::builtin::common;
+use crate::builtin::common::said;
 use crate::edit::{Diff, Edit, Reach, Shown};
 use crate::facts::{Fact, Package};
 use crate::host::{Command, Error, Host, Output};
-use crate::plan::Data;
 
 use super::wanted::Wanted;
 
@@ -142,15 +139,4 @@ pub(super) fn refused(command: &Command, due: &[&Wanted], output: Output) -> Err
         "refresh the lists with `update_cache: true`, or add the repository that has it",
     )
     .telling("msg", unknown.none())
-}
-
-/// What apt-get has said.
-pub(super) fn said(output: &Output) -> Data {
-    let lines = |text: &str| json!(common::lines(text));
-    Data::from_iter([
-        ("stdout".to_owned(), json!(output.stdout)),
-        ("stdout_lines".to_owned(), lines(&output.stdout)),
-        ("stderr".to_owned(), json!(output.stderr)),
-        ("stderr_lines".to_owned(), lines(&output.stderr)),
-    ])
 }

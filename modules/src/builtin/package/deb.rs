@@ -5,7 +5,9 @@ use crate::host::{Command, Error, Host, Output};
 use crate::plan::Plan;
 
 use super::Packages;
-use super::apt::{Change, change_edit, refused, said, simulate};
+use crate::builtin::common::said;
+
+use super::apt::{Change, change_edit, refused, simulate};
 
 impl Packages {
     /// A file with a package: the version that it has is there, or it is installed.
