@@ -49,11 +49,16 @@ impl Entry {
         if let Some(unknown) = args.iter().find(|v| v.downcast_object_ref::<NotKnown>().is_some()) {
             return Ok(unknown.clone());
         }
-        if self.undefined == Undefined::Passes && args.first().is_some_and(Mj::is_undefined) {
-            return Ok(args[0].clone());
+        let passes = self.undefined == Undefined::Passes;
+        if passes && let Some(missing) = args.iter().find(|v| v.is_undefined()) {
+            return Ok(missing.clone());
         }
         let mut call = Call { state, name: self.names[0], bound: Vec::new(), rest: Vec::new(), named: Vec::new() };
         self.bind(&mut call, args, kwargs)?;
+        let bound = call.bound.iter().flatten();
+        if passes && let Some(missing) = bound.chain(call.named.iter().map(|(_, v)| v)).find(|v| v.is_undefined()) {
+            return Ok(missing.clone());
+        }
         (self.run)(&mut call)
     }
 

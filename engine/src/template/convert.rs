@@ -34,7 +34,7 @@ pub(crate) fn to_value(ctx: &Arc<Context>, value: &Mj, flags: &Flags, span: &Spa
         ValueKind::Map => return map(ctx, value, flags, span),
         ValueKind::Seq | ValueKind::Iterable => return list(ctx, value, flags, span),
         ValueKind::Undefined => {
-            return Err(fail("the expression yields nothing".into()).hint("an inline 'if' needs an 'else'"));
+            return Err(TemplateError::new(Problem::Nothing, span.clone()).hint("an inline 'if' needs an 'else'"));
         }
         // A variable holds a time as a text.
         _ if value.downcast_object_ref::<DateTime>().is_some() => {

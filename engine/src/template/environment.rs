@@ -11,7 +11,7 @@ use minijinja::{AutoEscape, Environment, Error, Output, State, UndefinedBehavior
 
 use crate::source::Span;
 
-use super::call::{Entry, Undefined};
+use super::call::Entry;
 use super::error::{Problem, TemplateError};
 use super::python::{methods, operators, text};
 use super::rewrite::{self, Literals};
@@ -95,9 +95,9 @@ fn run(
 fn test(
     entry: &'static Entry,
 ) -> impl Fn(&mut State<'_, '_>, &[Mj], Kwargs) -> Result<Mj, Error> + Send + Sync + 'static {
-    move |state, args, kwargs| match args.first().filter(|v| v.is_undefined()) {
-        Some(missing) if entry.undefined == Undefined::Passes => Err(super::eval::undefined(missing)),
-        _ => entry.call(state, args, &kwargs),
+    move |state, args, kwargs| {
+        let result = entry.call(state, args, &kwargs)?;
+        if result.is_undefined() { Err(super::eval::undefined(&result)) } else { Ok(result) }
     }
 }
 

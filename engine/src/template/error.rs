@@ -40,6 +40,8 @@ pub enum Problem {
     Syntax(String),
     /// It uses a variable, key or attribute that does not exist; the name as written.
     Undefined(String),
+    /// Its value is nothing at all.
+    Nothing,
     /// Variables defined by each other: each in turn, the first one again at the end.
     Cycle(Vec<Via>),
     /// A condition that is neither true nor false; the expression's type, in Python's words.
@@ -67,7 +69,7 @@ impl TemplateError {
 
     /// Whether it is about a variable that does not exist: what `default` and `is defined` forgive.
     pub fn is_undefined(&self) -> bool {
-        matches!(self.problem, Problem::Undefined(_))
+        matches!(self.problem, Problem::Undefined(_) | Problem::Nothing)
     }
 }
 
@@ -90,6 +92,7 @@ impl fmt::Display for Problem {
         match self {
             Self::Syntax(message) | Self::Failed(message) => f.write_str(message),
             Self::Undefined(name) => write!(f, "'{name}' is undefined"),
+            Self::Nothing => f.write_str("the expression yields nothing"),
             Self::Cycle(path) => {
                 f.write_str("variables are defined by each other: ")?;
                 for (i, step) in path.iter().enumerate() {

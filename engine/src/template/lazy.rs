@@ -7,11 +7,12 @@ use std::sync::{Arc, OnceLock};
 use minijinja::value::{Enumerator, Object, ObjectRepr, Value as Mj};
 use minijinja::{Error, ErrorKind, State};
 
+use crate::source::Span;
 use crate::value::{Map, Template, Value};
 
 use super::Lookup;
 use super::convert::to_value;
-use super::error::Via;
+use super::error::{Problem, TemplateError, Via};
 use super::python::mutable::{Dict, List};
 use super::python::{methods, text};
 use super::scope::{Key, Outcome, Scope};
@@ -70,6 +71,16 @@ impl Context {
             "hostvars" => self.vars.has_hosts().then(|| Mj::from_object(HostVars(Arc::clone(self)))),
             _ => None,
         }
+    }
+
+    /// What failed, as long as nobody needs it: something undefined, and why is kept.
+    pub(crate) fn not_needed(&self, error: &Error) -> Mj {
+        let error = self.scope.take_failure().unwrap_or_else(|| {
+            let message = error.detail().unwrap_or("it cannot be evaluated").to_owned();
+            TemplateError::new(Problem::Failed(message), self.scope.current_span().unwrap_or_else(Span::none))
+        });
+        self.scope.note_missing(error);
+        Mj::UNDEFINED
     }
 
     /// A raw value as minijinja's: rendered, wrapped or converted; notes what was read.

@@ -14,6 +14,7 @@ use minijinja::{Error, State};
 
 use super::call::{Call, Entry, Undefined, fail};
 use super::environment::closest;
+use super::lazy::Context;
 use super::python::time::DateTime;
 use super::python::{mutable, text};
 
@@ -62,8 +63,14 @@ impl Terms<'_, '_, '_, '_> {
 
 /// The functions a template can call. `undef()` and `now()` are rare, but part of the language.
 pub(crate) static FUNCTIONS: &[Entry] = &[
-    Entry::new(&["lookup"], &["name", "*", "**"], "Looks something up; several values are joined.", |c| run(c, false)),
-    Entry::new(&["query", "q"], &["name", "*", "**"], "Looks something up, as a list.", |c| run(c, true)),
+    Entry::new(&["lookup"], &["name", "*", "**"], "Looks something up; several values are joined.", |c| run(c, false))
+        .takes_undefined(),
+    Entry::new(&["query", "q"], &["name", "*", "**"], "Looks something up, as a list.", |c| run(c, true))
+        .takes_undefined(),
+    // Where the value may not be needed, a lookup may fail.
+    Entry::new(&["__lookup"], &["name", "*", "**"], "A lookup that may fail.", |c| attempt(c, false)).takes_undefined(),
+    Entry::new(&["__query", "__q"], &["name", "*", "**"], "The same, as a list.", |c| attempt(c, true))
+        .takes_undefined(),
     Entry::new(&["dict"], &["value", "**"], "Makes a dictionary.", dict),
     // Stands where a sealed value is that cannot be opened.
     Entry::new(&["__unopened"], &["why"], "Fails, and says why.", |c| Err(fail(c.str(0)?))),
@@ -89,6 +96,10 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Lookup> {
     [collections::ALL, files::ALL, hosts::ALL, password::ALL, values::ALL].into_iter().flatten()
 }
 
+fn attempt(c: &mut Call, as_list: bool) -> Result<Mj, Error> {
+    run(c, as_list).or_else(|error| Context::of(c.state).map(|ctx| ctx.not_needed(&error)))
+}
+
 fn run(c: &mut Call, as_list: bool) -> Result<Mj, Error> {
     let name = c.str(0)?;
     let short = name.strip_prefix("ansible.builtin.").or_else(|| name.strip_prefix("ansible.legacy.")).unwrap_or(&name);
@@ -108,7 +119,7 @@ fn run(c: &mut Call, as_list: bool) -> Result<Mj, Error> {
     }
     let terms = std::mem::take(&mut c.rest);
     if let Some(term) = terms.iter().find(|t| t.is_undefined()) {
-        return Err(super::eval::undefined(term));
+        return Ok(term.clone());
     }
     let found = match (lookup.run)(&mut Terms { call: c, terms }) {
         Ok(found) => found,

@@ -67,8 +67,10 @@ pub(crate) fn nothing(origin: &Origin, ctx: &Arc<Context>) -> TemplateError {
         let start = origin.at;
         return undefined(text, origin, start, origin.text.len(), ctx);
     }
-    let problem = Problem::Failed("the expression yields nothing".into());
-    TemplateError::new(problem, origin.span.clone())
+    if let Some(why) = ctx.scope.why_missing() {
+        return why;
+    }
+    TemplateError::new(Problem::Nothing, origin.span.clone())
         .hint("an inline 'if' needs an 'else'; 'first' and 'last' need an item")
 }
 
@@ -111,9 +113,10 @@ fn located_at(innermost: &Error, (start, end): (usize, usize), origin: &Origin, 
             undefined(&name, origin, start, end, ctx)
         }
         _ if ctx.scope.flags().tainted => TemplateError::new(Problem::Withheld(origin.text.trim().to_owned()), place),
-        ErrorKind::UndefinedError => {
-            TemplateError::new(Problem::Undefined(origin.snippet(start, end).to_owned()), place)
-        }
+        ErrorKind::UndefinedError => ctx
+            .scope
+            .why_missing()
+            .unwrap_or_else(|| TemplateError::new(Problem::Undefined(origin.snippet(start, end).to_owned()), place)),
         _ => TemplateError::new(Problem::Failed(message), place),
     }
 }
@@ -146,6 +149,11 @@ fn undefined_name(error: &Error) -> Option<String> {
 
 fn undefined(name: &str, origin: &Origin, start: usize, end: usize, ctx: &Arc<Context>) -> TemplateError {
     if let Some(error) = ctx.scope.why_undefined(name) {
+        return error;
+    }
+    if name.contains('(')
+        && let Some(error) = ctx.scope.why_missing()
+    {
         return error;
     }
     let found = origin

@@ -8,6 +8,8 @@
 //! | `a ~ b` | `(a)\|__concat(b)` | values print as Python prints them |
 //! | `a.b.c \| default(d)`, `a.b.c is defined` | `a\|__get('b')\|__get('c')\|default(d)` | a missing step is undefined, not an error |
 //! | `[…]`, `{…}`, `a + b` where the text appends or updates | `(([…])\|__new)` | lists and dicts are mutable |
+//! | `[a.b, (c.d \| f)] \| select('defined')` | `[a\|__get('b'), (c\|__get('d') \| f)] \| …` | the same within brackets and arguments |
+//! | `… \| default(x \| f)`, `default(lookup(…))` | `default(x\|__try('f'))`, `default(__lookup(…))` | what is not needed may fail |
 //! | `'{{ x }}'` in a condition or lookup | `('{{ x }}'\|__embedded)` | Ansible renders it |
 //!
 //! Positions in the rewritten text can be traced back, so that errors point into what the user wrote.
@@ -53,7 +55,7 @@ impl Rewritten {
 pub(crate) enum Literals {
     /// A value in a playbook: a backslash in `{{ … }}` stands for itself, so that `'\1'` and `'\d'` reach the filters.
     Inline,
-    /// A bare expression: the same, and `'{{ x }}'` in it is rendered.
+    /// A bare expression: backslashes escape, as in Python, and `'{{ x }}'` in it is rendered.
     Bare,
     /// A template file: backslashes escape, as in Python.
     File,
@@ -95,18 +97,22 @@ mod tests {
             ("x * y % z + 1", "(x * y )|__percent( z) + 1"),
             ("a ~ b ~ c", "(a )|__concat( b , c)"),
             ("a.b", "a.b"),
-            ("a.b['c'] | default(d.e)", "a|__get('b')|__get('c') | default(d.e)"),
+            ("a.b['c'] | default(d.e)", "a|__get('b')|__get('c') | default(d|__get('e'))"),
             ("a.0.b is not defined", "a|__get(0)|__get('b') is not defined"),
             ("a.b.items() | list | d([])", "a|__get('b')|__call('items',) | list | d([])"),
             ("f(x)[0] | default(1)", "f(x)|__get(0) | default(1)"),
             ("a[1:].b | default(1)", "a[1:].b | default(1)"),
             ("-a.b | default(1)", "-a.b | default(1)"),
+            ("(a.b | f)['c'] | d(e.f)", "(a|__get('b') | f)|__get('c') | d(e|__get('f'))"),
+            ("a | d(b | f | g('x'))", "a | d(b | __try('f') | __try('g','x'))"),
+            ("a | d(lookup('file', b))", "a | d(__lookup('file', b))"),
+            ("[a.b] | select('defined') | f(c.d)", "[a|__get('b')] | select('defined') | f(c|__get('d'))"),
             ("x is version('1', '<') and y is divisibleby 3", "x is version('1', '<') and y is divisibleby 3"),
             ("[1].append(2)", "(([1])|__new).append(2)"),
             ("'{{ x }}' == y", "('{{ x }}'|__embedded) == y"),
             ("a if b < c else d", "a if (b )|__compare('<', c) else d"),
             ("f(a=b % c, *d)", "f(a=(b )|__percent( c), *d)"),
-            (r"f('\d\1', 'it\'s')", r"f('\\d\\1', 'it\\\'s')"),
+            (r"f('\d\1', 'it\'s')", r"f('\d\1', 'it\'s')"),
             ("{'a': b in c}", "{'a': (b )|__compare('in', c)}"),
         ];
         for (text, expected) in table {

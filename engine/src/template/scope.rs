@@ -52,6 +52,7 @@ struct State {
     stack: Vec<(Key, Via)>,
     failure: Option<TemplateError>,
     undefined: HashMap<String, TemplateError>,
+    missing: Option<TemplateError>,
 }
 
 /// One evaluation.
@@ -136,6 +137,7 @@ impl Scope {
                     error.via.push(via.clone());
                 }
                 if error.is_undefined() {
+                    state.missing = Some(error.clone());
                     state.undefined.insert(via.name, error);
                     Outcome::Undefined
                 } else {
@@ -151,6 +153,16 @@ impl Scope {
     /// Why the variable `name` counts as undefined though it has a definition.
     pub(crate) fn why_undefined(&self, name: &str) -> Option<TemplateError> {
         self.state().undefined.get(name).cloned()
+    }
+
+    /// Why the last value that has no name of its own is undefined.
+    pub(crate) fn why_missing(&self) -> Option<TemplateError> {
+        self.state().missing.clone()
+    }
+
+    /// Notes that.
+    pub(crate) fn note_missing(&self, why: TemplateError) {
+        self.state().missing = Some(why);
     }
 
     /// Ends the evaluation with an error that knows its place already.

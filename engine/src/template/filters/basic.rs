@@ -20,7 +20,10 @@ pub(super) static ALL: &[Entry] = &[
     Entry::new(&["int"], &["value", "default", "base"], "A whole number.", int),
     Entry::new(&["float"], &["value", "default"], "A real number.", float),
     Entry::new(&["string"], &["value"], "A text.", |c| c.str(0).map(Value::from)),
-    Entry::new(&["list"], &["value"], "A list that can be changed.", |c| c.list(0).map(mutable::list)),
+    Entry::new(&["list"], &["value"], "A list that can be changed.", |c| {
+        let list = c.list(0)?;
+        Ok(list.iter().find(|item| item.is_undefined()).cloned().unwrap_or_else(|| mutable::list(list)))
+    }),
     Entry::new(&["length", "count"], &["value"], "The number of items or letters.", length),
     Entry::new(&["ternary"], &["value", "true_val", "false_val", "none_val"], "One of two values.", ternary),
     Entry::new(&["type_debug"], &["value"], "The name of a value's type.", |c| {

@@ -361,8 +361,11 @@ fn extract(c: &mut Call) -> Result<Value, Error> {
         Some(key) => vec![key.clone()],
         None => Vec::new(),
     };
-    for key in more {
-        value = text::item(&value, &key)?;
+    for key in &more {
+        if value.is_undefined() {
+            break;
+        }
+        value = text::item(&value, key)?;
     }
     Ok(value)
 }

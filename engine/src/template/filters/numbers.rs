@@ -94,6 +94,9 @@ fn sum(c: &mut Call) -> Result<Value, Error> {
     for item in c.list(0)? {
         all.push(path.as_ref().map_or_else(|| Ok(item.clone()), |p| attribute(&item, p))?);
     }
+    if let Some(missing) = all.iter().find(|value| value.is_undefined()) {
+        return Ok(missing.clone());
+    }
     if all.first().is_some_and(|start| start.kind() == ValueKind::Seq) {
         let lists = all.iter().map(|list| items(list)?).collect::<Result<Vec<_>, _>>()?;
         return Ok(Value::from(lists.concat()));

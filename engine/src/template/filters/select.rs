@@ -5,6 +5,7 @@ use minijinja::{Error, State};
 
 use super::super::call::{Call, Entry, fail};
 use super::super::environment::unknown_name;
+use super::super::lazy::Context;
 use super::super::python::text;
 
 pub(super) static ALL: &[Entry] = &[
@@ -42,6 +43,8 @@ fn map(c: &mut Call) -> Result<Value, Error> {
     let list = list(c)?;
     let named = |name: &str| c.named.iter().find(|(k, _)| k == name).map(|(_, v)| v.clone());
     if let Some(path) = named("attribute") {
+        let ctx = Context::of(c.state)?;
+        let missing = || ctx.not_needed(&fail(format!("an item has no attribute '{path}'")));
         let default = named("default");
         return list
             .iter()
@@ -50,7 +53,7 @@ fn map(c: &mut Call) -> Result<Value, Error> {
                 if !found.is_undefined() {
                     return Ok(found);
                 }
-                default.clone().ok_or_else(|| fail(format!("an item has no attribute '{path}'")))
+                Ok(default.clone().unwrap_or_else(missing))
             })
             .collect::<Result<Vec<_>, Error>>()
             .map(Value::from);

@@ -62,16 +62,16 @@ fn vars(t: &mut Terms) -> Result<Vec<Value>, Error> {
     let ctx = Context::of(t.call.state)?;
     let default = t.option("default").cloned();
     let read = |name: &String| {
-        ctx.variable(name).or_else(|| default.clone()).ok_or_else(|| {
+        ctx.variable(name).or_else(|| default.clone()).unwrap_or_else(|| {
             let names = ctx.vars.names();
             let near = environment::closest(name, names.iter().map(String::as_str));
-            fail(match near {
+            ctx.not_needed(&fail(match near {
                 Some(near) => format!("no variable '{name}' was found; did you mean '{near}'?"),
                 None => format!("no variable '{name}' was found"),
-            })
+            }))
         })
     };
-    t.texts()?.iter().map(read).collect()
+    Ok(t.texts()?.iter().map(read).collect())
 }
 
 fn varnames(t: &mut Terms) -> Result<Vec<Value>, Error> {

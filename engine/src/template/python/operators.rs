@@ -18,18 +18,24 @@ pub(crate) static ALL: &[Entry] = &[
     Entry::new(&["__percent"], &["left", "right"], "Remainder or formatting.", remainder).takes_undefined(),
     Entry::new(&["__minus"], &["left", "right"], "Difference.", minus).takes_undefined(),
     Entry::new(&["__concat"], &["left", "*"], "Joins texts.", concat).takes_undefined(),
-    Entry::new(&["__get"], &["value", "key"], "An item or attribute; undefined if there is none.", get),
+    Entry::new(&["__get"], &["value", "key"], "An item or attribute; undefined if there is none.", get)
+        .takes_undefined(),
     Entry::new(&["__call"], &["value", "method", "*", "**"], "Calls a method.", call),
+    Entry::new(&["__try"], &["value", "filter", "*", "**"], "A filter that may fail.", attempt),
     Entry::new(&["__new"], &["value"], "A literal that can be changed.", new),
     Entry::new(&["__embedded"], &["text"], "Renders a template inside of a literal.", embedded),
 ];
 
 fn compare(call: &mut Call) -> Result<Value, Error> {
-    let mut left = call.value(0)?.clone();
+    let mut left = call.raw(0).cloned().unwrap_or_default();
     for pair in call.rest.chunks(2) {
         let [operator, right] = pair else { return Err(fail("a comparison lacks its right side")) };
-        if right.is_undefined() {
-            return Err(undefined(right));
+        // Nothing is looked for in what is empty, so nothing is found to be undefined.
+        let idle = matches!(operator.as_str(), Some("in" | "not in"))
+            && matches!(right.kind(), ValueKind::Seq | ValueKind::Iterable)
+            && right.len() == Some(0);
+        if let Some(missing) = [right, &left].into_iter().find(|v| v.is_undefined() && !idle) {
+            return Err(undefined(missing));
         }
         if !holds(&left, operator.as_str().unwrap_or_default(), right)? {
             return Ok(Value::from(false));
@@ -93,7 +99,11 @@ pub(crate) fn contains(container: &Value, value: &Value) -> Result<bool, Error> 
                 return Ok(found);
             }
             for item in container.try_iter()?.checked() {
-                if item? == *value {
+                let item = item?;
+                if item.is_undefined() {
+                    return Err(undefined(&item));
+                }
+                if item == *value {
                     return Ok(true);
                 }
             }
@@ -169,7 +179,11 @@ fn concat(call: &mut Call) -> Result<Value, Error> {
 }
 
 fn get(call: &mut Call) -> Result<Value, Error> {
-    text::item(call.value(0)?, call.value(1)?)
+    match call.raw(0) {
+        Some(missing) if missing.is_undefined() => Ok(missing.clone()),
+        // An undefined key is an error even where an undefined item is none.
+        _ => text::item(call.value(0)?, call.value(1)?),
+    }
 }
 
 fn call(call: &mut Call) -> Result<Value, Error> {
@@ -184,6 +198,18 @@ fn call(call: &mut Call) -> Result<Value, Error> {
         Some(method) => value.call_method(call.state, method, &args),
         None => value.call(call.state, &args),
     }
+}
+
+/// What the filter yields; undefined where it fails, which is an error only if somebody needs the value.
+fn attempt(call: &mut Call) -> Result<Value, Error> {
+    let (value, filter) = (call.value(0)?.clone(), call.text(1)?);
+    let mut args = vec![value];
+    args.append(&mut call.rest);
+    if !call.named.is_empty() {
+        args.push(std::mem::take(&mut call.named).into_iter().collect::<minijinja::value::Kwargs>().into());
+    }
+    let found = call.state.apply_filter(&filter, &args);
+    found.or_else(|error| Context::of(call.state).map(|ctx| ctx.not_needed(&error)))
 }
 
 fn new(call: &mut Call) -> Result<Value, Error> {

@@ -86,7 +86,7 @@ impl<'t> Edits<'t> {
 
     /// Doubles the backslashes in literals, so that they come out as they stand.
     pub(super) fn keep_backslashes(&mut self, tokens: &[Token]) {
-        if self.literals == Literals::File {
+        if self.literals != Literals::Inline {
             return;
         }
         for token in tokens.iter().filter(|t| t.kind == Kind::Str) {
@@ -111,6 +111,17 @@ impl<'t> Edits<'t> {
             let newline = self.text.len() - rest.len() - 1;
             self.replace(newline, newline + 1, "{% endraw %}{{ \"\\n\" }}{% raw %}");
         }
+    }
+
+    /// How much is recorded so far.
+    pub(super) fn mark(&self) -> (usize, usize) {
+        (self.edits.len(), self.names.len())
+    }
+
+    /// Forgets what was recorded since.
+    pub(super) fn back(&mut self, (edits, names): (usize, usize)) {
+        self.edits.truncate(edits);
+        self.names.truncate(names);
     }
 
     pub(super) fn open(&mut self, at: usize, insert: &str) {

@@ -19,16 +19,28 @@ pub(super) enum Step {
     Slice,
 }
 
+/// What becomes of a step that is not there, and of what fails.
+#[derive(Clone, Copy, PartialEq, PartialOrd)]
+pub(super) enum Lenience {
+    /// An error.
+    No,
+    /// A missing step is undefined: something around it knows what to do then.
+    Steps,
+    /// A filter or lookup that fails is undefined, too: maybe nobody needs it.
+    All,
+}
+
 /// Jinja's grammar of expressions, as far as it is needed to know where an operand begins and ends.
 pub(super) struct Walk<'e, 't> {
     pub edits: &'e mut Edits<'t>,
     tokens: &'e [Token],
     pos: usize,
+    lenience: Lenience,
 }
 
 impl<'e, 't> Walk<'e, 't> {
     pub(super) fn new(edits: &'e mut Edits<'t>, tokens: &'e [Token]) -> Self {
-        Self { edits, tokens, pos: 0 }
+        Self { edits, tokens, pos: 0, lenience: Lenience::No }
     }
 
     /// Expressions with anything between them.
@@ -175,13 +187,27 @@ impl<'e, 't> Walk<'e, 't> {
     }
 
     fn unary(&mut self) {
+        let (pos, mark) = (self.pos, self.edits.mark());
+        if self.operand() && self.lenience == Lenience::No {
+            // Only at its end is it clear that all of it may be undefined: again, then.
+            self.pos = pos;
+            self.edits.back(mark);
+            self.lenience = Lenience::Steps;
+            self.operand();
+            self.lenience = Lenience::No;
+        }
+    }
+
+    /// An operand with its chain, filters and tests; whether one of them forgives what is undefined.
+    fn operand(&mut self) -> bool {
         let negative = self.peek() == "-";
         let base = self.signed();
         let steps = self.chain();
         let tolerant = self.filters();
-        if tolerant && !negative && base {
+        if self.lenience > Lenience::No && !negative && base {
             self.tolerate(&steps);
         }
+        tolerant
     }
 
     /// A primary with optional minus; whether it is one that a chain can be rewritten on.
@@ -220,8 +246,12 @@ impl<'e, 't> Walk<'e, 't> {
                 }
                 true
             }
-            (Kind::Number | Kind::Name, _) => {
+            (Kind::Number | Kind::Name, name) => {
+                let calls = self.lenience == Lenience::All && matches!(name, "lookup" | "query" | "q");
                 self.pos += 1;
+                if calls && self.peek() == "(" {
+                    self.edits.open(range.start, "__");
+                }
                 true
             }
             (_, "(") => {
@@ -304,18 +334,45 @@ impl<'e, 't> Walk<'e, 't> {
             if is_test {
                 self.eat("not");
             }
-            let name = self.dotted();
-            let name = &self.edits.text[name.start..name.end];
-            tolerant |= matches!(
-                name.rsplit('.').next(),
-                Some("default" | "d" | "defined" | "undefined" | "mandatory" | "type_debug")
-            );
+            let range = self.dotted();
+            let name = &self.edits.text[range.start..range.end];
+            let short = name.rsplit('.').next().unwrap_or_default();
+            let default = matches!(short, "default" | "d");
+            tolerant |= default || matches!(short, "defined" | "undefined" | "mandatory" | "type_debug");
+            tolerant |= matches!(short, "select" | "reject") && self.asks_whether_defined();
+            if self.lenience == Lenience::All && !is_test && !default {
+                self.attempt(range);
+            }
             if self.peek() == "(" {
+                let before = self.lenience;
+                if default && before > Lenience::No {
+                    self.lenience = Lenience::All;
+                }
                 self.group(")");
+                self.lenience = before;
             } else if is_test && self.starts_argument() {
                 self.signed();
                 self.chain();
             }
+        }
+    }
+
+    /// Whether `('defined'` or `('undefined'` is ahead.
+    fn asks_whether_defined(&self) -> bool {
+        let test = self.tokens.get(self.pos + 1).map_or("", |t| &self.edits.text[t.start..t.end]);
+        self.peek() == "(" && matches!(test.trim_matches(['\'', '"']), "defined" | "undefined")
+    }
+
+    /// Has a filter tried only: it is ahead of its arguments.
+    fn attempt(&mut self, name: Range) {
+        let text = &self.edits.text[name.start..name.end];
+        if self.peek() == "(" {
+            let (open, first) = (self.here(), format!("('{text}',"));
+            self.edits.replace(name.start, name.end, "__try");
+            self.edits.replace(open, open + 1, first);
+        } else {
+            let whole = format!("__try('{text}')");
+            self.edits.replace(name.start, name.end, whole);
         }
     }
 

@@ -6,7 +6,6 @@ use minijinja::Error;
 use minijinja::value::{Value, ValueKind};
 
 use super::super::call::{Call, Entry, fail};
-use super::super::filters::truth;
 use super::super::python::text;
 
 pub(super) static ALL: &[Entry] = &[
@@ -76,7 +75,7 @@ fn result(c: &Call) -> Result<Value, Error> {
 
 fn flag(c: &Call, key: &str) -> Result<bool, Error> {
     let found = text::item(&result(c)?, &Value::from(key))?;
-    Ok(!found.is_undefined() && truth(&found).unwrap_or_else(|| found.is_true()))
+    Ok(!found.is_undefined() && found.is_true())
 }
 
 fn failed(c: &Call) -> Result<bool, Error> {

@@ -5,6 +5,7 @@ use minijinja::value::{Value, ValueKind};
 
 use super::super::call::{Call, Entry, fail, items};
 use super::super::environment::unknown_name;
+use super::super::eval;
 use super::super::filters::{compile, truth};
 use super::super::python::operators::{contains, order};
 
@@ -118,10 +119,12 @@ pub(super) static ALL: &[Entry] = &[
         subset(c, 1, 0)
     })
     .takes_undefined(),
-    Entry::new(&["any"], &["value"], "One item is true.", |c| Ok(Value::from(c.list(0)?.iter().any(Value::is_true))))
+    Entry::new(&["any"], &["value"], "One item is true.", |c| truths(c, |truth| truth).map(Value::from))
         .takes_undefined(),
-    Entry::new(&["all"], &["value"], "All items are true.", |c| Ok(Value::from(c.list(0)?.iter().all(Value::is_true))))
-        .takes_undefined(),
+    Entry::new(&["all"], &["value"], "All items are true.", |c| {
+        truths(c, |truth| !truth).map(|found| Value::from(!found))
+    })
+    .takes_undefined(),
     Entry::new(&["match"], &["value", "pattern", "ignorecase", "multiline"], "Its start matches.", |c| {
         matches(c, 2, 3, |p| format!("\\A(?:{p})"))
     })
@@ -164,6 +167,19 @@ pub(super) static ALL: &[Entry] = &[
 ];
 
 /// The scheme of a URI and whether it names a host; nothing if its scheme is none of those that are allowed.
+/// Whether one of the items has such a truth; those behind it are not looked at.
+fn truths(c: &Call, wanted: fn(bool) -> bool) -> Result<bool, Error> {
+    for item in c.list(0)? {
+        if item.is_undefined() {
+            return Err(eval::undefined(&item));
+        }
+        if wanted(item.is_true()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 fn uri(c: &Call) -> Result<Option<(String, bool)>, Error> {
     let value = c.value(0)?;
     let text = match value.as_str() {
