@@ -88,6 +88,10 @@ fn playbook(args: Playbook) -> Result<u8, CommandError> {
     options.gather_always = true;
     options.verbosity = verbosity.level;
     options.start_at = args.start_at_task;
+    // Where tags are asked for, those of tasks that never run by themselves are told, too.
+    if wanted.tags && options.tags.is_empty() && options.skip_tags.is_empty() {
+        options.tags = ["all", "never"].map(str::to_owned).into();
+    }
     options.force_handlers |= args.force_handlers;
     if wanted != Listing::default() {
         return list(options, wanted);

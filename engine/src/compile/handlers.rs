@@ -36,7 +36,15 @@ impl Lister<'_> {
 
     fn handlers_of(&mut self, list: usize, steps: &[playbook::Step], around: &Around) {
         for step in steps {
-            let playbook::Step::Task(task) = step else { continue };
+            let task = match step {
+                playbook::Step::Task(task) => task,
+                // Its `rescue` and `always` are for nothing, as in Ansible: a handler stands for itself.
+                playbook::Step::Block(block) => {
+                    let info = Arc::new(self.block_info(block, around));
+                    self.handlers_of(list, &block.block, &around.clone().within(info, Section::Block));
+                    continue;
+                }
+            };
             if task.module.value == "import_tasks" {
                 self.import_handlers(list, task, around);
                 continue;

@@ -79,22 +79,29 @@ impl Lister<'_> {
     }
 
     fn block(&mut self, block: &Block, around: &Around) {
-        let mut common = block.common.clone();
-        self.project.tags(&mut common.tags, || self.static_vars_with(Some(around), &block.common));
         let info = Arc::new(BlockInfo {
             has_rescue: !block.rescue.is_empty(),
             has_always: !block.always.is_empty(),
             ordered: !(block.rescue.is_empty() && block.always.is_empty()),
-            when: block.when.clone(),
-            notify: block.notify.clone(),
-            delegate_to: block.delegate_to.clone(),
-            common,
-            ..BlockInfo::plain(self.project.number())
+            ..self.block_info(block, around)
         });
         let sections =
             [(&block.block, Section::Block), (&block.rescue, Section::Rescue), (&block.always, Section::Always)];
         for (steps, section) in sections {
             self.list(steps, &around.clone().within(Arc::clone(&info), section));
+        }
+    }
+
+    /// What a block says for all that is in it.
+    pub(super) fn block_info(&mut self, block: &Block, around: &Around) -> BlockInfo {
+        let mut common = block.common.clone();
+        self.project.tags(&mut common.tags, || self.static_vars_with(Some(around), &block.common));
+        BlockInfo {
+            when: block.when.clone(),
+            notify: block.notify.clone(),
+            delegate_to: block.delegate_to.clone(),
+            common,
+            ..BlockInfo::plain(self.project.number())
         }
     }
 
@@ -178,6 +185,9 @@ impl Lister<'_> {
         let name = task.module.value.as_str();
         builtin::find(name).ok_or_else(|| {
             let error = Diagnostic::error(format!("there is no module `{}`", task.written)).at(&task.module.span);
+            if name == "include" {
+                return error.hint("it was removed from Ansible: use `include_tasks` or `import_tasks`");
+            }
             error.did_you_mean(name, builtin::names())
         })
     }

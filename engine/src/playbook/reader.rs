@@ -205,8 +205,28 @@ impl<'n, 'd> Reader<'n, 'd> {
 }
 
 /// The error about a key that means nothing where it stands, with the keyword it may be or the place it belongs to.
+/// Keywords that Ansible had once, and what has taken their place.
+const REMOVED: [(&str, &str); 8] = [
+    ("accelerate", "it was removed from Ansible: leave it out"),
+    ("always_run", "it was removed from Ansible: `check_mode: false` means the same"),
+    ("include", "it was removed from Ansible: use `import_playbook`"),
+    ("static", "it was removed from Ansible: use `import_tasks` or `include_tasks`"),
+    ("su", "it was removed from Ansible: use `become: true` and `become_method: su`"),
+    ("su_user", "it was removed from Ansible: use `become_user`"),
+    ("sudo", "it was removed from Ansible: use `become: true`"),
+    ("sudo_user", "it was removed from Ansible: use `become_user`"),
+];
+
+/// What took the place of a keyword that Ansible has no more.
+pub(super) fn removed(key: &str) -> Option<&'static str> {
+    REMOVED.iter().find(|(removed, _)| *removed == key).map(|(_, hint)| *hint)
+}
+
 pub(super) fn unknown_keyword(place: Place, key: &str, span: &Span) -> Diagnostic {
     let diagnostic = Diagnostic::error(format!("unknown keyword `{key}` of {}", place.noun())).at(span);
+    if let Some(hint) = removed(key) {
+        return diagnostic.hint(hint);
+    }
     match place_of(key) {
         Some(other) => diagnostic.hint(format!("`{key}` belongs to {}: check the indentation", other.noun())),
         None => diagnostic.did_you_mean(key, place.keywords()),

@@ -4,7 +4,7 @@ use super::ast::{Args, Block, Detached, Field, Loop, LoopControl, LoopOver, Retr
 use super::freeform;
 use super::keyword::Place;
 use super::list;
-use super::reader::{Reader, place_of, unknown_keyword};
+use super::reader::{Reader, place_of, removed, unknown_keyword};
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
 use crate::source::Span;
 use crate::value::Value;
@@ -19,12 +19,11 @@ pub(super) fn steps(node: &Node, what: &str, diagnostics: &mut Diagnostics) -> V
     list(node, what, diagnostics).iter().filter(is_given).filter_map(|item| step(item, diagnostics)).collect()
 }
 
-/// A list of handlers.
+/// A list of handlers, and blocks of them.
 pub(super) fn handlers(node: &Node, what: &str, diagnostics: &mut Diagnostics) -> Vec<Step> {
     let handler = |item: &Node, diagnostics: &mut Diagnostics| {
-        if let Some(entry) = item.as_map().and_then(|map| map.get("block")) {
-            diagnostics.push(Diagnostic::error("a block cannot be a handler").at(&entry.key));
-            return None;
+        if item.as_map().is_some_and(|map| map.contains_key("block")) {
+            return block_of(item, handlers, diagnostics).map(|block| Step::Block(Box::new(block)));
         }
         task(Place::Handler, item, diagnostics).map(|task| Step::Task(Box::new(task)))
     };
@@ -54,6 +53,15 @@ fn step(node: &Node, diagnostics: &mut Diagnostics) -> Option<Step> {
 }
 
 pub(super) fn block(node: &Node, diagnostics: &mut Diagnostics) -> Option<Block> {
+    block_of(node, steps, diagnostics)
+}
+
+/// A block whose sections are read by `steps`.
+fn block_of(
+    node: &Node,
+    steps: fn(&Node, &str, &mut Diagnostics) -> Vec<Step>,
+    diagnostics: &mut Diagnostics,
+) -> Option<Block> {
     let mut r = Reader::new(Place::Block, node, diagnostics)?;
     let mut section =
         |key: &str| r.node(key).map(|node| steps(node, &format!("`{key}`"), r.diagnostics)).unwrap_or_default();
@@ -205,10 +213,13 @@ fn module<'n>(
 }
 
 fn conflict(name: &str, first: &Span, key: &str, second: &Span) -> Diagnostic {
-    Diagnostic::error(format!("conflicting actions: this task has both `{name}` and `{key}`"))
+    let error = Diagnostic::error(format!("conflicting actions: this task has both `{name}` and `{key}`"))
         .label(second, "not a keyword, so it would be a second module")
-        .label(first, "the module")
-        .hint(format!("make two tasks of them; if `{key}` is a parameter of `{name}`, indent it under `{name}:`"))
+        .label(first, "the module");
+    if let Some(hint) = removed(key) {
+        return error.hint(hint);
+    }
+    error.hint(format!("make two tasks of them; if `{key}` is a parameter of `{name}`, indent it under `{name}:`"))
 }
 
 fn looping(r: &mut Reader<'_, '_>) -> Option<Loop> {

@@ -469,12 +469,25 @@ fn shapes_of_plays() {
     3 |   tasks: x
       |          ^
     hint: begin each item with `- `
-
-    error: a block cannot be a handler
-     --> p.yml:4:15
+    ");
+    assert_snapshot!(read("- hosts: all\n  sudo: true\n  tasks:\n    - x: 1\n      always_run: true\n").1, @r"
+    error: unknown keyword `sudo` of a play
+     --> p.yml:2:3
       |
-    4 |   handlers: [{block: []}]
-      |               ^^^^^
+    2 |   sudo: true
+      |   ^^^^
+    hint: it was removed from Ansible: use `become: true`
+
+    error: conflicting actions: this task has both `x` and `always_run`
+     --> p.yml:5:7
+      |
+    5 |       always_run: true
+      |       ^^^^^^^^^^ not a keyword, so it would be a second module
+     ::: p.yml:4:7
+      |
+    4 |     - x: 1
+      |       - the module
+    hint: it was removed from Ansible: `check_mode: false` means the same
     ");
     assert_snapshot!(read("hosts: all\n").1, @r"
     error: a playbook must be a list, and this is a dictionary
