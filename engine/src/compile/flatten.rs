@@ -13,7 +13,7 @@ use super::prompt;
 use super::role::Wanted;
 use super::selection::Selection;
 use super::{BlockInfo, PlayPlan, Program, Section, Step, VarsFiles, tags};
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::inventory::{Inventory, fnmatch};
 use crate::playbook::{self, Condition, Field, ImportPlaybook, Play, Playbook, Spanned};
 use crate::source::{Source, Span};
@@ -38,12 +38,18 @@ pub(super) fn flatten(
         selection,
         diagnostics,
     };
+    flattener.limit();
     playbooks.iter().for_each(|playbook| flattener.playbook(playbook, &Imported::default()));
     flattener.some_host();
     let Flattener { plays, mut steps, written, idle, .. } = flattener;
     if let Some(first) = &selection.start_at {
         match steps.iter().position(|step| is_named(step, first)) {
             Some(at) => drop(steps.drain(..at)),
+            // There it is told, and nothing is run.
+            None if selection.may_be_idle => {
+                steps.clear();
+                diagnostics.push(Diagnostic { severity: Severity::Warning, ..no_start(first, &[]) });
+            }
             None => diagnostics.push(no_start(first, &steps)),
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::list::{self, Around, Lister, Way};
 use super::project::Kind;
 use super::{BlockInfo, Handler, PlayPlan, Section, Step};
+use crate::diagnostic::Diagnostic;
 use crate::playbook::{self, Field, Task};
 
 /// A handler of a play.
@@ -34,19 +35,24 @@ impl Lister<'_> {
         self.handlers_of(list, steps, around);
     }
 
-    fn handlers_of(&mut self, list: usize, steps: &[playbook::Step], around: &Around) {
+    fn handlers_of(&mut self, number: usize, steps: &[playbook::Step], around: &Around) {
         for step in steps {
             let task = match step {
                 playbook::Step::Task(task) => task,
                 // Its `rescue` and `always` are for nothing, as in Ansible: a handler stands for itself.
                 playbook::Step::Block(block) => {
                     let info = Arc::new(self.block_info(block, around));
-                    self.handlers_of(list, &block.block, &around.clone().within(info, Section::Block));
+                    self.handlers_of(number, &block.block, &around.clone().within(info, Section::Block));
                     continue;
                 }
             };
+            if let Some(action @ ("end_role" | "flush_handlers")) = list::meta(task) {
+                let error = format!("`meta: {action}` cannot be a handler");
+                self.diagnostics.push(Diagnostic::error(error).at(&task.span));
+                continue;
+            }
             if task.module.value == "import_tasks" {
-                self.import_handlers(list, task, around);
+                self.import_handlers(number, task, around);
                 continue;
             }
             let name = task.common.name.as_ref().and_then(|name| match &name.value {
@@ -54,7 +60,7 @@ impl Lister<'_> {
                 Field::Template(_) => self.static_text(name, Some(around)).ok(),
             });
             let task = Arc::new((**task).clone());
-            self.plan.handlers.push(HandlerPlan { task, around: around.clone(), name, list });
+            self.plan.handlers.push(HandlerPlan { task, around: around.clone(), name, list: number });
         }
     }
 

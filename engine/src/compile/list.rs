@@ -109,6 +109,9 @@ impl Lister<'_> {
         let listed = match task.module.value.as_str() {
             "import_tasks" => self.import_tasks(task, around),
             "import_role" => self.import_role(task, around),
+            _ if meta(task) == Some("end_role") && around.role.is_none() => {
+                Err(Diagnostic::error("`meta: end_role` stands outside of a role").at(&task.span))
+            }
             _ => {
                 let before = self.steps.len();
                 self.step(task, around, None);
@@ -423,13 +426,13 @@ fn no_loop(task: &Task) -> Result<(), Diagnostic> {
 
 /// `meta: flush_handlers`.
 pub(super) fn is_flush(task: &Task) -> bool {
-    task.module.value == "meta"
-        && task
-            .args
-            .free_form
-            .as_ref()
-            .and_then(Node::as_scalar)
-            .is_some_and(|action| action.text.trim() == "flush_handlers")
+    meta(task) == Some("flush_handlers")
+}
+
+/// The action of a `meta` task.
+pub(super) fn meta(task: &Task) -> Option<&str> {
+    let action = task.args.free_form.as_ref().filter(|_| task.module.value == "meta")?;
+    Some(action.as_scalar()?.text.trim())
 }
 
 pub(super) fn absolute(path: &Path) -> PathBuf {

@@ -150,7 +150,7 @@ pub struct PlayPlan {
     /// The hosts of this batch, in order.
     pub hosts: Vec<String>,
     /// Which of the plays as written it is.
-    written: usize,
+    pub(crate) written: usize,
     /// How they go through the tasks.
     pub strategy: Strategy,
     /// `vars_files`.

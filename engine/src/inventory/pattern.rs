@@ -129,7 +129,7 @@ impl Inventory {
     }
 }
 
-/// At commas if there are any, else at colons that stand neither in brackets nor in an IPv6 address.
+/// At commas if there are any, else at colons and spaces that stand neither in brackets nor in an IPv6 address.
 fn split(pattern: &str) -> Vec<String> {
     let pattern = pattern.trim();
     let parts: Vec<&str> = if pattern.contains(',') {
@@ -145,7 +145,7 @@ fn split(pattern: &str) -> Vec<String> {
                     ']' => depth = depth.saturating_sub(1),
                     _ => {}
                 }
-                c == ':' && depth == 0
+                (c == ':' || c.is_whitespace()) && depth == 0
             })
             .collect()
     };

@@ -226,5 +226,9 @@ files!(
     fetch,
     tags,
     flushes,
-    values
+    values,
+    blocks,
+    batches,
+    meta,
+    patterns
 );

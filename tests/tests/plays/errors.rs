@@ -323,3 +323,72 @@ fn what_may_not_be_reached_is_told_in_one_warning() {
       at DIR/site.yml:7:15
     ");
 }
+
+const MISPLACED: &str = r#"
+- hosts: all
+  tasks:
+    - meta: end_role
+    - include: x.yml
+  handlers:
+    - name: Flush
+      meta: flush_handlers
+    - name: End
+      meta: end_role
+"#;
+
+#[test]
+fn meta_tasks_where_they_cannot_be() {
+    assert_snapshot!(Case::new(1, MISPLACED).diagnostics(), @r"
+    error: `meta: end_role` stands outside of a role
+     --> DIR/site.yml:4:7
+      |
+    4 |     - meta: end_role
+      |       ^^^^^^^^^^^^^^
+
+    error: there is no module `include`
+     --> DIR/site.yml:5:7
+      |
+    5 |     - include: x.yml
+      |       ^^^^^^^
+    hint: it was removed from Ansible: use `include_tasks` or `import_tasks`
+
+    error: `meta: flush_handlers` cannot be a handler
+     --> DIR/site.yml:7:7
+      |
+    7 |     - name: Flush
+      |       ^^^^^^^^^^^
+
+    error: `meta: end_role` cannot be a handler
+     --> DIR/site.yml:9:7
+      |
+    9 |     - name: End
+      |       ^^^^^^^^^
+    ");
+}
+
+#[test]
+fn limits_that_name_nothing() {
+    let play = "- hosts: all\n  gather_facts: false\n  tasks: []\n";
+    let told = |limit: &str| Case::new(1, play).limit(limit).diagnostics();
+    assert_snapshot!(told("h1,nope"), @r"
+    warning: no host or group matches `nope`
+     --> <--limit>:1:1
+      |
+    1 | h1,nope
+      | ^^^^^^^
+    ");
+    assert_snapshot!(told("nope"), @r"
+    error: no host or group matches `nope`
+     --> <--limit>:1:1
+      |
+    1 | nope
+      | ^^^^
+    ");
+    assert_snapshot!(told("localhost"), @r"
+    error: `--limit localhost` leaves no hosts
+     --> <--limit>:1:1
+      |
+    1 | localhost
+      | ^^^^^^^^^
+    ");
+}

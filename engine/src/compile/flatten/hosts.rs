@@ -52,12 +52,25 @@ impl Flattener<'_> {
         if let Some(limit) = &self.selection.limit {
             let source = Arc::new(Source { path: "<--limit>".into(), text: limit.clone() });
             let limited = inventory.select(limit, &Span::new(&source, 0, limit.len()));
-            for unmatched in limited.unmatched {
-                self.diagnostics.push(Diagnostic { severity: Severity::Error, ..unmatched });
-            }
             found.hosts.retain(|host| limited.hosts.contains(host));
         }
         Some(found.hosts)
+    }
+
+    /// What `--limit` names and the inventory has not: a mistake where nothing is left, as in Ansible.
+    pub(super) fn limit(&mut self) {
+        let Some(limit) = &self.selection.limit else { return };
+        let source = Arc::new(Source { path: "<--limit>".into(), text: limit.clone() });
+        let span = Span::new(&source, 0, limit.len());
+        let limited = self.inventory.select(limit, &span);
+        let hosts = &self.inventory.hosts;
+        let nothing = !hosts.is_empty() && !limited.hosts.iter().any(|host| hosts.contains_key(host));
+        if nothing && limited.unmatched.is_empty() {
+            self.diagnostics.push(Diagnostic::error(format!("`--limit {limit}` leaves no hosts")).at(&span));
+        }
+        let severity = if nothing { Severity::Error } else { Severity::Warning };
+        let unmatched = limited.unmatched.into_iter();
+        unmatched.for_each(|one| self.diagnostics.push(Diagnostic { severity, ..one }));
     }
 
     /// Where no play has a host since the inventory has not what they ask for, that is a mistake of who runs them.

@@ -177,10 +177,22 @@ impl Run {
 
     /// A play's magic variables follow its hosts and roles.
     pub(super) fn refresh_play(&mut self, play: usize) {
+        for batch in play..self.play_magic.len() {
+            if self.compiled.plays[batch].written == self.compiled.plays[play].written {
+                self.refresh_batch(batch);
+            }
+        }
+    }
+
+    /// Who has failed in one batch is missing in those after it, too.
+    fn refresh_batch(&mut self, play: usize) {
+        let plays = &self.compiled.plays;
+        let of = |other: usize| other <= play && plays[other].written == plays[play].written;
         let lives = |name: &str| {
             let host = self.place(name).map(|at| &self.hosts[at]);
             host.is_none_or(|host| {
-                let failed = host.play == Some(play) && host.control.is_over() || host.failed_in.contains(&play);
+                let failed = host.play.is_some_and(of) && host.control.is_over()
+                    || host.failed_in.iter().any(|other| of(*other));
                 !host.gone && !failed && !host.ended.contains(&play)
             })
         };

@@ -31,7 +31,8 @@ pub(super) struct Ended {
 }
 
 impl Run {
-    /// Concludes what is known up to and at the frontier, step by step. True if a failure changed the way ahead.
+    /// Concludes what is known up to and at the frontier, step by step. True if the way ahead has changed: no host goes on
+    /// before it is known again for all.
     pub(super) async fn conclude_until(&mut self, frontier: usize) -> bool {
         while self.aborted.is_none() {
             let ready = |host: &HostRun| {
@@ -58,7 +59,7 @@ impl Run {
         true
     }
 
-    /// A step's end on a host. True if it failed, so that what is planned ahead no longer holds.
+    /// A step's end on a host. True if it failed or notified handlers, so that what is planned ahead no longer holds.
     pub(super) async fn conclude(&mut self, at: usize, planned: Planned) -> bool {
         let (index, step) = (planned.step, Arc::clone(&self.steps()[planned.step]));
         if self.hosts[at].play != Some(step.play) {
@@ -80,10 +81,12 @@ impl Run {
         if failed {
             // Others, too: one of them may now be the first of those that are left.
             self.hosts.iter_mut().for_each(|host| host.forget_after(index));
-        } else if ended.notified && !self.preview() {
+        }
+        let notified = ended.notified && !self.preview();
+        if notified && !failed {
             self.hosts[at].forget_after(index);
         }
-        failed
+        failed || notified
     }
 
     /// Judges, registers and reports a step. In a preview `pending` is what the others' changes may still do to it.
