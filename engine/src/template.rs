@@ -26,7 +26,7 @@ mod agreed;
 #[cfg(test)]
 mod spec;
 
-pub(crate) use filters::{yaml_of, yaml_of_result};
+pub(crate) use filters::{of_prompt as hash_password, yaml_of, yaml_of_result};
 pub(crate) use lookups::glob;
 
 use std::collections::BTreeSet;

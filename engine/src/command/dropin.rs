@@ -98,6 +98,9 @@ fn playbook(args: Playbook) -> Result<u8, CommandError> {
     }
     if !args.syntax_check {
         config_file(verbosity.level, &settings)?;
+        for name in settings.list("callbacks_enabled") {
+            print::say(&format!("[WARNING]: Skipping callback plugin '{name}', unable to load\n"));
+        }
         return run::with(options, format(verbosity, &settings), COLOR.for_errors());
     }
     let ending = run::check(&options, COLOR.for_errors());

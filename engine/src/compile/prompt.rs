@@ -9,7 +9,8 @@ use trueup_modules::secret::Secret;
 
 use super::project::Project;
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::playbook::{Field, Opt, Play, Prompt};
+use crate::playbook::{Field, Opt, Play, Prompt, Spanned};
+use crate::template::hash_password;
 use crate::value::Map;
 use crate::yaml::{self, Data, Node, Plain, Scalar, Style};
 
@@ -74,8 +75,28 @@ fn value(prompt: &Prompt, project: &Project, vars: &Map, asker: Option<&Asker>) 
                 .hint(format!("give it with `-e {name}=…`, or give it a `default`")));
         }
     };
+    let scalar = hashed(prompt, scalar, |field| project.keyword(&field.value, || vars.clone()))?;
     let is_unsafe = yes(&prompt.is_unsafe, false)?;
     Ok(Node { data: Data::Scalar(scalar), span: prompt.span.clone(), is_unsafe })
+}
+
+/// The hash of an answer, where `encrypt` asks for one.
+fn hashed(
+    prompt: &Prompt,
+    answer: Scalar,
+    text: impl Fn(&Spanned<Field<String>>) -> Result<String, Diagnostic>,
+) -> Result<Scalar, Diagnostic> {
+    let Some(encrypt) = &prompt.encrypt else { return Ok(answer) };
+    let kind = text(encrypt)?;
+    let salt = prompt.salt.as_ref().map(&text).transpose()?;
+    let size = prompt.salt_size.as_ref().and_then(|size| match &size.value {
+        Field::Known(size) => usize::try_from(*size).ok(),
+        Field::Template(_) => None,
+    });
+    match hash_password(&answer.text, &kind, salt, size) {
+        Ok(text) => Ok(Scalar { text, ..answer }),
+        Err(why) => Err(Diagnostic::error(why).at(&encrypt.span)),
+    }
 }
 
 /// As Python prints it: a default is a text like whatever is typed.

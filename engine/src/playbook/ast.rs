@@ -123,6 +123,12 @@ pub struct Prompt {
     pub confirm: Opt<bool>,
     /// The answer is no template, whatever it looks like.
     pub is_unsafe: Opt<bool>,
+    /// The answer is hashed for a user's account, in this way.
+    pub encrypt: Opt<String>,
+    /// The salt of that; else a random one.
+    pub salt: Opt<String>,
+    /// How many letters the random one has.
+    pub salt_size: Opt<i64>,
     /// The whole item.
     pub span: Span,
 }

@@ -97,10 +97,6 @@ fn prompt(node: &Node, diagnostics: &mut Diagnostics) -> Option<Prompt> {
             .push(Diagnostic::error("an item of `vars_prompt` must have the `name` of a variable").at(&node.span));
     }
     let name = r.variable("name");
-    if let Some(encrypt) = r.entry("encrypt").filter(|encrypt| !encrypt.value.is_null()) {
-        let error = Diagnostic::error("`encrypt` of `vars_prompt` is not supported").at(&encrypt.key);
-        r.diagnostics.push(error.hint("give the hash itself, for example from `mkpasswd`"));
-    }
     let prompt = name.map(|name| Prompt {
         name,
         text: r.field("prompt"),
@@ -108,6 +104,9 @@ fn prompt(node: &Node, diagnostics: &mut Diagnostics) -> Option<Prompt> {
         private: r.field("private"),
         confirm: r.field("confirm"),
         is_unsafe: r.field("unsafe"),
+        encrypt: r.field("encrypt"),
+        salt: r.field("salt"),
+        salt_size: r.field("salt_size"),
         span: node.span.clone(),
     });
     r.close(&mut Common::default());

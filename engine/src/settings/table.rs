@@ -84,6 +84,14 @@ pub static SETTINGS: &[Setting] = &[
         "how results are printed where Trueup stands in for ansible-playbook",
     ),
     setting(
+        "callbacks_enabled",
+        "defaults",
+        "ANSIBLE_CALLBACKS_ENABLED",
+        Kind::List,
+        "",
+        "callbacks beside the one that prints: Trueup has none, and says which it passes over",
+    ),
+    setting(
         "collections_path",
         "defaults",
         "ANSIBLE_COLLECTIONS_PATH",

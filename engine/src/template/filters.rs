@@ -21,7 +21,7 @@ use super::call::Entry;
 pub(crate) use basic::truth;
 pub(crate) use dicts::subelements;
 pub(crate) use lists::combine;
-pub(crate) use passwords::{Settings as HashSettings, hash as hash_password, salt};
+pub(crate) use passwords::{Settings as HashSettings, hash as hash_password, of_prompt, salt};
 pub(crate) use regex::compile;
 pub(crate) use yaml::{dump as yaml_of, result as yaml_of_result};
 

@@ -294,7 +294,7 @@ fn a_run_can_start_at_a_task() {
     let output =
         called(dir.path(), "ansible-playbook", "-i hosts site.yml --list-tasks --start-at-task imp* --tags imp,blk");
     insta::assert_snapshot!(err(&output), @r"
-    error: there is no task `imp*` to start at
+    warning: there is no task `imp*` to start at
      --> <--start-at-task>:1:1
       |
     1 | imp*

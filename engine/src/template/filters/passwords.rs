@@ -93,6 +93,17 @@ pub(crate) fn hash(password: &str, kind: &str, settings: &Settings) -> Result<St
     }
 }
 
+/// The hash of what somebody has typed; or why there is none.
+pub(crate) fn of_prompt(
+    password: &str,
+    kind: &str,
+    salt: Option<String>,
+    size: Option<usize>,
+) -> Result<String, String> {
+    let settings = Settings { salt, size, ..Settings::default() };
+    hash(password, kind, &settings).map_err(|error| error.detail().unwrap_or("it cannot be hashed").to_owned())
+}
+
 fn short(salt: &str) -> Result<&[u8], Error> {
     if salt.len() > 16 { Err(fail("a salt has at most 16 letters")) } else { Ok(salt.as_bytes()) }
 }
