@@ -257,7 +257,7 @@ fn options(playbook: PathBuf, inventory: &Path, vault_passwords: VaultPasswords)
         verbosity: 0,
         given: None,
         plays: Default::default(),
-        may_be_idle: false,
+        idle: trueup::compile::Idle::default(),
         fails_late: false,
         managed: None,
         merge_dictionaries: false,

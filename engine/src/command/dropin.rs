@@ -9,6 +9,7 @@ use clap::Parser;
 use super::{CommandError, inventory, modules, run, settings, vault};
 use crate::cli::ansible::{AdHoc, Common, Config, Doc, Inventory, Playbook, VaultProgram};
 use crate::cli::{Modules, Reach, Run};
+use crate::compile::Idle;
 use crate::execute::Options;
 use crate::report::Format;
 use crate::report::ansible::Verbosity;
@@ -154,6 +155,7 @@ fn config_file(level: u8, settings: &Settings) -> Result<(), CommandError> {
 /// Lists what each playbook would do.
 fn list(mut options: Options, wanted: Listing) -> Result<u8, CommandError> {
     options.gather_always = false;
+    options.idle = Idle::Kept;
     let mut text = String::new();
     for playbook in std::mem::take(&mut options.playbooks) {
         options.playbooks = vec![playbook.clone()];
@@ -296,7 +298,7 @@ fn options(
     let mut options = Options { preview: common.check, ..run::executable(run)? };
     options.assumed.extend(assumed.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
     settings::assume(&mut options, settings);
-    options.may_be_idle = true;
+    options.idle = Idle::PassedOver;
     Ok(options)
 }
 

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use super::{CommandError, ask, keys, settings};
 use crate::cli::{Apply, Plan, Run};
-use crate::compile::{PlayDefaults, SearchPaths};
+use crate::compile::{Idle, PlayDefaults, SearchPaths};
 use crate::connect::{Agents, HostKeys};
 use crate::diagnostic::{Diagnostics, Paint};
 use crate::event::Event;
@@ -124,7 +124,7 @@ pub(super) fn executable(args: Run) -> Result<Options, CommandError> {
         start_at: args.start_at_task,
         force_handlers: args.force_handlers,
         plays: PlayDefaults::default(),
-        may_be_idle: false,
+        idle: Idle::default(),
         fails_late: false,
         asker: None,
         managed: None,

@@ -11,7 +11,7 @@ use super::list::{Around, Lister};
 use super::project::Project;
 use super::prompt;
 use super::role::Wanted;
-use super::selection::Selection;
+use super::selection::{Idle, Selection};
 use super::{BlockInfo, PlayPlan, Program, Section, Step, VarsFiles, tags};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::inventory::{Inventory, fnmatch};
@@ -46,7 +46,7 @@ pub(super) fn flatten(
         match steps.iter().position(|step| is_named(step, first)) {
             Some(at) => drop(steps.drain(..at)),
             // There it is told, and nothing is run.
-            None if selection.may_be_idle => {
+            None if selection.idle != Idle::Mistaken => {
                 steps.clear();
                 diagnostics.push(Diagnostic { severity: Severity::Warning, ..no_start(first, &[]) });
             }

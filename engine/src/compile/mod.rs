@@ -46,7 +46,7 @@ pub use project::{Project, SearchPaths};
 pub use prompt::{Asker, Question};
 pub use region::Region;
 pub use role::{Own, Role, RoleVars};
-pub use selection::{PlayDefaults, Selection};
+pub use selection::{Idle, PlayDefaults, Selection};
 pub use vars_files::VarsFiles;
 
 /// Everything that a run needs to know, apart from what hosts say.

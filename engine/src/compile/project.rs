@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::playbook::{self, Field, Spanned, Step};
-use crate::source::{Source, Span};
+use crate::source::{Source, Span, normal};
 use crate::template::{Lookup, MapLookup, Templar};
 use crate::value::{Map, Template, Value};
 use crate::vault::VaultPasswords;
@@ -192,6 +192,7 @@ impl Project {
         let parts: Vec<&str> = role.split('.').collect();
         if let [namespace, name, role @ ..] = parts.as_slice()
             && !role.is_empty()
+            && parts.iter().all(|part| is_word(part))
             && let Some(found) = in_collection(&format!("{namespace}.{name}"), &role.join("."))
         {
             return Ok(found);
@@ -205,7 +206,12 @@ impl Project {
             .chain(*beside)
             .chain(std::iter::once(*playbook_dir))
             .collect();
-        match dirs.iter().map(|dir| dir.join(role)).find(|path| path.is_dir()) {
+        // As realpath(3) has it, and the kernel has not: `roles/../..` is there, whether or not `roles` is.
+        let at = |dir: &&Path| {
+            let path = dir.join(role);
+            if path.is_dir() { Some(path) } else { Some(normal(&path)).filter(|path| path.is_dir()) }
+        };
+        match dirs.iter().find_map(at) {
             Some(path) => {
                 let name = if Path::new(role).is_absolute() { base_name(role) } else { (*role).to_owned() };
                 Ok(Found { path, collection: None, name })
@@ -252,6 +258,11 @@ pub(super) struct Found {
     pub collection: Option<String>,
     /// Its name there.
     pub name: String,
+}
+
+/// What the names of collections and of what is in them are made of.
+fn is_word(part: &str) -> bool {
+    !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || c == '_')
 }
 
 fn base_name(path: &str) -> String {

@@ -22,12 +22,24 @@ pub struct Selection {
     pub force_handlers: bool,
     /// What plays mean that do not say it.
     pub plays: PlayDefaults,
-    /// That no play has a host is no mistake.
-    pub may_be_idle: bool,
+    /// What becomes of plays without hosts.
+    pub idle: Idle,
     /// What is wrong with a task fails it when its turn comes.
     pub fails_late: bool,
     /// Whom to ask for the variables of `vars_prompt`; without, they have their defaults.
     pub asker: Option<Asker>,
+}
+
+/// What becomes of plays that have no host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Idle {
+    /// They are passed over; where no play at all has one, since nobody knows what they ask for, that is a mistake.
+    #[default]
+    Mistaken,
+    /// They are passed over, be it all of them.
+    PassedOver,
+    /// They are compiled as well, to be listed.
+    Kept,
 }
 
 /// What settings say for plays that do not say it.

@@ -87,8 +87,8 @@ pub struct Options {
     pub force_handlers: bool,
     /// What plays mean that do not say it: where the settings speak of it.
     pub plays: compile::PlayDefaults,
-    /// That no play has a host is no mistake.
-    pub may_be_idle: bool,
+    /// What becomes of plays without hosts.
+    pub idle: compile::Idle,
     /// What is wrong with a task fails it when its turn comes, and stops nothing before the run.
     pub fails_late: bool,
     /// Whom to ask for the variables of `vars_prompt`; without, they have their defaults.
@@ -157,7 +157,7 @@ pub fn compile(options: &Options, diagnostics: &mut Diagnostics) -> Option<Progr
         start_at: options.start_at.clone(),
         force_handlers: options.force_handlers,
         plays: options.plays,
-        may_be_idle: options.may_be_idle,
+        idle: options.idle,
         fails_late: options.fails_late,
         asker: options.asker.clone(),
     };

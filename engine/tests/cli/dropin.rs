@@ -289,6 +289,33 @@ fn what_a_playbook_would_do_is_listed() {
 }
 
 #[test]
+fn plays_that_have_no_host_are_listed_as_well() {
+    let site = "\
+- name: Nobody
+  hosts: nowhere
+  roles: [{ role: r, tags: t }]
+  tasks:
+    - include_role: { name: r }
+    - { name: Named, include_role: { name: r } }
+";
+    let tasks = "- ping:\n- { name: R, ping: }\n";
+    let dir = dir(&[("hosts", HOSTS), ("site.yml", site), ("roles/r/tasks/main.yml", tasks)]);
+    let output = called(dir.path(), "ansible-playbook", "-i hosts site.yml --list-tasks --list-hosts");
+    insta::assert_snapshot!(out(&output).replace('\t', " TAB "), @r"
+    playbook: site.yml
+
+      play #1 (nowhere): Nobody TAB TAGS: []
+        pattern: ['nowhere']
+        hosts (0):
+        tasks:
+          ping TAB TAGS: [t]
+          r : R TAB TAGS: [t]
+          include_role TAB TAGS: []
+          Named TAB TAGS: []
+    ");
+}
+
+#[test]
 fn a_run_can_start_at_a_task() {
     let dir = listed();
     let output =

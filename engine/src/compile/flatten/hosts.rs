@@ -6,7 +6,7 @@ use indexmap::IndexSet;
 
 use super::super::Strategy;
 use super::Flattener;
-use crate::compile::Step;
+use crate::compile::{Idle, Step};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::playbook::{Batch, Field, Play, Spanned};
 use crate::source::{Source, Span};
@@ -75,7 +75,11 @@ impl Flattener<'_> {
 
     /// Where no play has a host since the inventory has not what they ask for, that is a mistake of who runs them.
     pub(super) fn some_host(&mut self) {
-        if self.plays.is_empty() && !self.selection.may_be_idle && self.selection.limit.is_none() && self.unheard_of {
+        if self.plays.is_empty()
+            && self.selection.idle == Idle::Mistaken
+            && self.selection.limit.is_none()
+            && self.unheard_of
+        {
             let hint = "`trueup plan -i` names the inventory; its hosts and groups are what a pattern can match";
             self.diagnostics.push(Diagnostic::error("no play has a host to run on").hint(hint));
         }
@@ -148,6 +152,9 @@ impl Flattener<'_> {
             let (batch, after) = rest.split_at(size);
             batches.push(batch.to_vec());
             rest = after;
+        }
+        if batches.is_empty() && self.selection.idle == Idle::Kept {
+            batches.push(Vec::new());
         }
         batches
     }

@@ -41,7 +41,7 @@ pub fn playbook(program: &Program, wanted: Listing) -> String {
         if wanted.tasks {
             text.push_str("    tasks:\n");
             for step in steps() {
-                let _ = writeln!(text, "      {}\tTAGS: [{}]", step.name(), list(&step.tags()));
+                let _ = writeln!(text, "      {}\tTAGS: [{}]", named(step), list(&step.tags()));
             }
         }
         if wanted.tags {
@@ -63,6 +63,11 @@ pub fn hosts(program: &Program) -> String {
 fn is_listed(step: &Step) -> bool {
     let of_block = |(_, section): &(_, Section)| *section == Section::Block;
     step.handler.is_none() && !step.is_made() && step.blocks().iter().all(of_block)
+}
+
+/// One without a name is listed by its module alone.
+fn named(step: &Step) -> String {
+    if step.task.common.name.is_some() { step.name() } else { step.task.written.clone() }
 }
 
 fn list(tags: &BTreeSet<String>) -> String {

@@ -7,6 +7,7 @@ use minijinja::value::{Tuple, Value, ValueKind};
 
 use super::super::call::{Call, Entry, fail};
 use super::super::python::{methods, mutable, text};
+use crate::source;
 
 pub(super) static ALL: &[Entry] = &[
     Entry::new(&["basename"], &["value"], "The last part of a path.", |c| Ok(Value::from(split(&c.text(0)?).1))),
@@ -93,20 +94,10 @@ fn split(path: &str) -> (&str, &str) {
 }
 
 fn normal(path: &str) -> String {
-    let mut out = PathBuf::new();
-    for part in Path::new(path).components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir if out.file_name().is_some() && !out.ends_with("..") => {
-                out.pop();
-            }
-            Component::ParentDir if out.has_root() => {}
-            part => out.push(part),
-        }
-    }
+    let out = source::normal(Path::new(path));
     // POSIX leaves the meaning of two slashes at the beginning open; Python keeps them.
     let double = path.starts_with("//") && !path.starts_with("///");
-    if out.as_os_str().is_empty() { ".".into() } else { format!("{}{}", if double { "/" } else { "" }, out.display()) }
+    format!("{}{}", if double { "/" } else { "" }, out.display())
 }
 
 fn relative(c: &mut Call) -> Result<Value, Error> {
