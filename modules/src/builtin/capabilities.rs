@@ -58,7 +58,10 @@ impl Module for Capabilities {
         let now = read(&output.stdout, path);
         let plan = Plan::nothing().returning("state", self.state.word());
         let there = match (&given, self.state) {
-            (Some(given), State::Present) => now.contains(given),
+            // What was added is told as what is (`=`).
+            (Some((name, operator, flags)), State::Present) => now
+                .iter()
+                .any(|(known, sign, has)| known == name && has == flags && (sign == operator || *operator == '+')),
             _ => now.iter().any(|one| one.0 == name),
         };
         if there == (self.state == State::Present) {

@@ -21,11 +21,13 @@ mod common;
 mod copy;
 mod cron;
 mod crypttab;
+mod deb822_repository;
 mod debconf;
 mod debops_divert;
 #[cfg(feature = "manual")]
 mod debug;
 mod describe;
+mod dnf;
 mod dpkg_divert;
 #[cfg(feature = "manual")]
 mod fail;
@@ -33,6 +35,7 @@ mod fetch;
 mod file;
 mod file_block;
 mod file_line;
+mod filesystem;
 mod find;
 mod get_url;
 mod getent;
@@ -41,6 +44,7 @@ mod group;
 #[cfg(feature = "manual")]
 mod group_by;
 mod hostname;
+mod htpasswd;
 mod http;
 #[cfg(feature = "manual")]
 mod import_role;
@@ -53,6 +57,7 @@ mod include_tasks;
 #[cfg(feature = "manual")]
 mod include_vars;
 mod ini_file;
+mod iptables;
 mod keys;
 mod known_hosts;
 mod locale_gen;
@@ -66,6 +71,7 @@ mod package_facts;
 mod pam_limits;
 mod pause;
 mod ping;
+mod pip;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 mod raw;
@@ -73,6 +79,8 @@ mod reboot;
 mod replace;
 mod rpm_key;
 mod script;
+mod seboolean;
+mod selinux;
 mod service;
 mod service_facts;
 #[cfg(feature = "manual")]
@@ -88,6 +96,7 @@ mod sysctl;
 mod tempfile;
 mod template;
 mod timezone;
+mod ufw;
 mod unarchive;
 mod uri;
 mod user;
@@ -95,6 +104,7 @@ mod user;
 mod validate_argument_spec;
 mod wait_for;
 mod wait_for_connection;
+mod yum_repository;
 
 /// The modules that every agent has, sorted by name. Those of [`postgres`] have a registry of their own: they bring much
 /// with them, and most hosts have no use for it.
@@ -111,20 +121,25 @@ static REGISTRY: &[Entry] = &[
     Entry::of::<copy::Copy>(),
     Entry::of::<cron::Cron>(),
     Entry::of::<crypttab::Crypttab>(),
+    Entry::of::<deb822_repository::Deb822Repository>(),
     Entry::of::<debconf::Debconf>(),
     Entry::of::<debops_divert::DebopsDivert>(),
+    Entry::of::<dnf::Dnf>(),
     Entry::of::<dpkg_divert::DpkgDivert>(),
     Entry::of::<fetch::Fetch>(),
     Entry::of::<file::FileModule>(),
     Entry::of::<file_block::FileBlock>(),
     Entry::of::<file_line::FileLine>(),
+    Entry::of::<filesystem::Filesystem>(),
     Entry::of::<find::Find>(),
     Entry::of::<get_url::GetUrl>(),
     Entry::of::<getent::Getent>(),
     Entry::of::<git::Git>(),
     Entry::of::<group::GroupModule>(),
     Entry::of::<hostname::Hostname>(),
+    Entry::of::<htpasswd::Htpasswd>(),
     Entry::of::<ini_file::IniFile>(),
+    Entry::of::<iptables::Iptables>(),
     Entry::of::<known_hosts::KnownHosts>(),
     Entry::of::<locale_gen::LocaleGen>(),
     Entry::of::<make::Make>(),
@@ -135,11 +150,14 @@ static REGISTRY: &[Entry] = &[
     Entry::of::<pam_limits::PamLimits>(),
     Entry::of::<pause::Pause>(),
     Entry::of::<ping::Ping>(),
+    Entry::of::<pip::Pip>(),
     Entry::of::<raw::Raw>(),
     Entry::of::<reboot::Reboot>(),
     Entry::of::<replace::Replace>(),
     Entry::of::<rpm_key::RpmKey>(),
     Entry::of::<script::Script>(),
+    Entry::of::<seboolean::Seboolean>(),
+    Entry::of::<selinux::Selinux>(),
     Entry::of::<service::Service>(),
     Entry::of::<service_facts::ServiceFacts>(),
     Entry::of::<setup::Setup>(),
@@ -150,11 +168,13 @@ static REGISTRY: &[Entry] = &[
     Entry::of::<tempfile::Tempfile>(),
     Entry::of::<template::Template>(),
     Entry::of::<timezone::Timezone>(),
+    Entry::of::<ufw::Ufw>(),
     Entry::of::<unarchive::Unarchive>(),
     Entry::of::<uri::Uri>(),
     Entry::of::<user::UserModule>(),
     Entry::of::<wait_for::WaitFor>(),
     Entry::of::<wait_for_connection::WaitForConnection>(),
+    Entry::of::<yum_repository::YumRepository>(),
 ];
 
 /// The modules that are planned on the controller, sorted by name: no agent needs them.

@@ -50,8 +50,11 @@ impl Module for ServiceFacts {
                 Some(known) if !BROKEN.iter().any(|word| known["status"] == *word) => known["status"] = status.into(),
                 Some(_) => {}
                 None => {
-                    let shown = ask(host, &["show", "--property=ActiveState", "--", name])?;
-                    let state = shown.trim().strip_prefix("ActiveState=").unwrap_or("unknown").to_owned();
+                    // It knows nothing of templates, such as `autovt@.service`.
+                    let show = Command::new("systemctl", ["show", "--property=ActiveState", "--", name]);
+                    let shown = host.query(&show)?;
+                    let state = shown.stdout.trim().strip_prefix("ActiveState=").filter(|_| shown.success());
+                    let state = state.unwrap_or("unknown");
                     let told = json!({"name": name, "state": state, "status": status, "source": "systemd"});
                     services.insert(name.to_owned(), told);
                 }
