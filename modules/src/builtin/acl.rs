@@ -234,7 +234,9 @@ impl Acl {
 
     fn listed(&self, host: &dyn Host) -> Result<Vec<String>, Error> {
         let path = self.path.display().to_string();
-        let flags = [(self.default, "-d"), (true, "--absolute-names"), (true, "--omit-header")];
+        let default =
+            self.default || self.entry.as_ref().is_some_and(|Word(entry)| entry.to_lowercase().starts_with('d'));
+        let flags = [(default, "-d"), (true, "--absolute-names"), (true, "--omit-header")];
         let more = [(self.recursive, "--recursive"), (!self.follow, "--physical")];
         let flags = flags.into_iter().chain(more).filter(|(given, _)| *given).map(|(_, flag)| flag);
         let told = common::asked(host, &Command::new("getfacl", flags.chain([path.as_str()])))?;

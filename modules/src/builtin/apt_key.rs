@@ -115,7 +115,7 @@ impl AptKey {
         let digits = digits.strip_prefix("0X").unwrap_or(&digits);
         if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) || !matches!(digits.len(), 8 | 16..) {
             let error = Error::param("id", format!("`{id}` is no number of a key: 8, 16 or more hexadecimal digits"));
-            return Err(error.telling("msg", "Invalid key_id"));
+            return Err(error.telling("msg", "Invalid key_id").telling("id", id));
         }
         Ok(digits.to_owned())
     }

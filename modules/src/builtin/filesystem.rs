@@ -9,9 +9,10 @@ use super::common;
 use super::state::State;
 use crate::edit::{Diff, Edit, Reach, Shown};
 use crate::host::{Command, Error, Host};
+use crate::interpret::Applied;
 use crate::module::Module;
 use crate::param::Word;
-use crate::plan::Plan;
+use crate::plan::{Data, Plan};
 
 /// A filesystem on a device, or none. A device that has another one is left alone, unless `force` says that it may be lost.
 #[derive(Deserialize, JsonSchema)]
@@ -109,7 +110,7 @@ impl Module for Filesystem {
         if !has.is_empty() && !self.force {
             let msg = format!("'{dev}' is already used as {has}, use force=true to overwrite");
             let error = Error::refused(dev.as_str(), format!("it is used as {has}"), "say `force: true` to lose that");
-            return Err(error.telling("msg", msg));
+            return Err(error.telling("msg", msg).telling("rc", 0).telling("err", ""));
         }
         let make = self.making(kind, &dev)?;
         Ok(Plan::nothing().with(Edit::run(make, vec![diff(kind.word().into())], Reach::Stated)))
@@ -118,6 +119,11 @@ impl Module for Filesystem {
     fn intent(&self) -> Vec<Diff> {
         let after = self.fstype.filter(|_| self.state == State::Present).map(Kind::word);
         vec![Diff::new(self.dev.display().to_string(), "filesystem", Shown::Unknown, after)]
+    }
+
+    fn report(&self, applied: &Applied) -> Data {
+        let said = applied.outputs.last().filter(|_| self.resizefs).map(|output| output.stdout.as_str());
+        said.map(|said| ("msg".to_owned(), said.into())).into_iter().collect()
     }
 
     /// What is made by force is made each time; whether a filesystem has grown, its own programs tell only then.

@@ -78,6 +78,12 @@ impl Module for Make {
 
     fn report(&self, applied: &Applied) -> Data {
         let Some(output) = applied.outputs.last().cloned() else { return Data::new() };
+        if !output.success() {
+            let mut data = common::said(&output);
+            data.insert("msg".into(), output.stderr.trim_end().into());
+            data.insert("rc".into(), output.status.into());
+            return data;
+        }
         common::said(&crate::host::Output {
             stdout: trimmed(&output.stdout),
             stderr: trimmed(&output.stderr),

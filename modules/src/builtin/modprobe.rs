@@ -94,7 +94,8 @@ impl Modprobe {
         if !output.success() {
             let said = output.stderr.clone();
             let error = Error::Command { command: trial.to_string(), output: Box::new(output) };
-            return Err(error.telling("msg", said));
+            let error = error.telling("msg", said).telling("name", self.name.0.as_str());
+            return Err(error.telling("params", self.params.0.as_str()).telling("state", self.state.word()));
         }
         Ok(Some(Edit::run(Command::new("modprobe", args), vec![diff], Reach::Stated)))
     }

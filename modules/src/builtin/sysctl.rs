@@ -9,9 +9,10 @@ use super::common;
 use super::state::State;
 use crate::edit::{Diff, Edit, Reach, Shown};
 use crate::host::{Command, Error, Host};
+use crate::interpret::Applied;
 use crate::module::Module;
 use crate::param::Word;
-use crate::plan::Plan;
+use crate::plan::{Data, Plan};
 
 /// A setting of the kernel in a file of sysctl.conf(5), and with `sysctl_set` or `reload` also in the running kernel.
 #[derive(Deserialize, JsonSchema)]
@@ -82,6 +83,15 @@ impl Module for Sysctl {
             plan.edits.push(self.run(args, "file", "as it was".into(), "in effect".into(), Reach::Anything));
         }
         Ok(plan)
+    }
+
+    fn report(&self, applied: &Applied) -> Data {
+        let Some(failed) = applied.outputs.last().filter(|output| !output.success()) else { return Data::new() };
+        let said = match self.sysctl_set {
+            true => format!("setting {} failed: ", self.name.0),
+            false => "Failed to reload sysctl: ".into(),
+        };
+        Data::from_iter([("msg".to_owned(), format!("{said}{}{}", failed.stdout, failed.stderr).into())])
     }
 
     fn intent(&self) -> Vec<Diff> {

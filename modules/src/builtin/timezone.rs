@@ -49,6 +49,9 @@ impl Module for Timezone {
         let mut plan = Plan::nothing();
         if let Some(Word(name)) = &self.name {
             plan.edits = zone(host, name)?;
+            if !plan.edits.is_empty() && is_systemd(host)? {
+                plan = plan.returning("msg", format!("executed `/usr/bin/timedatectl set-timezone {name}`"));
+            }
         }
         if let Some(clock) = self.hwclock {
             plan.edits.extend(hardware(host, clock)?);
@@ -83,13 +86,19 @@ fn zone(host: &dyn Host, name: &str) -> Result<Vec<Edit>, Error> {
     };
     let is = |target: &PathBuf| target.to_string_lossy().split_once("/zoneinfo/").is_some_and(|(_, now)| now == name);
     if !before.as_ref().is_some_and(is) {
-        edits.push(Edit::Link { path: link.into(), before, after: file });
+        // As timedatectl(1) writes it, where there is one.
+        let after = if is_systemd(host)? { PathBuf::from(format!("..{ZONES}/{name}")) } else { file };
+        edits.push(Edit::Link { path: link.into(), before, after });
     }
     let known = Path::new(NAME);
     if host.stat(known)?.is_some() && common::text(host, known)?.trim() != name {
         edits.extend(common::put(host, known, format!("{name}\n"))?.edits);
     }
     Ok(edits)
+}
+
+fn is_systemd(host: &dyn Host) -> Result<bool, Error> {
+    Ok(host.stat(Path::new("/run/systemd/system"))?.is_some())
 }
 
 /// The third line of adjtime(5) says it; without one it is UTC.
@@ -100,9 +109,9 @@ fn hardware(host: &dyn Host, wanted: Clock) -> Result<Option<Edit>, Error> {
         return Ok(None);
     }
     let local = wanted == Clock::Local;
-    let command = match host.stat(Path::new("/run/systemd/system"))? {
-        Some(_) => Command::new("timedatectl", ["set-local-rtc", if local { "yes" } else { "no" }]),
-        None => Command::new("hwclock", ["--systohc", if local { "--localtime" } else { "--utc" }]),
+    let command = match is_systemd(host)? {
+        true => Command::new("timedatectl", ["set-local-rtc", if local { "yes" } else { "no" }]),
+        false => Command::new("hwclock", ["--systohc", if local { "--localtime" } else { "--utc" }]),
     };
     Ok(Some(Edit::run(command, vec![diff(now.word(), wanted)], Reach::Stated)))
 }

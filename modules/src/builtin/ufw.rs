@@ -147,9 +147,9 @@ impl Module for Ufw {
         // In Ansible's order: what it is told, not what it is given.
         let steps = [
             self.state.map(|state| self.state_step(state, &status)),
-            self.default.map(|policy| self.default_step(policy, &status)),
+            self.default.map(|policy| self.default_step(host, policy, &status)).transpose()?,
             self.rule.map(|rule| self.rule_step(host, rule)).transpose()?,
-            self.logging.as_ref().map(|Word(level)| logging_step(level, &status)),
+            self.logging.as_ref().map(|Word(level)| logging_step(host, level, &status)).transpose()?,
         ];
         for (command, diff) in steps.into_iter().flatten() {
             if self.rule.is_some() && command.args.iter().any(|word| word == "from") {
@@ -236,17 +236,23 @@ impl Ufw {
         (ufw(&["-f", verb]), due.then(|| Diff::new("firewall ufw", "state", before, state.word())))
     }
 
-    fn default_step(&self, policy: Policy, status: &str) -> Step {
+    fn default_step(&self, host: &dyn Host, policy: Policy, status: &str) -> Result<Step, Error> {
         let direction = self.direction.as_ref().map_or("incoming", |Word(direction)| direction.as_str());
         let line = status.lines().find_map(|line| line.strip_prefix("Default: "));
         let mark = format!("({direction})");
         let now = line.and_then(|line| line.split(", ").find(|part| part.contains(&mark))?.split(' ').next());
+        let kept = kept(host, "/etc/default/ufw", &format!("DEFAULT_{}_POLICY", chain(direction)))?;
+        let now = now.or(kept.as_deref().map(|target| match target {
+            "ACCEPT" => "allow",
+            "REJECT" => "reject",
+            _ => "deny",
+        }));
         let due = now.is_none_or(|now| now != policy.word() && now != "disabled");
         let mut words = vec!["default", policy.word()];
         words.extend(self.direction.as_ref().map(|Word(direction)| direction.as_str()));
         let diff =
             || Diff::new("firewall ufw", &format!("default of {direction}"), now.map(str::to_owned), policy.word());
-        (ufw(&words), due.then(diff))
+        Ok((ufw(&words), due.then(diff)))
     }
 
     fn rule_step(&self, host: &dyn Host, rule: Rule) -> Result<Step, Error> {
@@ -321,8 +327,26 @@ impl Ufw {
     }
 }
 
-fn logging_step(level: &str, status: &str) -> Step {
-    let line = status.lines().find_map(|line| line.strip_prefix("Logging: ")).unwrap_or_default();
+/// What a file of shell variables says, where the status tells nothing: it does not while the firewall is off.
+fn kept(host: &dyn Host, file: &str, name: &str) -> Result<Option<String>, Error> {
+    let text = common::text(host, Path::new(file))?;
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+    Ok(value.map(|value| value.trim_matches(['"', ' ']).to_owned()))
+}
+
+fn chain(direction: &str) -> &'static str {
+    match direction {
+        "outgoing" => "OUTPUT",
+        "routed" => "FORWARD",
+        _ => "INPUT",
+    }
+}
+
+fn logging_step(host: &dyn Host, level: &str, status: &str) -> Result<Step, Error> {
+    let told = status.lines().find_map(|line| line.strip_prefix("Logging: ")).map(str::to_owned);
+    let kept = kept(host, "/etc/ufw/ufw.conf", "LOGLEVEL")?;
+    let line = told.or_else(|| kept.map(|level| if level == "off" { level } else { format!("on ({level})") }));
+    let line = line.as_deref().unwrap_or_default();
     let (on, rest) = line.split_once(' ').unwrap_or((line, ""));
     let now = rest.trim_matches(['(', ')']);
     let due = match level {
@@ -330,7 +354,7 @@ fn logging_step(level: &str, status: &str) -> Step {
         "on" => on != "on",
         level => on != "on" || now != level,
     };
-    (ufw(&["logging", level]), due.then(|| Diff::new("firewall ufw", "logging", line, level)))
+    Ok((ufw(&["logging", level]), due.then(|| Diff::new("firewall ufw", "logging", line, level))))
 }
 
 fn ufw(words: &[&str]) -> Command {

@@ -312,13 +312,13 @@ fn diff_false_shows_none() {
 fn what_may_not_be_reached_is_told_in_one_warning() {
     let case = Case::new(
         1,
-        "- hosts: all\n  gather_facts: false\n  tasks:\n    - dnf: { name: x }\n      when: ansible_os_family == 'RedHat'\n      \
+        "- hosts: all\n  gather_facts: false\n  tasks:\n    - zypper: { name: x }\n      when: ansible_os_family == 'Suse'\n      \
          vars: { ansible_os_family: Debian }\n    - ping: { nope: 1 }\n      ignore_errors: true\n",
     );
-    assert_snapshot!(case.diagnostics(), @"warning: 2 tasks cannot run here and fail if they are reached: there is no module `dnf` (DIR/site.yml:4:7); `ping` has no parameter `nope` (DIR/site.yml:7:15)");
+    assert_snapshot!(case.diagnostics(), @"warning: 2 tasks cannot run here and fail if they are reached: there is no module `zypper` (DIR/site.yml:4:7); `ping` has no parameter `nope` (DIR/site.yml:7:15)");
     let run = case.plan();
     assert_snapshot!(run.told(), @r"
-    h1 skipped dnf: ansible_os_family == 'RedHat'
+    h1 skipped zypper: ansible_os_family == 'Suse'
     h1 ignored ping: `ping` has no parameter `nope`
       at DIR/site.yml:7:15
     ");
