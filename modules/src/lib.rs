@@ -14,6 +14,7 @@
 //! - [`preview`]: a host as it would be after edits that were not made.
 //! - [`local`]: this machine; [`fake`]: a host in memory; [`proxy`]: this machine as another user.
 //! - `attributes`: what every module tells of the file that it is about.
+//! - `escalation`: how one becomes another user.
 //! - [`wire`]: frames and messages between controller and agent; [`agent`]: the loop that serves them.
 //! - [`job`]: tasks that go on without an agent.
 //!
@@ -26,6 +27,7 @@ pub mod builtin;
 pub mod digest;
 pub mod edit;
 pub mod error;
+mod escalation;
 mod expand;
 pub mod facts;
 pub mod fake;

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Algorithm;
 use crate::edit::{Blob, Owner, Text};
+use crate::escalation::{self, PROMPT};
 use crate::host::{Command, Error, Host, Input, Look, Output, Stat};
 use crate::local::{Cancel, Local};
 use crate::secret::Secret;
@@ -213,33 +214,28 @@ struct Pipe {
     from: BufReader<ChildStdout>,
 }
 
-/// What sudo prints on standard error when it wants the password, so that a second question is seen for what it is.
-const PROMPT: &str = "trueup-sudo-password:";
-
 impl Proxy {
-    /// Starts the agent `program` as another user by `sudo`, with its password if there is one.
+    /// Starts the agent `program` as another user, with a password if there is one.
     pub fn start(program: &Path, become_: &Become) -> Result<Self, Error> {
         let fail = |reason: String| Error::Become { user: become_.user.clone(), reason };
-        let mut sudo = std::process::Command::new("sudo");
-        match &become_.password {
-            Some(_) => sudo.args(["-S", "-p", PROMPT]),
-            None => sudo.arg("-n"),
-        };
-        sudo.args(["-H", "-u", &become_.user, "--"]).arg(program).arg("as-user").current_dir("/");
+        let words = escalation::words(become_, &program.to_string_lossy());
+        let method = become_.method.program();
+        let mut sudo = std::process::Command::new(&words[0]);
+        sudo.args(&words[1..]).current_dir("/");
         sudo.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let mut child = sudo.spawn().map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => fail("there is no sudo on the host".into()),
+            std::io::ErrorKind::NotFound => fail(format!("there is no {} on the host", words[0])),
             _ => fail(error.to_string()),
         })?;
         let (Some(mut to), Some(from), Some(err)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
         else {
-            return Err(fail("sudo has no pipes".into()));
+            return Err(fail(format!("{method} has no pipes")));
         };
         if let Some(password) = &become_.password {
             to.write_all(format!("{password}\n").as_bytes()).map_err(|error| fail(error.to_string()))?;
         }
         let mut from = BufReader::new(from);
-        let complaint = watch(err, become_.password.is_some());
+        let complaint = watch(err, method, become_.password.is_some());
         match started(&mut from, to, &complaint).and_then(greet) {
             Ok(to) => Ok(Self { pipe: RefCell::new(Pipe { child, to, from }), user: become_.user.clone() }),
             Err(reason) => {
@@ -291,7 +287,7 @@ fn greet(mut to: ChildStdin) -> Result<ChildStdin, String> {
 }
 
 /// Reads sudo's standard error; yields the reason why it does not start the agent.
-fn watch(err: impl Read + Send + 'static, password_given: bool) -> mpsc::Receiver<String> {
+fn watch(err: impl Read + Send + 'static, method: &'static str, password_given: bool) -> mpsc::Receiver<String> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         let mut text = String::new();
@@ -305,11 +301,12 @@ fn watch(err: impl Read + Send + 'static, password_given: bool) -> mpsc::Receive
             }
             text.truncate(text.floor_char_boundary(4096));
         }
-        let text = text.replace(PROMPT, "").trim().trim_start_matches("sudo: ").to_owned();
-        let reason = match text.contains("a password is required") && !password_given {
-            true => {
-                "sudo asks for a password and none was given (set ansible_become_password, or --ask-become-pass)".into()
-            }
+        let text = text.replace(PROMPT, "").trim().trim_start_matches(&format!("{method}: ")).to_owned();
+        let asks = text.contains("a password is required") || text.contains("Authorization required");
+        let reason = match asks && !password_given {
+            true => format!(
+                "{method} asks for a password and none was given (set ansible_become_password, or --ask-become-pass)"
+            ),
             false => text,
         };
         let _ = sender.send(reason);

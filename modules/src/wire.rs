@@ -127,6 +127,46 @@ pub struct Become {
     pub user: String,
     /// sudo's password, exposed: this struct goes nowhere but over the wire.
     pub password: Option<String>,
+    /// By what.
+    pub method: Method,
+    /// The program, where it is not the one that the method is called by (`become_exe`).
+    pub exe: Option<String>,
+    /// Options for it, with blanks between (`become_flags`).
+    pub flags: Option<String>,
+}
+
+/// What makes another user of somebody (`become_method`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Method {
+    /// sudo(8), with a password or without.
+    Sudo,
+    /// su(1), for root, whom it asks nothing, and for who has a password that it takes from its standard input.
+    Su,
+    /// doas(1), where it asks for no password.
+    Doas,
+}
+
+impl Method {
+    /// By its name in playbooks.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "sudo" | "ansible.builtin.sudo" | "ansible.legacy.sudo" => Some(Self::Sudo),
+            "su" | "ansible.builtin.su" | "ansible.legacy.su" => Some(Self::Su),
+            "doas" | "community.general.doas" => Some(Self::Doas),
+            _ => None,
+        }
+    }
+
+    /// What it is called by.
+    #[must_use]
+    pub fn program(self) -> &'static str {
+        match self {
+            Self::Sudo => "sudo",
+            Self::Su => "su",
+            Self::Doas => "doas",
+        }
+    }
 }
 
 /// From the agent.

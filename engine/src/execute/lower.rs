@@ -11,7 +11,7 @@ use serde_json::{Map as JsonMap, Value as Json};
 use trueup_modules::agent;
 use trueup_modules::host::Why;
 use trueup_modules::secret::{REDACTED, Secret};
-use trueup_modules::wire::{Become, Task as WireTask};
+use trueup_modules::wire::{Become, Method, Task as WireTask};
 
 use super::fleet::Keywords;
 use super::json::to_json;
@@ -528,10 +528,22 @@ impl Lower<'_> {
             Some(method) => Some(method),
             None => self.keyword(step, vars, |common| &common.escalation.method)?,
         };
-        if let Some(method) = method.map(|method| show(&method)).filter(|method| !method.ends_with("sudo")) {
-            let message = format!("there is no way to become another user by `{method}` (`become_method`): only sudo");
+        let method = method.map_or_else(|| "sudo".to_owned(), |method| show(&method));
+        let Some(method) = Method::named(&method) else {
+            let message = format!(
+                "there is no way to become another user by `{method}` (`become_method`): only sudo, su and doas"
+            );
             return Err(LowerError::Value(step.task.span.clone(), message));
-        }
+        };
+        let text = |name: &str, keyword: for<'s> fn(&'s Common) -> &'s Opt<String>| {
+            let value = match variable(name)? {
+                Some(value) => Some(value),
+                None => self.keyword(step, vars, keyword)?,
+            };
+            Ok::<_, LowerError>(value.map(|value| show(&value)).filter(|text| !text.is_empty()))
+        };
+        let exe = text("ansible_become_exe", |common| &common.escalation.exe)?;
+        let flags = text("ansible_become_flags", |common| &common.escalation.flags)?;
         let user = match variable("ansible_become_user")? {
             Some(user) => show(&user),
             None => match self.keyword(step, vars, |common| &common.escalation.user)? {
@@ -553,7 +565,7 @@ impl Lower<'_> {
                 break;
             }
         }
-        Ok(Some(Become { user, password }))
+        Ok(Some(Become { user, password, method, exe, flags }))
     }
 
     /// What a step says itself of how its host is reached.

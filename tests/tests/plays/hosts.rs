@@ -377,9 +377,12 @@ fn a_play_and_a_task_say_how_their_host_is_reached() {
 fn a_connection_that_there_is_not_and_a_way_to_become_that_there_is_not() {
     let case = bare("- hosts: h1\n  gather_facts: false\n  connection: carrier pigeon\n  tasks: [ping: ]\n");
     assert!(case.apply_only().json().contains("there is no connection `carrier pigeon` (ssh, local)"));
-    let case = bare("- hosts: h2\n  gather_facts: false\n  become: true\n  become_method: su\n  tasks: [ping: ]\n");
+    let case = bare("- hosts: h2\n  gather_facts: false\n  become: true\n  become_method: runas\n  tasks: [ping: ]\n");
     let told = case.apply_only().told();
-    assert!(told.contains("there is no way to become another user by `su` (`become_method`): only sudo"), "{told}");
+    assert!(
+        told.contains("there is no way to become another user by `runas` (`become_method`): only sudo, su and doas"),
+        "{told}"
+    );
 }
 
 #[test]
