@@ -15,6 +15,7 @@
 //! Positions in the rewritten text can be traced back, so that errors point into what the user wrote.
 
 mod edits;
+mod operand;
 mod tolerate;
 mod walk;
 
