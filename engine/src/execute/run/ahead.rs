@@ -16,7 +16,7 @@ use crate::compile::{Handler, Step};
 use crate::event::Event;
 use crate::execute::blocks::Control;
 use crate::execute::controller;
-use crate::execute::lower::{Item, LowerError, Tries, Work, truthy};
+use crate::execute::lower::{Item, Tries, Work, truthy};
 use crate::playbook::{Field, Spanned};
 use crate::template::Truth;
 
@@ -291,11 +291,7 @@ impl Run {
         let view = self.view(at, index);
         let lower = self.lower(&self.hosts[at]);
         let mut items = lower.items(step, &view).unwrap_or_else(|error| {
-            let work = match error {
-                LowerError::Unknown(why) => Work::Unknown(why),
-                error => Work::Error(error),
-            };
-            vec![Item { label: None, view: view.clone(), work, tries: Tries::Once, acts: None }]
+            vec![Item { label: None, view: view.clone(), work: error.into(), tries: Tries::Once, acts: None }]
         });
         let compute = |item: &Item| match &item.work {
             Work::Task(task) if step.entry.place == Place::Controller => Some(controller::plan(task)),

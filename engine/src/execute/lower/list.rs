@@ -1,0 +1,54 @@
+//! The list that a loop goes over.
+
+use std::sync::Arc;
+
+use super::{Lower, LowerError, kind};
+use crate::execute::vars::Over;
+use crate::playbook::{LoopOver, Spanned};
+use crate::template::Lookup;
+use crate::value::{Map, Value};
+use crate::yaml::Node;
+
+impl Lower<'_> {
+    pub(super) fn list(&self, over: &LoopOver, vars: &Arc<dyn Lookup>) -> Result<Vec<Value>, LowerError> {
+        let (node, flatten) = match over {
+            LoopOver::List(node) => (node, false),
+            LoopOver::Lookup(name, node) if name.value == "items" => (node, true),
+            LoopOver::Lookup(name, node) => return self.looked_up(name, node, vars),
+        };
+        match self.templar.resolve(&node.to_value(), vars)? {
+            Value::List(items) if flatten => Ok(items
+                .into_iter()
+                .flat_map(|item| match item {
+                    Value::List(inner) => inner,
+                    single => vec![single],
+                })
+                .collect()),
+            Value::List(items) => Ok(items),
+            Value::Unknown(why) => Err(LowerError::Unknown(why)),
+            other if flatten => Ok(vec![other]),
+            other => {
+                Err(LowerError::Value(node.span.clone(), format!("`loop` needs a list, and this is {}", kind(&other))))
+            }
+        }
+    }
+
+    /// `with_<lookup>`: what the lookup makes of its terms.
+    fn looked_up(&self, name: &Spanned<String>, node: &Node, vars: &Arc<dyn Lookup>) -> Result<Vec<Value>, LowerError> {
+        const TERMS: &str = "ansible_loop_terms";
+        let terms = match self.templar.resolve(&node.to_value(), vars)? {
+            Value::Unknown(why) => return Err(LowerError::Unknown(why)),
+            Value::List(terms) => terms,
+            term => vec![term],
+        };
+        let given: String = (0..terms.len()).map(|at| format!(", {TERMS}[{at}]")).collect();
+        let call = format!("query('{}'{given})", name.value);
+        let terms = Map::from_iter([(TERMS.to_owned(), Value::List(terms))]);
+        let vars: Arc<dyn Lookup> = Arc::new(Over { map: terms, below: Arc::clone(vars) });
+        match self.templar.expression(&call, &name.span, &vars)? {
+            Value::List(items) => Ok(items),
+            Value::Unknown(why) => Err(LowerError::Unknown(why)),
+            other => Ok(vec![other]),
+        }
+    }
+}
