@@ -140,11 +140,14 @@ pub struct TaskResult {
     pub task: TaskInfo,
     /// The loop's label for the item.
     pub item: Option<String>,
+    /// What the loop gives the item: its variable, `ansible_loop_var`, its index; empty with `no_log`.
+    #[serde(default, skip_serializing_if = "Data::is_empty")]
+    pub loop_vars: Data,
     /// How it ended.
     pub status: Status,
     /// What changed, or would; empty with `no_log`.
     pub diffs: Vec<Diff>,
-    /// What it registers; empty with `no_log`.
+    /// What it registers; with `no_log` only `changed`, and `censored`, which says so.
     pub data: Data,
     /// What the user should know.
     pub warnings: Vec<String>,
@@ -156,6 +159,13 @@ pub struct TaskResult {
 
 /// The error of a task that failed under `no_log`.
 pub const WITHHELD: &str = "the output is withheld (no_log)";
+
+/// The label of an item, where its loop is under `no_log`: Ansible's words.
+pub const UNNAMED: &str = "(censored due to no_log)";
+
+/// What is told under `no_log` in the place of what is registered: Ansible's words, too.
+pub const CENSORED: &str =
+    "the output has been hidden due to the fact that 'no_log: true' was specified for this result";
 
 /// The end of a task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

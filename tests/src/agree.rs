@@ -174,6 +174,7 @@ mod tests {
             delegated_to: None,
             task: serde_json::from_value(task).expect("a task"),
             item: None,
+            loop_vars: serde_json::Map::new(),
             status,
             diffs: diff.into_iter().collect(),
             data: serde_json::Map::new(),

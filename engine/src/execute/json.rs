@@ -47,6 +47,13 @@ pub(super) fn from_object(map: JsonMap<String, Json>) -> Map {
     map.into_iter().map(|(key, value)| (key, from_json(value))).collect()
 }
 
+/// A value as it may be shown, if it is known.
+pub(super) fn shown(value: &Value) -> Option<Json> {
+    let mut json = to_json(value).ok()?;
+    redact(&mut json);
+    Some(json)
+}
+
 /// What may be shown of returned data: secrets are replaced.
 pub(super) fn redact(json: &mut Json) {
     match json {

@@ -64,6 +64,13 @@ impl Judged {
         self.fail(error);
     }
 
+    /// What is registered says that it failed, whatever else is made of that.
+    fn did_fail(&mut self) {
+        if let Value::Map(map) = &mut self.result {
+            map.insert("failed".into(), Value::Bool(true));
+        }
+    }
+
     /// It is not run.
     pub(super) fn skipped(because: &str) -> Self {
         Self::new(Status::Skipped { because: because.into() }, Answer::default())
@@ -179,7 +186,11 @@ pub(super) fn judge(
             }
             tell_more(step, task, item, &mut end);
             let mut end = conditions(lower, step, item, end);
-            if matches!(item.tries, Tries::InVain(_)) && !end.failed() {
+            let in_vain = matches!(item.tries, Tries::InVain(_)) && !end.failed();
+            if in_vain && !step.task.failed_when.is_empty() {
+                // As in Ansible, where `failed_when` has the last word, but not in what is registered.
+                end.did_fail();
+            } else if in_vain {
                 let until: Vec<&str> = step.task.retry.until.iter().map(|one| one.text.as_str()).collect();
                 end.status = failed(format!("it never came to `until`: {}", until.join(" and ")), None, None);
                 end.register();

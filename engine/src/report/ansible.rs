@@ -27,8 +27,6 @@ const COLUMNS: usize = 79;
 const STARS: usize = 3;
 /// Modules whose result is always shown, and in full.
 const TELLING: [&str; 2] = ["debug", "assert"];
-/// What Ansible shows in the place of a result that `no_log` hides.
-const CENSORED: &str = "the output has been hidden due to the fact that 'no_log: true' was specified for this result";
 
 /// How much is told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -224,7 +222,8 @@ impl<O: Write> Ansible<O> {
     /// The result itself, where it is shown.
     fn told(&self, result: &TaskResult, changed: bool) -> String {
         let telling = TELLING.contains(&result.task.module.as_str());
-        if !telling && self.verbosity.level == 0 {
+        let withheld = result.data.contains_key("censored");
+        if (withheld || !telling) && self.verbosity.level == 0 {
             return String::new();
         }
         let mut data = result.data.clone();
@@ -233,7 +232,10 @@ impl<O: Write> Ansible<O> {
         }
         match result.task.module.as_str() {
             "debug" => drop(data.shift_remove("changed")),
-            _ => drop(data.insert("changed".into(), changed.into())),
+            _ => {
+                data.insert("changed".into(), changed.into());
+                data.extend(result.loop_vars.clone());
+            }
         }
         format!(" => {}", self.dump(&Value::Object(data), result))
     }
@@ -257,11 +259,9 @@ impl<O: Write> Ansible<O> {
                 data.insert("skip_reason".into(), "Conditional result was False".into());
             }
         }
-        if let Some(item) = &result.item {
-            data.insert("item".into(), serde_json::from_str(item).unwrap_or_else(|_| item.as_str().into()));
-            if result.task.module != "debug" {
-                data.insert("ansible_loop_var".into(), "item".into());
-            }
+        data.extend(result.loop_vars.clone());
+        if result.task.module == "debug" {
+            data.shift_remove("ansible_loop_var");
         }
         format!(" => {}", self.dump(&Value::Object(data), result))
     }
@@ -421,7 +421,7 @@ fn unreachable(reason: &str) -> String {
 fn failure(result: &TaskResult) -> Map<String, Value> {
     let Status::Failed { error, .. } = &result.status else { return Map::new() };
     if *error == crate::event::WITHHELD {
-        return Map::from_iter([("censored".to_owned(), CENSORED.into()), ("changed".to_owned(), false.into())]);
+        return result.data.clone();
     }
     let mut data = result.data.clone();
     for name in ["failed", "skipped", "warnings", "exception"] {
@@ -432,10 +432,7 @@ fn failure(result: &TaskResult) -> Map<String, Value> {
     if !text_of(&data, "msg").starts_with("Task failed: Finalization") {
         data.insert("changed".into(), (ran || !result.diffs.is_empty()).into());
     }
-    if let Some(item) = &result.item {
-        data.insert("ansible_loop_var".into(), "item".into());
-        data.insert("item".into(), serde_json::from_str(item).unwrap_or_else(|_| item.as_str().into()));
-    }
+    data.extend(result.loop_vars.clone());
     data
 }
 

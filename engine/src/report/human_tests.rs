@@ -39,6 +39,7 @@ fn result(step: usize, name: &str, host: &str, status: Status) -> TaskResult {
             step,
         },
         item: None,
+        loop_vars: serde_json::Map::new(),
         status,
         diffs: Vec::new(),
         data: serde_json::Map::new(),

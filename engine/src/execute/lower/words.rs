@@ -2,7 +2,7 @@
 
 use trueup_modules::secret::REDACTED;
 
-use crate::execute::json::{redact, to_json};
+use crate::execute::json::shown;
 use crate::value::{Map, Value};
 
 /// The variables of a dictionary in a playbook.
@@ -26,11 +26,7 @@ pub(in crate::execute) fn show(value: &Value) -> String {
         Value::Str(text) => text.clone(),
         Value::Secret(_) => REDACTED.into(),
         Value::Unknown(why) => format!("({why})"),
-        other => {
-            let mut json = to_json(other).unwrap_or_default();
-            redact(&mut json);
-            json.to_string()
-        }
+        other => shown(other).unwrap_or_default().to_string(),
     }
 }
 

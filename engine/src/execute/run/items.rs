@@ -6,7 +6,7 @@ use super::host::Planned;
 use crate::compile::Step;
 use crate::event::Status;
 use crate::execute::judge::{Judged, judge, own};
-use crate::execute::lower::{Lower, Work, loops};
+use crate::execute::lower::{Item, Lower, Work, loops};
 use crate::template::{Lookup, Truth};
 use crate::value::{Map, Value};
 
@@ -47,19 +47,23 @@ pub(super) fn judge_items(
     all
 }
 
+/// What the loop gives an item.
+pub(super) fn given(step: &Step, item: &Item) -> Map {
+    let names = step.task.looping.iter().flat_map(|looping| loops::names(&looping.control));
+    names.filter_map(|name| Some((name.to_owned(), item.view.get(name)?.clone()))).collect()
+}
+
 /// What a loop registers: `results`, and whether any of them changed or failed.
 pub(super) fn looped(step: &Step, planned: &Planned, judged: &[Judged]) -> Value {
     if let Some(unknown) = judged.iter().map(|one| &one.result).find(|result| matches!(result, Value::Unknown(_))) {
         return unknown.clone();
     }
-    let names: Vec<&str> = step.task.looping.iter().flat_map(|looping| loops::names(&looping.control)).collect();
     let results = planned.items.iter().zip(judged).map(|(item, one)| {
         let mut map = match &one.result {
             Value::Map(map) => map.clone(),
             _ => Map::new(),
         };
-        let own = names.iter().filter_map(|name| Some(((*name).to_owned(), item.view.get(name)?.clone())));
-        map.extend(own);
+        map.extend(given(step, item));
         Value::Map(map)
     });
     let skipped = judged.iter().all(|one| matches!(one.status, Status::Skipped { .. }));

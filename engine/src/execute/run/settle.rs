@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use trueup_modules::host::Why;
+use trueup_modules::plan::Data;
 
 use super::host::{HostRun, Planned};
-use super::items::{judge_items, looped};
+use super::items::{given, judge_items, looped};
 use super::onward::is_near;
 use super::{Pending, Run};
 use crate::compile::{Section, Step};
 use crate::diagnostic::nearest;
-use crate::event::{Event, Recap, Status, TaskInfo, TaskResult};
+use crate::event::{CENSORED, Event, Recap, Status, TaskInfo, TaskResult, UNNAMED, WITHHELD};
+use crate::execute::json::shown;
 use crate::execute::judge::Judged;
 use crate::execute::lower::{Item, LowerError, show, truthy};
 use crate::execute::vars::HostVars;
@@ -171,11 +173,10 @@ impl Run {
         }
         let info = self.info(planned.step, name);
         if judged.is_empty() {
-            self.report(at, planned, &info, (None, None), Judged::skipped("No items in the list"), no_log).await;
+            self.report(at, planned, &info, None, Judged::skipped("No items in the list"), no_log).await;
         }
         for (item, one) in planned.items.iter().zip(judged) {
-            let told = (item.label.clone(), item.acts.clone());
-            self.report(at, planned, &info, told, one, no_log).await;
+            self.report(at, planned, &info, Some(item), one, no_log).await;
         }
     }
 
@@ -352,28 +353,35 @@ impl Run {
         at: usize,
         planned: &Planned,
         info: &TaskInfo,
-        (item, delegated_to): (Option<String>, Option<String>),
+        item: Option<&Item>,
         one: Judged,
         no_log: bool,
     ) {
         let status = match one.status {
             Status::Failed { hint, ignored, .. } if no_log => {
-                Status::Failed { error: crate::event::WITHHELD.into(), hint, explanation: None, ignored }
+                Status::Failed { error: WITHHELD.into(), hint, explanation: None, ignored }
             }
             // `changed_when` on what ran here: a preview has changed nothing for all that.
             Status::Changed if self.preview() && planned.previews => Status::Would,
             status => status,
         };
         let step = &self.compiled.steps[planned.step];
+        let label = item.and_then(|item| item.label.clone());
+        let loop_vars = item.filter(|item| !no_log && item.label.is_some()).map(|item| given(step, item));
         let untold = matches!(step.inherited(&self.compiled, |common| &common.diff), Some(Field::Known(false)));
         let result = TaskResult {
             host: self.hosts[at].name.clone(),
-            delegated_to,
+            delegated_to: item.and_then(|item| item.acts.clone()),
             task: info.clone(),
-            item: item.map(|item| if no_log { "(withheld)".into() } else { item }),
+            item: label.map(|label| if no_log { UNNAMED.into() } else { label }),
+            loop_vars: loop_vars
+                .unwrap_or_default()
+                .iter()
+                .filter_map(|(name, value)| Some((name.clone(), shown(value)?)))
+                .collect(),
             status,
             diffs: if no_log || untold { Vec::new() } else { one.diffs },
-            data: if no_log { serde_json::Map::new() } else { one.data },
+            data: if no_log { censored(one.did_change) } else { one.data },
             warnings: if no_log { Vec::new() } else { one.warnings },
             conditional: one.conditional,
             seconds: planned.began.elapsed().as_secs_f64(),
@@ -384,6 +392,11 @@ impl Run {
             None => self.send(Event::Result(Box::new(result))).await,
         }
     }
+}
+
+/// What is told of a result under `no_log`.
+fn censored(changed: bool) -> Data {
+    Data::from_iter([("censored".to_owned(), CENSORED.into()), ("changed".to_owned(), changed.into())])
 }
 
 /// Templates as written: they are not rendered any more.

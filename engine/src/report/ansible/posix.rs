@@ -76,9 +76,8 @@ impl<O: Write> Posix<O> {
         let host = &mut task["hosts"][result.host.as_str()];
         match &result.item {
             None => *host = Value::Object(data),
-            Some(item) => {
-                data.insert("item".into(), serde_json::from_str(item).unwrap_or_else(|_| item.as_str().into()));
-                data.insert("ansible_loop_var".into(), "item".into());
+            Some(_) => {
+                data.extend(result.loop_vars.clone());
                 add(host, data, mark);
             }
         }

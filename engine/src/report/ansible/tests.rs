@@ -2,6 +2,7 @@
 
 use insta::assert_snapshot;
 use serde_json::json;
+use trueup_modules::plan::Data;
 
 use super::*;
 
@@ -15,6 +16,7 @@ fn result(host: &str, task: &TaskInfo, status: Status, data: Value) -> TaskResul
         delegated_to: None,
         task: task.clone(),
         item: None,
+        loop_vars: serde_json::Map::new(),
         status,
         diffs: Vec::new(),
         data: data.as_object().cloned().unwrap_or_default(),
@@ -99,7 +101,11 @@ fn a_run() {
 #[test]
 fn loops_and_retries() {
     let task = info("Loop", "command", 0);
-    let item = |item: &str, status| TaskResult { item: Some(item.into()), ..result("h1", &task, status, json!({})) };
+    let item = |item: &str, status| {
+        let loop_vars =
+            Data::from_iter([("ansible_loop_var", "thing"), ("thing", item)].map(|(n, v)| (n.into(), v.into())));
+        TaskResult { item: Some(item.into()), loop_vars, ..result("h1", &task, status, json!({})) }
+    };
     let skipped = || Status::Skipped { because: "false".into() };
     let out = told(vec![
         Event::Retrying { host: "h1".into(), task: "Loop".into(), left: 1 },
@@ -116,7 +122,7 @@ fn loops_and_retries() {
     changed: [h1] => (item={'k': 'v', 'n': None})
     [ERROR]: Task failed: Module failed: no
 
-    failed: [h1] (item=b) => {"ansible_loop_var": "item", "changed": false, "item": "b", "msg": "no"}
+    failed: [h1] (item=b) => {"ansible_loop_var": "thing", "changed": false, "msg": "no", "thing": "b"}
 
     TASK [Next] ********************************************************************
     skipping: [h1] => (item=a) 
@@ -128,7 +134,12 @@ fn loops_and_retries() {
 #[test]
 fn what_is_withheld_and_what_is_asked_for() {
     let task = info("Secret", "copy", 0);
-    let withheld = result("h1", &task, failed(crate::event::WITHHELD, false), json!({}));
+    let withheld = result(
+        "h1",
+        &task,
+        failed(crate::event::WITHHELD, false),
+        json!({"censored": crate::event::CENSORED, "changed": true}),
+    );
     let diff = Diff::new("/etc/motd", "content", "a\n", "b\n");
     let changed =
         TaskResult { diffs: vec![diff], ..result("h1", &task, Status::Changed, json!({"dest": "/etc/motd"})) };
@@ -143,7 +154,7 @@ fn what_is_withheld_and_what_is_asked_for() {
     +b
 
     changed: [h1] => {"changed": true, "dest": "/etc/motd"}
-    fatal: [h1]: FAILED! => {"censored": "the output has been hidden due to the fact that 'no_log: true' was specified for this result", "changed": false}
+    fatal: [h1]: FAILED! => {"censored": "the output has been hidden due to the fact that 'no_log: true' was specified for this result", "changed": true}
     "#);
 }
 
