@@ -184,6 +184,7 @@ pub(super) fn judge(
             if matches!(end.status, Status::Skipped { .. }) {
                 return known_now(end);
             }
+            would_not(task, &mut end);
             tell_more(step, task, item, &mut end);
             let mut end = conditions(lower, step, item, end);
             let in_vain = matches!(item.tries, Tries::InVain(_)) && !end.failed();
@@ -275,27 +276,42 @@ fn never_ran(answer: &mut Answer, reason: &str) {
     }
 }
 
+/// What Ansible says of a program that check mode does not run.
+const WOULD_RUN: &str = "Command would have run if not in check mode";
+
+/// What it says there of one that need not run.
+fn would_not(task: &Task, end: &mut Judged) {
+    if let Some(Json::String(msg)) = end.data.get_mut("msg").filter(|_| task.check)
+        && let Some(why) = msg.strip_prefix("Did not run command since ")
+    {
+        *msg = format!("Would not run command since {why}");
+    }
+}
+
 /// The end of what is never applied (`check_mode: true`), as it is in Ansible: a change, but a program of which nothing says
 /// when it need not run is skipped.
 fn checked(step: &Step, task: &Task, answer: &Answer) -> Judged {
     const PROGRAMS: [&str; 4] = ["command", "raw", "script", "shell"];
     let guarded = ["creates", "removes"].iter().any(|name| !task.params[*name].is_null());
-    if !PROGRAMS.contains(&step.entry.name) || guarded {
-        return Judged::new(Status::Changed, answer.clone());
-    }
     let mut answer = answer.clone();
+    if guarded && matches!(step.entry.name, "command" | "shell") {
+        answer.data.extend([("rc".to_owned(), json!(0)), ("msg".to_owned(), json!(WOULD_RUN))]);
+    }
+    if !PROGRAMS.contains(&step.entry.name) || guarded {
+        return Judged::new(Status::Changed, answer);
+    }
     let skipped = |because: &str, mut answer: Answer, said: &[(&str, Json)]| {
         answer.data.extend(said.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
         answer.data.insert("skipped".into(), json!(true));
         Judged::new(Status::Skipped { because: because.into() }, answer)
     };
     let because = match step.entry.name {
-        "raw" => return skipped("Command would have run if not in check mode", answer, &[]),
+        "raw" => return skipped(WOULD_RUN, answer, &[]),
         "script" => {
             let because = "Check mode is not supported for this task.";
             return skipped(because, answer, &[("msg", json!(because))]);
         }
-        _ => "Command would have run if not in check mode",
+        _ => WOULD_RUN,
     };
     for name in ["stdout", "stderr"] {
         answer.data.insert(name.into(), json!(""));

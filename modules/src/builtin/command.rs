@@ -59,7 +59,8 @@ impl Module for CommandModule {
         let line = Command::new(program, args).to_string();
         let expanded = if self.expand_argument_vars { expand::all(host, &words)? } else { words.clone() };
         let command = Command { stdin: self.stdin(), ..Command::new(&expanded[0], &expanded[1..]) };
-        let mut plan = self.run().plan(host, command, &line)?.returning("cmd", words);
+        let plan = self.run().plan(host, command, &line).map_err(|error| error.telling("cmd", words.as_slice()))?;
+        let mut plan = plan.returning("cmd", words);
         if let Some(executable) = &self.executable {
             plan.warnings.push(format!("`command` has no shell: `executable: {executable}` is ignored"));
         }
@@ -139,7 +140,7 @@ impl Run<'_> {
 
 /// No program is named.
 fn missing() -> Error {
-    Error::param("cmd", "is missing").telling("msg", "no command given").telling("rc", 256)
+    Error::param("cmd", "is missing").telling("msg", "one of the following is required: _raw_params, cmd, argv")
 }
 
 /// How a command is shown in a preview.

@@ -1,5 +1,6 @@
 //! `file`: a directory, a link, an empty file, or nothing at a path; owners and permissions.
 
+mod links;
 mod times;
 
 use std::path::{Path, PathBuf};
@@ -9,15 +10,15 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use self::times::Times;
-use super::common::{self, Attributes};
-use crate::edit::{Diff, Edit, Owner, Reach, Shown, Text};
-use crate::host::{Command, Error, Host, Kind, Stat};
+use super::common;
+use crate::edit::{Diff, Edit, Shown, Text};
+use crate::host::{Error, Host, Kind, Stat};
 use crate::module::Module;
 use crate::plan::Plan;
 
 with_file_parameters! {
     /// Sees to it that a path is a directory, a link, a file or nothing, with these owners and permissions.
-    #[derive(Deserialize, JsonSchema)]
+    #[derive(Clone, Deserialize, JsonSchema)]
     #[serde(deny_unknown_fields)]
     pub(super) struct FileModule {
         /// The path, absolute.
@@ -44,10 +45,9 @@ with_file_parameters! {
         /// How `access_time` is written.
         #[serde(default = "times::format")]
         access_time_format: String,
-        /// Whether a link that `path` names is followed to what has owners and permissions set. Always so for files and
-        /// directories; never for links.
+        /// Whether owners, permissions and times of a link are those of what it points to. For files and directories always
+        /// so.
         #[serde(default = "common::yes")]
-        #[expect(dead_code, reason = "it is what is done")]
         follow: bool,
     }
 }
@@ -73,9 +73,12 @@ impl Module for FileModule {
     const NAME: &'static str = "file";
 
     fn plan(&self, host: &dyn Host) -> Result<Plan, Error> {
-        let plan = self.of_state(host).map_err(|error| error.telling("path", self.path.display().to_string()))?;
+        let path = self.place(host)?;
+        let shown = path.display().to_string();
+        let placed = Self { path, ..self.clone() };
+        let plan = placed.of_state(host).map_err(|error| error.telling("path", shown.as_str()))?;
         let named = plan.data.contains_key("path") || plan.data.contains_key("dest");
-        Ok(if named { plan } else { plan.returning("path", self.path.display().to_string()) })
+        Ok(if named { plan } else { plan.returning("path", shown) })
     }
 
     fn converges(&self) -> bool {
@@ -99,6 +102,15 @@ impl Module for FileModule {
 }
 
 impl FileModule {
+    /// The path; below it, under the name of `src`, if it is a directory. As in Ansible, not so of a symbolic link.
+    fn place(&self, host: &dyn Host) -> Result<PathBuf, Error> {
+        let name = self.src.as_deref().and_then(Path::file_name);
+        match name.filter(|_| !matches!(self.state, Some(State::Link | State::Absent))) {
+            Some(name) if host.stat(&self.path.join("."))?.is_some_and(|now| now.is_dir()) => Ok(self.path.join(name)),
+            _ => Ok(self.path.clone()),
+        }
+    }
+
     fn of_state(&self, host: &dyn Host) -> Result<Plan, Error> {
         if self.recurse && !matches!(self.state, None | Some(State::Directory)) {
             let error = Error::param("recurse", "is for directories; say `state: directory`");
@@ -225,113 +237,6 @@ impl FileModule {
         Ok(plan.returning("state", "absent"))
     }
 
-    fn link(&self, host: &dyn Host) -> Result<Plan, Error> {
-        let (path, now) = common::resolve_parent(host, &self.path)?;
-        // Without `src`, a link that is there stays as it is.
-        let src = match (&self.src, &now) {
-            (Some(src), _) => src.clone(),
-            (None, Some(Stat { kind: Kind::Link(target), .. })) => target.clone(),
-            (None, _) => {
-                let error = Error::param("src", "is missing: where shall the link point?");
-                return Err(error.telling("msg", "src is required for creating new symlinks"));
-            }
-        };
-        let target = path.parent().unwrap_or(&path).join(&src);
-        if !self.force && host.stat(&target)?.is_none() {
-            let hint = "make it first, or say `force: true` for a link to nothing";
-            let msg = format!(
-                "src file does not exist, use 'force=yes' if you really want to create the link: {}",
-                target.display()
-            );
-            let error = Error::refused(target.display().to_string(), "does not exist", hint).telling("msg", msg);
-            return Err(error.telling("src", src.display().to_string()));
-        }
-        let mut plan = self.linked(&src);
-        if self.mode.is_some() {
-            plan.warnings.push("a symbolic link has no permissions of its own; `mode` has no effect".into());
-        }
-        let before = match now {
-            Some(Stat { kind: Kind::Link(before), .. }) => Some(before),
-            Some(now) => {
-                plan.edits.push(self.make_way(host, &path, &now)?);
-                None
-            }
-            None => None,
-        };
-        if before.as_ref() != Some(&src) {
-            plan.edits.push(Edit::Link { path: path.clone(), before, after: src });
-        }
-        self.own_link(host, &path, plan)
-    }
-
-    fn own_link(&self, host: &dyn Host, path: &Path, mut plan: Plan) -> Result<Plan, Error> {
-        let attributes = Attributes { mode: None, ..self.attributes() };
-        match host.stat(path)?.filter(|now| now.is_link() && plan.is_empty()) {
-            Some(now) => plan.edits.extend(attributes.edits(host, path, &now)?),
-            // A link that is replaced is a new one, of the agent's user.
-            None if self.owner.is_some() || self.group.is_some() => {
-                let after = attributes.owner(host)?;
-                plan.edits.push(Edit::Owner { path: path.into(), before: Owner::default(), after });
-            }
-            None => {}
-        }
-        Ok(plan)
-    }
-
-    /// What a link may replace: only with `force`, and never a directory that holds something.
-    fn make_way(&self, host: &dyn Host, path: &Path, now: &Stat) -> Result<Edit, Error> {
-        if now.is_dir() && !host.list(path)?.is_empty() {
-            let msg = format!("the directory {} is not empty, refusing to convert it", path.display());
-            return Err(self.refused("is a directory that is not empty", &msg));
-        }
-        if !self.force {
-            let kind = if now.is_dir() {
-                "directory"
-            } else if now.nlink > 1 {
-                "hard"
-            } else {
-                "file"
-            };
-            let msg = match self.state {
-                Some(State::Hard) => format!("Cannot link, {kind} exists at destination"),
-                _ => format!("refusing to convert from {kind} to symlink for {}", path.display()),
-            };
-            let hint = "say `force: true` to replace it";
-            return Err(
-                Error::refused(path.display().to_string(), "exists and is not a link", hint).telling("msg", msg)
-            );
-        }
-        Ok(Edit::Remove { path: path.into(), before: now.kind.clone() })
-    }
-
-    fn hard(&self, host: &dyn Host) -> Result<Plan, Error> {
-        let src = self.src.clone().ok_or_else(|| {
-            let error = Error::param("src", "is missing: what shall be linked?");
-            error.telling("msg", "src is required for creating new hardlinks")
-        })?;
-        let written = src.clone();
-        let (src, source) = common::resolve(host, &src)?;
-        let (path, now) = common::resolve_parent(host, &self.path)?;
-        let Some(source) = source else {
-            let error = Error::path("link", src, "No such file or directory").telling("msg", "src does not exist");
-            return Err(error.telling("src", written.display().to_string()));
-        };
-        let mut plan = self.linked(&written);
-        if let Some(now) = now {
-            if now.id == source.id {
-                plan.edits = self.attribute(host, &path, &now)?.edits;
-                return Ok(plan);
-            }
-            plan.edits.push(self.make_way(host, &path, &now)?);
-        }
-        let (from, to) = (src.display().to_string(), path.display().to_string());
-        let effect = vec![Diff::new(&to, "link", Shown::Absent, from.as_str())];
-        let command = Command::new("ln", ["-T", "--", &from, &to]);
-        plan = plan.with(Edit::run(command, effect, Reach::Stated));
-        plan.edits.extend(self.attributes().edits(host, &path, &source)?);
-        Ok(plan)
-    }
-
     fn touch(&self, host: &dyn Host) -> Result<Plan, Error> {
         let (path, now) = common::resolve(host, &self.path)?;
         let plan = match now {
@@ -347,11 +252,6 @@ impl FileModule {
         };
         let data = Plan::nothing().returning("dest", self.path.display().to_string()).data;
         Ok(Plan { data, ..plan })
-    }
-
-    /// What is told of a link.
-    fn linked(&self, src: &Path) -> Plan {
-        Plan::nothing().returning("dest", self.path.display().to_string()).returning("src", src.display().to_string())
     }
 
     fn refused(&self, reason: &str, msg: &str) -> Error {

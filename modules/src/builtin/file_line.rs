@@ -19,14 +19,15 @@ mod lines;
 with_file_parameters! {
     /// Sees to it that a line is in a file, or is not. With `regexp` or `search_string`, a line that matches is replaced; if
     /// none does, and the line is not there yet, it is added where `insertafter` or `insertbefore` say. A line that is there
-    /// already is never added again. Owner, permissions, line ends, and a missing newline at the end of the file stay.
+    /// already is never added again. Owner, permissions and line ends stay.
     #[derive(Deserialize, JsonSchema)]
     #[serde(deny_unknown_fields)]
     pub(super) struct FileLine {
         /// The file, absolute.
         #[schemars(extend("aliases" = ["dest", "destfile", "name"]))]
         path: PathBuf,
-        /// The line. May be secret: then nothing of the file is shown. With `state: absent` and a pattern it is not needed.
+        /// The line; several are added one after the other, unless they stand so already. May be secret: then nothing of the
+        /// file is shown. With `state: absent` and a pattern it is not needed.
         #[schemars(extend("aliases" = ["value"]))]
         line: Option<Content>,
         /// A regular expression; what it matches is replaced or removed.
@@ -50,7 +51,7 @@ with_file_parameters! {
         /// Whether `line` has references to groups of `regexp`, such as `\1`. Then nothing is added if nothing matches.
         #[serde(default)]
         backrefs: bool,
-        /// Whether to make the file if there is none.
+        /// Whether to make the file if there is none, and the directories above it.
         #[serde(default)]
         create: bool,
         /// Whether to keep the old content beside the file, as `path.HASH.bak`.
@@ -93,7 +94,8 @@ impl Module for FileLine {
         let secret = self.line.as_ref().is_some_and(|line| line.0.secret);
         let after = Text { bytes: after.into_bytes(), secret };
         let (attributes, validate) = (self.attributes(), self.validate.as_deref());
-        let mut plan = Wanted { path, now, after, attributes, backup: self.backup, validate }.plan(host)?;
+        let mut plan = Wanted { path, now, after, attributes, backup: self.backup, validate }.plan_below(host)?;
+        plan.warnings.extend(self.matches_all());
         // Ansible's name for it in this one module.
         let backup = plan.data.get("backup_file").cloned().unwrap_or_else(|| "".into());
         plan.data.insert("backup".into(), backup);
@@ -131,7 +133,7 @@ impl FileLine {
 
     fn present(&self, text: &str) -> Result<String, Error> {
         let line = self
-            .line()?
+            .line()
             .ok_or_else(|| Error::param("line", "is missing").telling("msg", "line is required with state=present"))?;
         if self.backrefs {
             let pattern = self.regexp.as_deref().map(|regexp| regex("regexp", regexp)).transpose()?;
@@ -155,13 +157,19 @@ impl FileLine {
         }
     }
 
+    /// In Ansible's words.
+    fn matches_all(&self) -> Option<String> {
+        let named = [("regular expression", &self.regexp), ("search string", &self.search_string)];
+        let (name, _) = named.into_iter().find(|(_, pattern)| pattern.as_deref() == Some(""))?;
+        Some(format!(
+            "The {name} is an empty string, which will match every line in the file. This may have unintended \
+             consequences, such as replacing the last line in the file rather than appending."
+        ))
+    }
+
     /// A newline at the end, as YAML's `|` leaves it, is not meant.
-    fn line(&self) -> Result<Option<&str>, Error> {
-        let line = self.line.as_ref().map(|line| line.as_str().trim_end_matches(['\r', '\n']));
-        match line.filter(|line| line.contains('\n')) {
-            Some(_) => Err(Error::param("line", "must be one line")),
-            None => Ok(line),
-        }
+    fn line(&self) -> Option<&str> {
+        self.line.as_ref().map(|line| line.as_str().trim_end_matches(['\r', '\n']))
     }
 
     fn pick(&self) -> Pick {
@@ -169,7 +177,7 @@ impl FileLine {
     }
 
     fn pattern(&self) -> Result<Pattern<'_>, Error> {
-        match (&self.regexp, &self.search_string, self.line()?) {
+        match (&self.regexp, &self.search_string, self.line()) {
             (Some(_), Some(_), _) => Err(Error::param("search_string", "there is a `regexp` too; give one of them")
                 .telling("msg", "parameters are mutually exclusive: regexp|search_string")),
             (Some(regexp), None, _) => Ok(Pattern::Regex(regex("regexp", regexp)?)),

@@ -44,7 +44,8 @@ pub(super) enum Anchor {
     After(Regex, Pick),
 }
 
-/// The text with the line in it: instead of one that matches, else where the anchor says.
+/// The text with the line in it: instead of one that matches, else where the anchor says. A line may be several, which are
+/// there if they stand one after the other.
 pub(super) fn ensure(
     text: &str,
     line: &str,
@@ -54,9 +55,14 @@ pub(super) fn ensure(
 ) -> Result<String, Error> {
     let mut lines = split(text);
     let chosen = choose(&lines, |line| pattern.matches(line), pick)?;
-    let there = lines.iter().any(|one| one.text == line);
-    // Without the second condition, each run would turn another line that matches into a copy of the line.
-    let done = if chosen.is_empty() { there } else { there && pick != Pick::All && !pattern.matches(line)? };
+    let given: Vec<&str> = line.split('\n').map(|line| line.trim_end_matches('\r')).collect();
+    let there = lines.windows(given.len()).any(|some| some.iter().zip(&given).all(|(one, given)| one.text == *given));
+    // Without the last condition, each run would turn another line that matches into a copy of the line; with it, several
+    // lines of which one matches would grow.
+    let done = match chosen.is_empty() || given.len() > 1 {
+        true => there,
+        false => there && pick != Pick::All && !pattern.matches(line)?,
+    };
     if done {
         return Ok(text.into());
     }
@@ -168,10 +174,9 @@ fn add<'a>(lines: &mut Vec<Line<'a>>, line: &'a str, anchor: &Anchor) -> Result<
     let end = lines.first().map_or("\n", |line| line.end);
     let end = if end.is_empty() { "\n" } else { end };
     lines.insert(at, Line { text: line, end });
-    // What was the last line may have had no end; then the last one still has none.
+    // What was the last line may have had no end. As in Ansible, the one that is added has.
     if let Some(above) = at.checked_sub(1).and_then(|above| lines.get_mut(above)).filter(|line| line.end.is_empty()) {
         above.end = end;
-        lines[at].end = "";
     }
     Ok(())
 }
@@ -191,7 +196,11 @@ mod tests {
         let table = [
             ("", "a", Pattern::Whole("a"), Pick::Last, Anchor::End, "a\n"),
             ("a\nb\n", "a", Pattern::Whole("a"), Pick::Last, Anchor::End, "a\nb\n"),
-            ("a", "b", Pattern::Whole("b"), Pick::Last, Anchor::End, "a\nb"),
+            ("a", "b", Pattern::Whole("b"), Pick::Last, Anchor::End, "a\nb\n"),
+            ("a\n", "b\nc", Pattern::Whole("b\nc"), Pick::Last, Anchor::End, "a\nb\nc\n"),
+            ("b\nc\na\n", "b\nc", Pattern::Whole("b\nc"), Pick::Last, Anchor::End, "b\nc\na\n"),
+            ("b\na\nc\n", "b\nc", Pattern::Whole("b\nc"), Pick::Last, Anchor::Start, "b\nc\nb\na\nc\n"),
+            ("#port=1\n", "port=3\nx", port(), Pick::All, Anchor::End, "port=3\nx\n"),
             ("a\r\n", "b", Pattern::Whole("b"), Pick::Last, Anchor::End, "a\r\nb\r\n"),
             ("a\n", "b", Pattern::Whole("b"), Pick::Last, Anchor::Start, "b\na\n"),
             ("a\nb", "c", Pattern::Whole("c"), Pick::Last, Anchor::After(regex("a"), Pick::Last), "a\nc\nb"),
@@ -240,7 +249,7 @@ mod tests {
                     let once = ensure(&text, &line, &pattern, pick, &anchor).unwrap();
                     prop_assert!(split(&once).iter().any(|one| one.text == line));
                     prop_assert_eq!(&ensure(&once, &line, &pattern, pick, &anchor).unwrap(), &once);
-                    prop_assert_eq!(once.ends_with('\n'), text.ends_with('\n') || text.is_empty());
+                    prop_assert!(once.ends_with('\n') || !text.ends_with('\n') && !text.is_empty());
                 }
             }
         }
