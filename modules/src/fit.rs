@@ -106,6 +106,10 @@ pub(crate) fn whole(schema: &Value, module: &str, fitted: Value) -> Result<Value
         // It may also be written without its name.
         Some(&"cmd") => Err(Problem::new("cmd", format!("`{module}` needs this parameter"))
             .msg("one of the following is required: _raw_params, cmd".into())),
+        // Its own words in Ansible.
+        Some(&"dest") if module == "copy" => {
+            Err(Problem::new("dest", format!("`{module}` needs this parameter")).msg("dest is required".into()))
+        }
         Some(first) => Err(Problem::new(*first, format!("`{module}` needs this parameter"))
             .msg(format!("missing required arguments: {}", missing.join(", ")))),
     }
@@ -193,10 +197,13 @@ impl<'a> Params<'a> {
     fn unknown(&self, module: &str, name: &str) -> Problem {
         let mut supported: Vec<&str> = self.written().collect();
         supported.sort_unstable();
-        let problem = Problem::new(name, format!("`{module}` has no parameter `{name}`")).msg(format!(
-            "Unsupported parameters for ({module}) module: {name}. Supported parameters include: {}.",
-            supported.join(", ")
-        ));
+        // What `shell` refuses itself, it refuses in other words.
+        let supported = match (module, name) {
+            ("shell", "expand_argument_vars") => String::new(),
+            _ => format!(". Supported parameters include: {}.", supported.join(", ")),
+        };
+        let msg = format!("Unsupported parameters for ({module}) module: {name}{supported}");
+        let problem = Problem::new(name, format!("`{module}` has no parameter `{name}`")).msg(msg);
         match self.nearest(name) {
             Some(near) => problem.hint(format!("did you mean `{near}`?")),
             None => problem.hint(format!("it takes {}", self.written().collect::<Vec<_>>().join(", "))),

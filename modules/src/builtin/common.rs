@@ -1,5 +1,6 @@
 //! What the modules for files share: following links safely, owners and modes, and putting a file in place.
 
+use std::borrow::Cow;
 use std::path::{Component, Path, PathBuf};
 
 use fancy_regex::Regex;
@@ -259,18 +260,29 @@ pub(super) fn told(plan: Plan, dest: &str, content: &Text) -> Plan {
 
 /// As [`resolve`], but a link that `path` itself names is not followed.
 pub(super) fn resolve_parent(host: &dyn Host, path: &Path) -> Result<(PathBuf, Option<Stat>), Error> {
+    let path = &*absolute(host, path)?;
     let resolved = match (path.parent(), path.file_name()) {
-        (Some(parent), Some(name)) if path.is_absolute() => follow(host, parent, 0)?.join(name),
+        (Some(parent), Some(name)) => follow(host, parent, 0)?.join(name),
         _ => follow(host, path, 0)?,
     };
     let stat = host.stat(&resolved)?;
     Ok((resolved, stat))
 }
 
-fn follow(host: &dyn Host, path: &Path, links: usize) -> Result<PathBuf, Error> {
-    if !path.is_absolute() {
-        return Err(Error::param("path", format!("`{}` is not absolute: it must start with `/`", path.display())));
+/// The path; if it is relative, below the directory that the agent runs in, as Ansible has it: of a connection that is the
+/// user's home, here the present one. An agent that another user runs has none of its own.
+fn absolute<'a>(host: &dyn Host, path: &'a Path) -> Result<Cow<'a, Path>, Error> {
+    if path.is_absolute() {
+        return Ok(path.into());
     }
+    match host.stat(Path::new("/proc/self/cwd"))?.map(|stat| stat.kind) {
+        Some(Kind::Link(cwd)) if cwd != Path::new("/") => Ok(cwd.join(path).into()),
+        _ => Err(Error::param("path", format!("`{}` is not absolute: it must start with `/`", path.display()))),
+    }
+}
+
+fn follow(host: &dyn Host, path: &Path, links: usize) -> Result<PathBuf, Error> {
+    let path = &*absolute(host, path)?;
     let mut at = PathBuf::from("/");
     let mut rest = path.components();
     while let Some(part) = rest.next() {

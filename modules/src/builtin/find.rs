@@ -182,7 +182,7 @@ impl<'a> Search<'a> {
 
     /// A directory's own files first, then what is below.
     fn below(&mut self, dir: &Path, depth: usize) -> Result<(), Error> {
-        if depth > self.find.depth.unwrap_or(MAX_DEPTH).min(MAX_DEPTH) {
+        if depth > MAX_DEPTH {
             return Ok(());
         }
         let paths = match self.host.list(dir) {
@@ -194,6 +194,10 @@ impl<'a> Search<'a> {
             Err(error) => return Err(error),
         };
         self.examined += paths.len();
+        // As in Ansible, which counts what is just below, too.
+        if self.find.depth.is_some_and(|deepest| depth > deepest) {
+            return Ok(());
+        }
         let mut dirs = Vec::new();
         for path in paths {
             // It may have gone meanwhile.
@@ -263,7 +267,12 @@ impl<'a> Search<'a> {
                     );
                     Error::path("read", path, reason)
                 })?;
-                let found = regex.is_match(&content);
+                // In Python, `$` stands before a newline at the end, too.
+                let cut = content.strip_suffix('\n').filter(|_| self.find.read_whole_file);
+                let found = regex.is_match(&content).and_then(|found| match cut {
+                    Some(cut) if !found => regex.is_match(cut),
+                    _ => Ok(found),
+                });
                 found.map_err(|error| Error::param("contains", format!("gives up on {}: {error}", path.display())))
             }
             _ => Ok(true),
