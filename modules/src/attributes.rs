@@ -1,7 +1,8 @@
 //! What every module tells of the file that it is about, as Ansible's do: a result with a `path`, or else a `dest`, also
 //! says what is there now (`add_path_info` of its `basic.py`).
 
-use std::path::{Path, PathBuf};
+use std::borrow::Cow;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -16,10 +17,22 @@ const MAX_LINKS: usize = 40;
 /// with nothing at its end adds nothing, and neither does what can't be looked at: the task itself has ended.
 pub(crate) fn tell(host: &dyn Host, data: &mut Data) {
     let Some(path) = ["path", "dest"].iter().find_map(|name| data.get(*name)).and_then(Value::as_str) else { return };
-    let path = PathBuf::from(path);
-    if let (true, Ok(Some(told))) = (path.is_absolute(), of(host, &path)) {
+    let Ok(Some(path)) = absolute(host, Path::new(path)) else { return };
+    if let Ok(Some(told)) = of(host, &path) {
         data.extend(told);
     }
+}
+
+/// The path; if it is relative, below the directory that the agent runs in, as Ansible has it: of a connection that is the
+/// user's home, here the present one. An agent that another user runs has none of its own.
+pub(crate) fn absolute<'a>(host: &dyn Host, path: &'a Path) -> Look<Option<Cow<'a, Path>>> {
+    if path.is_absolute() {
+        return Ok(Some(path.into()));
+    }
+    Ok(match host.stat(Path::new("/proc/self/cwd"))?.map(|stat| stat.kind) {
+        Some(Kind::Link(cwd)) if cwd != Path::new("/") => Some(cwd.join(path).into()),
+        _ => None,
+    })
 }
 
 fn of(host: &dyn Host, path: &Path) -> Look<Option<Data>> {
@@ -73,6 +86,7 @@ mod tests {
             .owned("/srv/a", "7", "9")
             .symlink("/srv/link", "a")
             .symlink("/srv/dangling", "nothing")
+            .symlink("/proc/self/cwd", "/srv")
             .answer("getent group -- 9", 2, "");
         let table = [
             (
@@ -90,6 +104,10 @@ mod tests {
             (json!({"path": "/srv/dangling"}), json!({})),
             (json!({"path": "/nothing"}), json!({})),
             (json!({"path": "relative"}), json!({})),
+            (
+                json!({"path": "a"}),
+                json!({"mode": "0640", "state": "file", "size": 5, "uid": 7, "gid": 9, "owner": "bob", "group": "9"}),
+            ),
             (json!({"msg": "/srv/a"}), json!({})),
         ];
         for (given, wanted) in table {

@@ -7,6 +7,7 @@ use fancy_regex::Regex;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::attributes;
 use crate::digest::Algorithm;
 use crate::edit::{Blob, Diff, Edit, Owner, Reach, Shown, Text};
 use crate::host::{Command, Error, Host, Input, Kind, Known, Look, Output, Stat, known};
@@ -269,16 +270,9 @@ pub(super) fn resolve_parent(host: &dyn Host, path: &Path) -> Result<(PathBuf, O
     Ok((resolved, stat))
 }
 
-/// The path; if it is relative, below the directory that the agent runs in, as Ansible has it: of a connection that is the
-/// user's home, here the present one. An agent that another user runs has none of its own.
 fn absolute<'a>(host: &dyn Host, path: &'a Path) -> Result<Cow<'a, Path>, Error> {
-    if path.is_absolute() {
-        return Ok(path.into());
-    }
-    match host.stat(Path::new("/proc/self/cwd"))?.map(|stat| stat.kind) {
-        Some(Kind::Link(cwd)) if cwd != Path::new("/") => Ok(cwd.join(path).into()),
-        _ => Err(Error::param("path", format!("`{}` is not absolute: it must start with `/`", path.display()))),
-    }
+    attributes::absolute(host, path)?
+        .ok_or_else(|| Error::param("path", format!("`{}` is not absolute: it must start with `/`", path.display())))
 }
 
 fn follow(host: &dyn Host, path: &Path, links: usize) -> Result<PathBuf, Error> {
