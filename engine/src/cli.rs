@@ -13,9 +13,9 @@ use crate::report::print::Color;
 
 /// Brings hosts into the state that YAML playbooks describe, and shows beforehand exactly what would change.
 ///
-/// Exit status: 0 all is well; 1 an error of this program's own; 2 a task failed; 3 there are pending changes (with
-/// `plan --exit-code`); 4 a host could not be reached, or a playbook or inventory is wrong; 5 a wrong option; 99 ended by
-/// Ctrl-C; 250 something unexpected.
+/// Exit status: 0 all is well; 1 an error of this program's own, or a role, file or `--limit` that names what is not
+/// there; 2 a task failed; 3 there are pending changes (with `plan --exit-code`); 4 a host could not be reached, or a playbook
+/// or inventory is wrong; 5 a wrong option; 99 ended by Ctrl-C; 250 something unexpected.
 #[derive(Debug, Parser)]
 #[command(name = "trueup", version, arg_required_else_help = true, subcommand_required = true)]
 pub struct Cli {

@@ -33,17 +33,30 @@ pub struct Diagnostic {
     pub labels: Vec<(Span, String)>,
     /// What the user can do about it.
     pub hints: Vec<String>,
+    /// It is about something that is not there at all: a file, a role, a host.
+    pub absence: bool,
 }
 
 impl Diagnostic {
     /// An error without a place yet.
     pub fn error(message: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, message: message.into(), labels: Vec::new(), hints: Vec::new() }
+        Self {
+            severity: Severity::Error,
+            message: message.into(),
+            labels: Vec::new(),
+            hints: Vec::new(),
+            absence: false,
+        }
     }
 
     /// A warning without a place yet.
     pub fn warning(message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(message) }
+    }
+
+    /// An error about something that is not there at all: a file, a role, a host.
+    pub fn absent(message: impl Into<String>) -> Self {
+        Self { absence: true, ..Self::error(message) }
     }
 
     /// Adds a place that needs no words.
@@ -124,6 +137,11 @@ impl Diagnostics {
     /// Whether one of them is an error.
     pub fn has_errors(&self) -> bool {
         self.0.iter().any(|d| d.severity == Severity::Error)
+    }
+
+    /// Whether the first error is about something that is not there, rather than about what is written.
+    pub fn begin_with_absence(&self) -> bool {
+        self.0.iter().find(|d| d.severity == Severity::Error).is_some_and(|d| d.absence)
     }
 
     /// Whether there are none.

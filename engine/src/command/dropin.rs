@@ -159,7 +159,10 @@ fn list(mut options: Options, wanted: Listing) -> Result<u8, CommandError> {
     let mut text = String::new();
     for playbook in std::mem::take(&mut options.playbooks) {
         options.playbooks = vec![playbook.clone()];
-        let Some(program) = run::compiled(&options, COLOR.for_errors()) else { return Ok(run::WRONG_INPUT) };
+        let program = match run::compiled(&options, COLOR.for_errors()) {
+            Ok(program) => program,
+            Err(status) => return Ok(status),
+        };
         text += &format!("\nplaybook: {}\n", playbook.display());
         text += &listing::playbook(program.steps(), wanted);
     }
@@ -196,8 +199,10 @@ fn ad_hoc(args: AdHoc) -> Result<u8, CommandError> {
     let mut options = options(args.common, Vec::new(), Vec::new(), Vec::new(), &settings)?;
     options.given = Some(Arc::new(given));
     (options.fails_late, options.verbosity) = (true, verbosity.level);
-    let Some(program) = run::compiled(&options, COLOR.for_errors()) else {
-        return if limited { Err(CommandError::NoTarget) } else { Ok(run::WRONG_INPUT) };
+    let program = match run::compiled(&options, COLOR.for_errors()) {
+        Ok(program) => program,
+        Err(_) if limited => return Err(CommandError::NoTarget),
+        Err(status) => return Ok(status),
     };
     if list_hosts {
         return shown(&listing::hosts(program.steps()));

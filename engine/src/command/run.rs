@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::{CommandError, ask, keys, settings};
+use super::{CommandError, ERROR, ask, keys, settings};
 use crate::cli::{Apply, Plan, Run};
 use crate::compile::{Idle, PlayDefaults, SearchPaths};
 use crate::connect::{Agents, HostKeys};
@@ -21,7 +21,7 @@ use crate::report::{self, Format, Reporter};
 
 /// Exit status: pending changes, where they were asked for.
 const PENDING: u8 = 3;
-/// Exit status: a playbook or inventory is wrong. Ansible's for "parser error".
+/// Exit status: a playbook or inventory is written wrongly. Ansible's for "parser error".
 pub(super) const WRONG_INPUT: u8 = 4;
 /// Exit status: the run ended without a verdict.
 const UNEXPECTED: u8 = 250;
@@ -68,15 +68,17 @@ pub(super) fn into_tree(options: Options, format: Format, dir: &Path, paint: Pai
 
 /// Only looks whether what the options name can be read.
 pub(super) fn check(options: &Options, paint: Paint) -> u8 {
-    if compiled(options, paint).is_some() { 0 } else { WRONG_INPUT }
+    compiled(options, paint).err().unwrap_or(0)
 }
 
-/// What the options name, compiled; what is wrong with it is said.
-pub(super) fn compiled(options: &Options, paint: Paint) -> Option<Program> {
+/// What the options name, compiled; what is wrong with it is said, and the exit status for it is the error: Ansible's is
+/// another where something is not there than where it is written wrongly.
+pub(super) fn compiled(options: &Options, paint: Paint) -> Result<Program, u8> {
     let mut diagnostics = Diagnostics::new();
     let program = execute::compile(options, &mut diagnostics);
     print::diagnostics(&diagnostics, paint);
-    program.filter(|_| !diagnostics.has_errors())
+    let status = if diagnostics.begin_with_absence() { ERROR } else { WRONG_INPUT };
+    program.filter(|_| !diagnostics.has_errors()).ok_or(status)
 }
 
 /// What the executor has to know: the command line, and the settings where it is silent.
@@ -134,8 +136,8 @@ pub(super) fn executable(args: Run) -> Result<Options, CommandError> {
 
 /// How it ended.
 enum Ending {
-    /// The input is wrong; nothing was run.
-    WrongInput,
+    /// The input is wrong; nothing was run. The exit status for it.
+    WrongInput(u8),
     /// The run came to its end, or to Ctrl-C.
     Verdict(Verdict),
     /// The events ended before the run did.
@@ -145,7 +147,7 @@ enum Ending {
 impl Ending {
     fn code(&self) -> u8 {
         match self {
-            Self::WrongInput => WRONG_INPUT,
+            Self::WrongInput(status) => *status,
             Self::Verdict(verdict) => verdict.code(),
             Self::Lost => UNEXPECTED,
         }
@@ -158,11 +160,9 @@ fn run(options: Options, format: Format, paint: Paint) -> Result<Ending, Command
 
 fn run_to(mut options: Options, mut reporter: Box<dyn Reporter>, paint: Paint) -> Result<Ending, CommandError> {
     options.asker = Some(Arc::new(ask::question));
-    let mut diagnostics = Diagnostics::new();
-    let program = execute::compile(&options, &mut diagnostics);
-    print::diagnostics(&diagnostics, paint);
-    let Some(program) = program.filter(|_| !diagnostics.has_errors()) else {
-        return Ok(Ending::WrongInput);
+    let program = match compiled(&options, paint) {
+        Ok(program) => program,
+        Err(status) => return Ok(Ending::WrongInput(status)),
     };
     let runtime =
         tokio::runtime::Runtime::new().map_err(|source| CommandError::System { doing: "start threads", source })?;

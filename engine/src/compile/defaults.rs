@@ -34,12 +34,19 @@ pub(super) fn give<'a>(
     }
 }
 
+/// The groups of modules that ansible-core itself knows: each stands for what a collection calls its group, and none of those
+/// has a module that exists here.
+const GROUPS: [&str; 10] = ["acme", "aws", "azure", "cpm", "docker", "gcp", "k8s", "os", "ovirt", "vmware"];
+
 /// What cannot be meant in the `module_defaults` of a play, block or task.
 pub(super) fn check(common: &Common, diagnostics: &mut Diagnostics) {
     for (name, entry) in &common.module_defaults {
-        if name.starts_with("group/") {
-            let message = format!("`{name}`: groups of modules are not supported in `module_defaults`");
-            diagnostics.push(Diagnostic::error(message).at(&entry.key).hint("name each module"));
+        if let Some(group) = name.strip_prefix("group/") {
+            let own = group.strip_prefix("ansible.builtin.").unwrap_or(group);
+            if !GROUPS.contains(&own) {
+                let error = Diagnostic::error(format!("there is no group of modules `{group}`")).at(&entry.key);
+                diagnostics.push(error.did_you_mean(own, GROUPS).hint("name each module"));
+            }
         } else if module(name).is_none() {
             let warning = Diagnostic::warning(format!("there is no module `{name}`: its defaults are for nothing"));
             diagnostics.push(warning.at(&entry.key).did_you_mean(name, builtin::names()));

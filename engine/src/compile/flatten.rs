@@ -170,7 +170,8 @@ impl Flattener<'_> {
         }
         let path = dir.join(&name);
         if !path.is_file() {
-            return error(format!("there is no playbook {}", path.display()));
+            let absent = Diagnostic::absent(format!("there is no playbook {}", path.display()));
+            return Err(absent.at(&import.file.span));
         }
         let source = Source::read(&path).map_err(|error| error.at(&import.file.span))?;
         let inner = playbook::parse(&source, &self.selection.vault, self.diagnostics);

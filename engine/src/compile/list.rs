@@ -393,7 +393,7 @@ impl Lister<'_> {
             Some(path) => Ok(path.clone()),
             None => {
                 let looked = places.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
-                Err(Diagnostic::error(format!("there is no file of tasks `{name}`"))
+                Err(Diagnostic::absent(format!("there is no file of tasks `{name}`"))
                     .hint(format!("looked for {looked}")))
             }
         }

@@ -229,7 +229,7 @@ impl Project {
             .map(|entry| entry.file_name().to_string_lossy().into_owned())
             .collect();
         let places = dirs.iter().map(|dir| dir.display().to_string()).collect::<Vec<_>>().join(", ");
-        Diagnostic::error(format!("there is no role `{role}`"))
+        Diagnostic::absent(format!("there is no role `{role}`"))
             .at(span)
             .did_you_mean(role, known.iter().map(String::as_str))
             .hint(format!("looked in {places}"))

@@ -168,6 +168,8 @@ fn undefined(name: &str, origin: &Origin, start: usize, end: usize, ctx: &Arc<Co
         }
         None => origin.place(start, end),
     };
+    // minijinja writes `(...)[...]` for what it has no name for.
+    let name = if name.starts_with("(...)") { origin.snippet(start, end) } else { name };
     let mut error = TemplateError::new(Problem::Undefined(name.to_owned()), place);
     error.told = missing(name, ctx).map(String::into_boxed_str);
     match nearest(name, ctx) {

@@ -366,12 +366,42 @@ fn handlers_can_be_forced() {
 }
 
 #[test]
+fn what_is_not_there_and_what_is_written_wrongly_end_differently() {
+    let task = |task: &str| format!("- {{hosts: h1, gather_facts: false, tasks: [{task}]}}\n");
+    let (play, tasks) = (task("{ping: }"), task("{import_tasks: no.yml}"));
+    let (role, wrong) = (task("{import_role: {name: no}}"), task("{ping: , nonsense: 1}"));
+    let dir = dir(&[
+        ("hosts", HOSTS),
+        ("site.yml", &play),
+        ("tasks.yml", &tasks),
+        ("role.yml", &role),
+        ("playbook.yml", "- import_playbook: no.yml\n"),
+        ("wrong.yml", &wrong),
+    ]);
+    // As ansible-core 2.19.14 ends.
+    let table = [
+        ("site.yml", 0),
+        ("site.yml --limit nowhere", 1),
+        ("site.yml --limit h1:!h1", 1),
+        ("tasks.yml", 1),
+        ("role.yml", 1),
+        ("role.yml --list-tasks", 1),
+        ("playbook.yml", 1),
+        ("wrong.yml", 4),
+    ];
+    for (line, status) in table {
+        let output = called(dir.path(), "ansible-playbook", &format!("-i hosts {line}"));
+        assert_eq!(output.status.code(), Some(status), "{line}: {}", err(&output));
+    }
+}
+
+#[test]
 fn roles_are_found_where_the_settings_say() {
     let play = "- {hosts: h1, roles: [mine]}\n";
     let cfg = "[defaults]\nroles_path = nowhere:elsewhere\n";
     let dir = dir(&[("hosts", HOSTS), ("site.yml", play), ("ansible.cfg", cfg)]);
     let checked = || called(dir.path(), "ansible-playbook", "-i hosts --syntax-check site.yml").status.code();
-    assert_eq!(checked(), Some(4), "there is no such role yet");
+    assert_eq!(checked(), Some(1), "there is no such role yet");
     let tasks = dir.path().join("elsewhere/mine/tasks");
     std::fs::create_dir_all(&tasks).unwrap();
     std::fs::write(tasks.join("main.yml"), "- ping:\n").unwrap();

@@ -143,7 +143,7 @@ fn what_is_wrong_is_said_and_is_the_exit_status() {
         ("plan -i localhost, --vault-id prod site.yml", 5, &["does not say where the password is"]),
         ("plan -i localhost, --vault-password-file empty site.yml", 1, &["`empty` holds no password"]),
         ("plan -i localhost, none.yml", 4, &["failed to read `none.yml`"]),
-        ("plan -i none, site.yml -l nobody", 4, &["nobody"]),
+        ("plan -i none, site.yml -l nobody", 1, &["nobody"]),
         ("plan -i localhost, syntax.yml", 4, &["error", "syntax.yml:2:1"]),
         ("plan -i localhost, keyword.yml", 4, &["keyword.yml:2:3", "did you mean `tasks`?"]),
         ("plan -i localhost, module.yml", 4, &["module.yml:3:7", "did you mean `copy`?"]),

@@ -283,12 +283,14 @@ fn module_defaults_that_cannot_be_meant() {
       |                          ^^^^^
     hint: only what stands under a module's name may be a template
     ");
-    assert_snapshot!(defaults("{ group/aws: { region: x } }"), @r"
-    error: `group/aws`: groups of modules are not supported in `module_defaults`
+    assert_snapshot!(defaults("{ group/aws: { region: x } }"), @"");
+    assert_snapshot!(defaults("{ group/aw: { region: x } }"), @r"
+    error: there is no group of modules `aw`
      --> DIR/site.yml:5:26
       |
-    5 |       module_defaults: { group/aws: { region: x } }
-      |                          ^^^^^^^^^
+    5 |       module_defaults: { group/aw: { region: x } }
+      |                          ^^^^^^^^
+    hint: did you mean `aws`?
     hint: name each module
     ");
     assert_snapshot!(defaults("{ debgu: { msg: x } }"), @r"

@@ -66,11 +66,11 @@ impl Flattener<'_> {
         let hosts = &self.inventory.hosts;
         let nothing = !hosts.is_empty() && !limited.hosts.iter().any(|host| hosts.contains_key(host));
         if nothing && limited.unmatched.is_empty() {
-            self.diagnostics.push(Diagnostic::error(format!("`--limit {limit}` leaves no hosts")).at(&span));
+            self.diagnostics.push(Diagnostic::absent(format!("`--limit {limit}` leaves no hosts")).at(&span));
         }
         let severity = if nothing { Severity::Error } else { Severity::Warning };
         let unmatched = limited.unmatched.into_iter();
-        unmatched.for_each(|one| self.diagnostics.push(Diagnostic { severity, ..one }));
+        unmatched.for_each(|one| self.diagnostics.push(Diagnostic { severity, absence: true, ..one }));
     }
 
     /// Where no play has a host since the inventory has not what they ask for, that is a mistake of who runs them.

@@ -160,7 +160,8 @@ fn wrap(line: &str, width: usize, long: bool, hyphens: bool) -> Vec<String> {
         if let Some(chunk) = chunks.pop_if(|chunk| len(chunk) > width) {
             let room = if long { width - used } else { 0 };
             let at = chunk.char_indices().nth(room).map_or(chunk.len(), |(i, _)| i);
-            if long && room > 0 {
+            if long {
+                // Without room it is an empty piece, which keeps Python from dropping the blank before it.
                 row.push(chunk[..at].to_owned());
                 chunks.push(chunk[at..].to_owned());
             } else if row.is_empty() {
