@@ -114,12 +114,15 @@ impl Run {
         match self.ignored(at, lost, applied) {
             Ok(None) => {}
             Ok(Some(planned)) => drop(self.conclude(at, planned).await),
-            Err((lost, play)) => self.give_up(at, lost, play).await,
+            Err((lost, index)) => {
+                self.fatal_losses.extend(index.filter(|index| self.is_fatal(*index)).map(|index| (at, index)));
+                self.give_up(at, lost, index).await;
+            }
         }
     }
 
-    /// Notes the loss at the step that ignores it, and yields that if it is to be concluded; or the loss again, with the play
-    /// that it happened in.
+    /// Notes the loss at the step that ignores it, and yields that if it is to be concluded; or the loss again, with the step
+    /// that it happened at.
     pub(super) fn ignored(
         &mut self,
         at: usize,
@@ -130,7 +133,7 @@ impl Run {
         let step = applied.as_ref().or_else(|| planned.iter().find(|planned| planned.stop().is_some()));
         let index = step.map(|planned| planned.step);
         let Some(index) = index.filter(|index| self.ignores_unreachable(at, *index)) else {
-            return Err((lost, index.map(|index| self.steps()[index].play)));
+            return Err((lost, index));
         };
         self.hosts[at].forget_after(index);
         match (applied, self.hosts[at].planned.back_mut()) {
@@ -141,8 +144,9 @@ impl Run {
         Ok(None)
     }
 
-    /// A host takes no further part.
-    pub(super) async fn give_up(&mut self, at: usize, lost: Lost, play: Option<usize>) {
+    /// A host takes no further part. `index` is the step at which it was lost.
+    pub(super) async fn give_up(&mut self, at: usize, lost: Lost, index: Option<usize>) {
+        let play = index.map(|index| self.steps()[index].play);
         // What was its to do once for all is now another's, who may have passed it over.
         let once =
             self.hosts[at].planned.iter().map(|planned| planned.step).find(|step| self.compiled.steps[*step].once);
@@ -154,7 +158,7 @@ impl Run {
         host.lost_in.extend(play);
         host.recap.unreachable += 1;
         // What it has done is told of yet, each when it is its turn.
-        host.forget_from(0);
+        host.forget_from(index.unwrap_or(0));
         host.built = self.compiled.steps.len();
         let (host, Lost { reason, hints, .. }) = (host.name.clone(), lost);
         self.send(Event::Unreachable { host, reason, hints }).await;

@@ -105,6 +105,8 @@ struct Run {
     /// Steps with nothing to do have been concluded since something was applied.
     calm: bool,
     ended_plays: BTreeSet<usize>,
+    /// Hosts that are lost at a step where each failure is fatal, and the step: the others are not there yet.
+    fatal_losses: Vec<(usize, usize)>,
     /// The mistake that ends the run.
     aborted: Option<String>,
     /// The play of the last frontier.
@@ -162,6 +164,7 @@ impl Run {
             added_vars: HashMap::new(),
             grown: None,
             barrier: None,
+            fatal_losses: Vec::new(),
             batches: 0,
             dense: false,
             calm: false,
@@ -231,7 +234,7 @@ impl Run {
             return false;
         }
 
-        if self.conclude_until(frontier).await {
+        if self.spread_losses(frontier).await || self.conclude_until(frontier).await {
             return true;
         }
         let bound = self.region_start();

@@ -154,8 +154,8 @@ impl Run {
         match self.ignored(at, lost, applied.map(|planned| *planned)) {
             Ok(None) => {}
             Ok(Some(planned)) => self.conclude_in(course, at, planned).await,
-            Err((lost, play)) => {
-                self.give_up(at, lost, play).await;
+            Err((lost, index)) => {
+                self.give_up(at, lost, index).await;
                 // What was its to do once for all is another's now.
                 course.awake.extend(0..self.hosts.len());
                 let news = course.schedule.lose(at);

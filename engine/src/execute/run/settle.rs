@@ -204,9 +204,7 @@ impl Run {
     /// `any_errors_fatal`, and `run_once`, whose failure is everybody's.
     pub(super) fn spread_failure(&mut self, at: usize, step: &Step, index: usize) {
         let by = self.hosts[at].name.clone();
-        let compiled = &self.compiled;
-        let fatal = matches!(step.inherited(compiled, |common| &common.any_errors_fatal), Some(Field::Known(true)));
-        if !(fatal || step.once) {
+        if !(self.is_fatal(index) || step.once) {
             return;
         }
         let play = step.play;
@@ -226,6 +224,27 @@ impl Run {
             host.forget_after(index);
         }
         self.refresh_play(play);
+    }
+
+    /// `any_errors_fatal`.
+    pub(super) fn is_fatal(&self, index: usize) -> bool {
+        let step = &self.steps()[index];
+        matches!(step.inherited(&self.compiled, |common| &common.any_errors_fatal), Some(Field::Known(true)))
+    }
+
+    /// A host that is lost at a step where each failure is fatal ends the others there, once all are behind it. True if there
+    /// is such a step before the frontier.
+    pub(super) async fn spread_losses(&mut self, frontier: usize) -> bool {
+        let first = self.fatal_losses.iter().map(|(_, index)| *index).min();
+        let Some(first) = first.filter(|first| *first < frontier) else { return false };
+        if self.conclude_until(first).await {
+            return true;
+        }
+        let step = Arc::clone(&self.steps()[first]);
+        for (at, _) in self.fatal_losses.extract_if(.., |(_, index)| *index == first).collect::<Vec<_>>() {
+            self.spread_failure(at, &step, first);
+        }
+        true
     }
 
     /// A handler that a change notifies and that the play has not: with that the run ends, as in Ansible.
