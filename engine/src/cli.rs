@@ -78,6 +78,9 @@ pub struct Apply {
     /// Show what was changed, as `plan` does.
     #[arg(short = 'D', long)]
     pub diff: bool,
+    /// Ask before each task whether it is to be run.
+    #[arg(long)]
+    pub step: bool,
 }
 
 /// What `plan` and `apply` share.

@@ -35,6 +35,10 @@ pub struct Diagnostic {
     pub hints: Vec<String>,
     /// It is about something that is not there at all: a file, a role, a host.
     pub absence: bool,
+    /// What Ansible says of it, for where Trueup stands in for its programs; empty where Ansible says nothing.
+    pub told: Option<String>,
+    /// And that it says so without a place.
+    pub told_without_place: bool,
 }
 
 impl Diagnostic {
@@ -46,6 +50,8 @@ impl Diagnostic {
             labels: Vec::new(),
             hints: Vec::new(),
             absence: false,
+            told: None,
+            told_without_place: false,
         }
     }
 
@@ -70,6 +76,18 @@ impl Diagnostic {
     pub fn label(mut self, span: &Span, text: impl Into<String>) -> Self {
         self.labels.push((span.clone(), text.into()));
         self
+    }
+
+    /// Says what Ansible says of it.
+    #[must_use]
+    pub fn told(self, words: impl Into<String>) -> Self {
+        Self { told: Some(words.into()), ..self }
+    }
+
+    /// The same, of what Ansible gives no place for.
+    #[must_use]
+    pub fn told_alone(self, words: impl Into<String>) -> Self {
+        Self { told_without_place: true, ..self.told(words) }
     }
 
     /// Adds a hint.

@@ -96,6 +96,11 @@ pub enum Event {
         /// What the user can do.
         hints: Vec<String>,
     },
+    /// The run waits for a line from the user: what is to be shown before it, without an end of line.
+    Question {
+        /// What is asked.
+        text: String,
+    },
     /// Something the user should know.
     Warning(String),
     /// The run ends here, through a mistake in the playbook.
@@ -151,10 +156,22 @@ pub struct TaskResult {
     pub data: Data,
     /// What the user should know.
     pub warnings: Vec<String>,
+    /// Of a task that could not be rendered: in Ansible's words what led to that, the task itself first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub causes: Vec<Cause>,
     /// In a preview: it may turn out differently.
     pub conditional: Option<Why>,
     /// Seconds since it was begun.
     pub seconds: f64,
+}
+
+/// A link in the chain that led to a failure.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cause {
+    /// In Ansible's words.
+    pub message: String,
+    /// `file:line:col`.
+    pub place: String,
 }
 
 /// The error of a task that failed under `no_log`.

@@ -93,7 +93,7 @@ impl VaultError {
 
 /// The passwords of a run, by vault id.
 #[derive(Clone, Debug, Default)]
-pub struct VaultPasswords(Vec<(String, Secret)>);
+pub struct VaultPasswords(Vec<(String, Secret)>, bool);
 
 impl VaultPasswords {
     /// None: every vault stays closed.
@@ -108,11 +108,18 @@ impl VaultPasswords {
         self.0.push((id, Secret::new(password.expose().trim())));
     }
 
-    /// Those of the vault id first, then all others: the label in a header is a hint, not a lock.
+    /// The same, and a vault is tried with the passwords of its own id only.
+    #[must_use]
+    pub fn matching(mut self) -> Self {
+        self.1 = true;
+        self
+    }
+
+    /// Those of the vault id first, then all others: the label in a header is a hint, not a lock, unless somebody wants it so.
     fn candidates<'a>(&'a self, id: Option<&'a str>) -> impl Iterator<Item = &'a (String, Secret)> {
         let id = id.unwrap_or(DEFAULT_ID);
         let (same, other): (Vec<_>, Vec<_>) = self.0.iter().partition(|(own, _)| own == id);
-        same.into_iter().chain(other)
+        same.into_iter().chain(other.into_iter().filter(|_| !self.1))
     }
 }
 

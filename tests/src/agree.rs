@@ -179,6 +179,7 @@ mod tests {
             diffs: diff.into_iter().collect(),
             data: serde_json::Map::new(),
             warnings: Vec::new(),
+            causes: Vec::new(),
             conditional: None,
             seconds: 0.0,
         }))

@@ -37,6 +37,9 @@ pub struct Playbook {
     /// Run the handlers of hosts that failed, too.
     #[arg(long)]
     pub force_handlers: bool,
+    /// Ask before each task whether it is to be run.
+    #[arg(long)]
+    pub step: bool,
     /// Accepted: there are no modules in Python.
     #[arg(short = 'M', long)]
     pub module_path: Option<String>,
@@ -137,12 +140,47 @@ pub struct VaultProgram {
 #[derive(Debug, Parser)]
 #[command(name = "ansible-config", version)]
 pub struct Config {
-    /// `list` and `dump` show the settings, `view` the file.
-    #[arg(value_parser = ["list", "dump", "view"])]
-    pub action: String,
+    /// `list` says which settings there are, `dump` which hold, `view` shows the file, and `init` one with all of them.
+    pub action: ConfigAction,
     /// Only what somebody has set.
     #[arg(long, visible_alias = "changed-only")]
     pub only_changed: bool,
+    /// The form of `dump` and `list`.
+    #[arg(short, long, default_value = "display")]
+    pub format: ConfigFormat,
+    /// The file of settings.
+    #[arg(short, long)]
+    pub config: Option<PathBuf>,
+    /// Accepted: there are no settings of plugins.
+    #[arg(short, long = "type", default_value = "base")]
+    pub kind: String,
+    /// Accepted: nothing is told beside.
+    #[arg(short, long, action = ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// What `ansible-config` is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum ConfigAction {
+    /// All settings.
+    List,
+    /// What holds.
+    Dump,
+    /// The file.
+    View,
+    /// A file to begin with.
+    Init,
+}
+
+/// The form of what `ansible-config` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum ConfigFormat {
+    /// For people.
+    Display,
+    /// JSON.
+    Json,
+    /// YAML.
+    Yaml,
 }
 
 /// Shows the manuals of modules, as Ansible's program of that name does; Trueup does the work.

@@ -1,5 +1,7 @@
 //! Trueup called by the name of one of Ansible's programs.
 
+mod config;
+
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +12,7 @@ use super::{CommandError, inventory, modules, run, settings, vault};
 use crate::cli::ansible::{AdHoc, Common, Config, Doc, Inventory, Playbook, VaultProgram};
 use crate::cli::{Modules, Reach, Run};
 use crate::compile::Idle;
-use crate::execute::Options;
+use crate::execute::{FOLLOWED, Options};
 use crate::report::Format;
 use crate::report::ansible::Verbosity;
 use crate::report::ansible::listing::{self, Listing};
@@ -29,7 +31,18 @@ pub(super) enum Program {
     Vault,
     Config,
     Doc,
+    /// One that Trueup does not stand in for.
+    Absent(&'static str),
 }
+
+/// Programs of Ansible's that there are not here, and what to do instead.
+const ABSENT: [(&str, &str); 5] = [
+    ("ansible-galaxy", "put roles and collections where `roles_path` and `collections_path` say, with git for example"),
+    ("ansible-pull", "check the repository out with git, and call ansible-playbook with `-c local`"),
+    ("ansible-console", "call `ansible` for each task"),
+    ("ansible-test", "it tests modules in Python, of which there are none here"),
+    ("ansible-connection", "it serves network devices, which are not reached from here"),
+];
 
 /// The program whose name Trueup was called by.
 pub(super) fn program(name: Option<&OsStr>) -> Option<Program> {
@@ -40,13 +53,23 @@ pub(super) fn program(name: Option<&OsStr>) -> Option<Program> {
         "ansible-vault" => Some(Program::Vault),
         "ansible-config" => Some(Program::Config),
         "ansible-doc" => Some(Program::Doc),
-        _ => None,
+        name => ABSENT.iter().find(|(absent, _)| *absent == name).map(|(absent, _)| Program::Absent(absent)),
     }
 }
 
 /// Does what the program would.
 pub(super) fn main(program: Program, args: Vec<OsString>) -> Result<u8, CommandError> {
+    print::speak_as_ansible();
+    let name = program.name();
+    let asks_version = args.iter().skip(1).take_while(|arg| *arg != "--").any(|arg| arg == "--version");
+    if asks_version && !matches!(program, Program::Absent(_)) {
+        return shown(&version(name, args.first(), &settings::load(COLOR)?));
+    }
     match program {
+        Program::Absent(name) => {
+            let hint = ABSENT.iter().find(|(absent, _)| *absent == name).map_or("", |(_, hint)| hint);
+            Err(CommandError::NoProgram { name, hint })
+        }
         Program::Playbook => playbook(Playbook::try_parse_from(args)?),
         Program::AdHoc => ad_hoc(AdHoc::try_parse_from(args)?),
         Program::Inventory => {
@@ -75,6 +98,33 @@ pub(super) fn main(program: Program, args: Vec<OsString>) -> Result<u8, CommandE
     }
 }
 
+impl Program {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Playbook => "ansible-playbook",
+            Self::AdHoc => "ansible",
+            Self::Inventory => "ansible-inventory",
+            Self::Vault => "ansible-vault",
+            Self::Config => "ansible-config",
+            Self::Doc => "ansible-doc",
+            Self::Absent(name) => name,
+        }
+    }
+}
+
+/// What `--version` says: first the ansible-core whose language this is, since scripts look for that, then what it really is.
+fn version(name: &str, called: Option<&OsString>, settings: &Settings) -> String {
+    let config = settings.files.first().map_or_else(|| "None".to_owned(), |path| path.display().to_string());
+    let collections = settings.get("collections_path").value;
+    let place = called.map(PathBuf::from).and_then(|path| std::path::absolute(path).ok()).unwrap_or_default();
+    format!(
+        "{name} [core {FOLLOWED}]\n  config file = {config}\n  ansible collection location = {collections}\n  executable \
+         location = {}\n  trueup version = {}, a program in Rust that takes the place of ansible-core\n",
+        place.display(),
+        env!("CARGO_PKG_VERSION"),
+    )
+}
+
 /// Ansible has colours on a terminal; what parses the output has none.
 const COLOR: Color = Color::Auto;
 
@@ -89,6 +139,7 @@ fn playbook(args: Playbook) -> Result<u8, CommandError> {
     options.gather_always = true;
     options.verbosity = verbosity.level;
     options.start_at = args.start_at_task;
+    options.step = args.step;
     // Where tags are asked for, those of tasks that never run by themselves are told, too.
     if wanted.tags && options.tags.is_empty() && options.skip_tags.is_empty() {
         options.tags = ["all", "never"].map(str::to_owned).into();
@@ -121,6 +172,13 @@ fn verbosity(common: &Common, settings: &Settings) -> Verbosity {
         hides_skipped: off("display_skipped_hosts"),
         hides_ok: off("display_ok_hosts"),
         stats: settings.flag("show_custom_stats"),
+        context: settings.text("diff_context").and_then(|lines| lines.parse().ok()),
+        color: print::ansible_paints(),
+        width: rustix::termios::tcgetwinsize(std::io::stdout()).ok().map(|size| size.ws_col.into()),
+        marks_checks: settings.flag("check_mode_markers"),
+        fails_aside: settings.flag("display_failed_stderr"),
+        paths: settings.flag("show_task_path_on_failure"),
+        starts: settings.flag("show_per_host_start"),
     }
 }
 
@@ -311,14 +369,11 @@ fn options(
 const HOSTS: &str = "/etc/ansible/hosts";
 
 fn config(args: &Config) -> Result<u8, CommandError> {
-    let settings = settings::load(COLOR)?;
-    match args.action.as_str() {
-        "view" if settings.files.is_empty() => Err(CommandError::NoConfig),
-        "view" => {
-            shown(&settings.files.iter().filter_map(|path| std::fs::read_to_string(path).ok()).collect::<String>())
-        }
-        _ => shown(&settings::show(&settings, !args.only_changed)),
-    }
+    let settings = match &args.config {
+        Some(path) => settings::load_with(path, COLOR)?,
+        None => settings::load(COLOR)?,
+    };
+    shown(&config::text(args, &settings)?)
 }
 
 fn shown(text: &str) -> Result<u8, CommandError> {
@@ -338,7 +393,8 @@ mod tests {
             ("ansible", Some(Program::AdHoc)),
             ("./ansible-vault", Some(Program::Vault)),
             ("trueup", None),
-            ("ansible-galaxy", None),
+            ("ansible-galaxy", Some(Program::Absent("ansible-galaxy"))),
+            ("ansible-lint", None),
         ];
         for (name, wanted) in table {
             assert_eq!(program(Some(name.as_ref())), wanted, "{name}");

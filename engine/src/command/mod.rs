@@ -26,13 +26,16 @@ use crate::vault::VaultError;
 const ERROR: u8 = 1;
 /// Exit status: a wrong option.
 const WRONG_OPTION: u8 = 5;
+/// Exit status of Ansible's programs: a command line that cannot be read.
+const WRONG_USAGE: u8 = 2;
 /// The variable that asks for the program's own log, such as `TRUEUP_LOG=trueup=debug`.
 const LOG: &str = "TRUEUP_LOG";
 
 /// Does what the command line says.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
-    let (done, color) = match dropin::program(args.first().map(OsString::as_os_str)) {
+    let program = dropin::program(args.first().map(OsString::as_os_str));
+    let (done, color) = match program {
         Some(program) => (dropin::main(program, args), Color::Auto),
         None => match Cli::try_parse_from(args) {
             Ok(cli) => (trueup(cli.verb, cli.color), cli.color),
@@ -46,7 +49,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         } else {
             print::error(&error.to_string(), error.hint().as_deref(), color.for_errors());
         }
-        error.code()
+        match error {
+            // Python's argparse has another status for it than Ansible has for options that are wrong by what they mean.
+            CommandError::Usage(error) if program.is_some() && error.use_stderr() => WRONG_USAGE,
+            error => error.code(),
+        }
     }))
 }
 
@@ -146,6 +153,9 @@ enum CommandError {
     /// `ansible-config view` without a file.
     #[error("Invalid or no config file was supplied")]
     NoConfig,
+    /// One of Ansible's programs that there is not.
+    #[error("Trueup has no {name}")]
+    NoProgram { name: &'static str, hint: &'static str },
     /// A playbook that is not there.
     #[error("the playbook: {} could not be found", path.display())]
     NoPlaybook { path: PathBuf },
@@ -172,6 +182,7 @@ impl CommandError {
             Self::Exists { .. } => Some("change it with `trueup vault edit`".to_owned()),
             Self::VaultId { .. } => Some("write `ID@FILE`, or `ID@prompt`".to_owned()),
             Self::NoSuchHost { nearest } => nearest.as_ref().map(|nearest| format!("did you mean `{nearest}`?")),
+            Self::NoProgram { hint, .. } => Some((*hint).to_owned()),
             Self::NoInventory => Some("name it with `-i INVENTORY`, or set `inventory` in trueup.toml".to_owned()),
             Self::NoModule { nearest, .. } => Some(match nearest {
                 Some(nearest) => format!("did you mean `{nearest}`?"),

@@ -45,7 +45,8 @@ pub(super) fn plan(args: Plan, color: Color) -> Result<u8, CommandError> {
 pub(super) fn apply(args: Apply, color: Color) -> Result<u8, CommandError> {
     let diffs = if args.diff { Diffs::Always } else { Diffs::Preview };
     let format = format(&args.run, diffs, color);
-    with(options(args.run, color)?, format, color.for_errors())
+    let options = Options { step: args.step, ..options(args.run, color)? };
+    with(options, format, color.for_errors())
 }
 
 fn format(args: &Run, diffs: Diffs, color: Color) -> Format {
@@ -129,6 +130,9 @@ pub(super) fn executable(args: Run) -> Result<Options, CommandError> {
         idle: Idle::default(),
         fails_late: false,
         asker: None,
+        answers: None,
+        debugging: Default::default(),
+        step: false,
         managed: None,
         merge_dictionaries: false,
     })
@@ -160,13 +164,15 @@ fn run(options: Options, format: Format, paint: Paint) -> Result<Ending, Command
 
 fn run_to(mut options: Options, mut reporter: Box<dyn Reporter>, paint: Paint) -> Result<Ending, CommandError> {
     options.asker = Some(Arc::new(ask::question));
+    let (answer, answers) = mpsc::channel(1);
+    options.answers = Some(answers.into());
     let program = match compiled(&options, paint) {
         Ok(program) => program,
         Err(status) => return Ok(Ending::WrongInput(status)),
     };
     let runtime =
         tokio::runtime::Runtime::new().map_err(|source| CommandError::System { doing: "start threads", source })?;
-    let ending = runtime.block_on(watch(program, options, Teller { reporter: reporter.as_mut(), heard: true }));
+    let ending = runtime.block_on(watch(program, options, answer, Teller { reporter: reporter.as_mut(), heard: true }));
     if let Ending::Lost = ending {
         print::error("the run ended without a verdict", None, paint);
     }
@@ -174,7 +180,12 @@ fn run_to(mut options: Options, mut reporter: Box<dyn Reporter>, paint: Paint) -
 }
 
 /// Runs, to the end or to a Ctrl-C, and tells what happens.
-async fn watch(program: Program, options: Options, mut teller: Teller<'_>) -> Ending {
+async fn watch(
+    program: Program,
+    options: Options,
+    answer: mpsc::Sender<Option<String>>,
+    mut teller: Teller<'_>,
+) -> Ending {
     let (sender, mut events) = mpsc::channel(BACKLOG);
     // On a thread of its own, beside this one that tells.
     let run = tokio::spawn(execute::run(program, options, sender, interrupted()));
@@ -188,10 +199,23 @@ async fn watch(program: Program, options: Options, mut teller: Teller<'_>) -> En
             _ => {}
         }
         teller.tell(|reporter| reporter.event(&event));
+        if matches!(event, Event::Question { .. }) {
+            listen(answer.clone());
+        }
     }
     let _ = run.await;
     teller.tell(|reporter| reporter.end());
     ending
+}
+
+/// Waits for a line on a thread of its own, which a Ctrl-C leaves behind.
+fn listen(answer: mpsc::Sender<Option<String>>) {
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        let read = io::stdin().read_line(&mut line).ok().filter(|read| *read > 0);
+        // Nobody waits for it any more if this fails.
+        _ = answer.blocking_send(read.map(|_| line));
+    });
 }
 
 /// Ready at Ctrl-C; never, where the system cannot say.

@@ -1,20 +1,31 @@
 //! Settings on the way to a run: what the command line leaves open.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::CommandError;
 use crate::cli::{Config, Run, VaultKeys};
 use crate::compile::{PlayDefaults, SearchPaths};
 use crate::connect::HostKeys;
 use crate::diagnostic::Diagnostics;
-use crate::execute::Options;
+use crate::execute::{Debugging, Options};
 use crate::report::print::{self, Color};
 use crate::settings::{Around, SETTINGS, Settings};
 
 /// Reads them; what is wrong is said.
 pub(super) fn load(color: Color) -> Result<Settings, CommandError> {
+    read(&Around::of_process(), color)
+}
+
+/// The same with that file of Ansible's.
+pub(super) fn load_with(path: &Path, color: Color) -> Result<Settings, CommandError> {
+    let mut around = Around::of_process();
+    around.variables.insert("ANSIBLE_CONFIG".into(), path.display().to_string());
+    read(&around, color)
+}
+
+fn read(around: &Around, color: Color) -> Result<Settings, CommandError> {
     let mut diagnostics = Diagnostics::new();
-    let settings = Settings::load(&Around::of_process(), &mut diagnostics);
+    let settings = Settings::load(around, &mut diagnostics);
     print::diagnostics(&diagnostics, color.for_errors());
     if diagnostics.has_errors() { Err(CommandError::Settings) } else { Ok(settings) }
 }
@@ -74,6 +85,13 @@ pub(super) fn assume(options: &mut Options, settings: &Settings) {
     options.plays = PlayDefaults {
         gather_explicitly: settings.get("gathering").value == "explicit",
         any_errors_fatal: settings.flag("any_errors_fatal"),
+    };
+    if settings.flag("vault_id_match") {
+        options.vault_passwords = std::mem::take(&mut options.vault_passwords).matching();
+    }
+    options.debugging = Debugging {
+        enabled: settings.flag("enable_task_debugger"),
+        ignored_too: !settings.flag("task_debugger_ignore_errors"),
     };
     options.managed = settings.text("ansible_managed");
     options.merge_dictionaries = settings.get("hash_behaviour").value == "merge";

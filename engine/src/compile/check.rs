@@ -6,14 +6,10 @@ use std::sync::Arc;
 
 use super::{Program, Step, defaults, reach};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
-use crate::playbook::{Common, Condition, Field, LoopOver};
-use crate::source::Span;
+use crate::playbook::{Condition, Field, LoopOver};
 use crate::template::{Delimiters, Templar, TemplateError};
 use crate::value::Value;
-use crate::yaml::{Data, Entry, Node};
-
-/// Keywords of Ansible that are not built yet. Without a terminal they mean nothing, and what they do on one is said not to be.
-const NOT_YET: [&str; 1] = ["debugger"];
+use crate::yaml::{Data, Node};
 
 /// Looks through the steps of the plays from `from` on. What is wrong with a step that is surely run and whose failure is surely
 /// one is an error now; any other fails when its turn comes, and of all those one warning tells.
@@ -25,7 +21,7 @@ pub(super) fn check(
     diagnostics: &mut Diagnostics,
 ) {
     for plan in &program.plays[from..] {
-        not_yet(&plan.play.common, diagnostics);
+        defaults::check(&plan.play.common, diagnostics);
     }
     let mut found: HashMap<(usize, PathBuf), Found> = HashMap::new();
     let mut told = BTreeSet::new();
@@ -58,6 +54,9 @@ pub(super) fn check(
             }
         }
     }
+    if stage == Stage::Before {
+        idle_handlers(program, from, diagnostics);
+    }
     diagnostics.extend(reach::warning(&later));
     diagnostics.sort();
 }
@@ -72,7 +71,7 @@ pub(super) enum Stage {
 }
 
 /// The same for steps that an include brings: the run is under way, so that each fails when its turn comes.
-pub(super) fn included(program: &Program, steps: &mut [Arc<Step>], templar: &Templar) {
+pub(crate) fn included(program: &Program, steps: &mut [Arc<Step>], templar: &Templar) {
     for step in steps {
         let found = problems(program, step, templar);
         if !found.fails.is_empty() {
@@ -98,31 +97,16 @@ fn problems(program: &Program, step: &Step, templar: &Templar) -> Found {
     if !step.is_missing() {
         params(step, &mut fails);
     }
-    not_yet(&step.task.common, &mut fails);
+    defaults::check(&step.task.common, &mut fails);
     for (block, _) in step.blocks() {
-        not_yet(&block.common, &mut fails);
+        defaults::check(&block.common, &mut fails);
     }
     notified(program, step, &mut fails);
+    delimited(step, &mut fails);
     later.extend(step.task.wrong.iter().cloned());
     templates(step, templar, &mut later);
     let (fails, warnings) = fails.into_iter().partition(|one| one.severity == Severity::Error);
     Found { fails, found_later: later.into_iter().collect(), warnings }
-}
-
-fn not_yet(common: &Common, diagnostics: &mut Diagnostics) {
-    let means = |entry: &Entry| entry.value.as_scalar().is_some_and(|scalar| scalar.text != "never");
-    for (name, entry) in common.carried.iter().filter(|(name, entry)| NOT_YET.contains(&name.as_str()) && means(entry))
-    {
-        pass_over(name, Some(&entry.key), diagnostics);
-    }
-    defaults::check(common, diagnostics);
-}
-
-fn pass_over(name: &str, place: Option<&Span>, diagnostics: &mut Diagnostics) {
-    let Some(place) = place else { return };
-    let warning =
-        Diagnostic::warning(format!("`{name}` is not supported: nobody is asked, and the run goes on")).at(place);
-    diagnostics.push(warning);
 }
 
 fn params(step: &Step, diagnostics: &mut Diagnostics) {
@@ -164,6 +148,44 @@ fn params(step: &Step, diagnostics: &mut Diagnostics) {
         && let Err(error) = mode.value.file_mode()
     {
         diagnostics.push(error);
+    }
+}
+
+/// Conditions in braces, which Ansible will not take for ever.
+fn delimited(step: &Step, diagnostics: &mut Diagnostics) {
+    const TOLD: &str = "[DEPRECATION WARNING]: Conditionals should not be surrounded by templating delimiters such as {{ }} or \
+                        {% %}. This feature will be removed from ansible-core version 2.23.";
+    let task = &step.task;
+    let more = task.changed_when.iter().chain(&task.failed_when).chain(&task.retry.until);
+    for condition in step.conditions().chain(more) {
+        let text = condition.text.trim();
+        if text.starts_with("{{") && text.ends_with("}}") {
+            let warning = Diagnostic::warning("a condition is an expression by itself").told(TOLD).at(&condition.span);
+            diagnostics.push(warning.hint("leave the braces out"));
+        }
+    }
+}
+
+/// Handlers of the plays from `from` on that nobody notifies. Those of roles are for whoever uses the role.
+fn idle_handlers(program: &Program, from: usize, diagnostics: &mut Diagnostics) {
+    let mut told = BTreeSet::new();
+    for step in program.steps.iter().filter(|step| step.play >= from && step.around.role.is_none()) {
+        let Some(handler) = &step.handler else { continue };
+        let of_play = || program.steps.iter().filter(|other| other.play == step.play);
+        let named = |other: &Arc<Step>| -> Vec<String> {
+            let blocks = other.blocks().iter().flat_map(|(block, _)| texts(&block.notify));
+            texts(&other.task.notify).chain(blocks).collect()
+        };
+        // An include may bring who notifies it, and a template may come to its name.
+        let may = |name: &String| handler.names.contains(name) || crate::template::is_template(name);
+        if of_play().any(|other| other.includes() || named(other).iter().any(may)) {
+            continue;
+        }
+        let span = step.task.common.name.as_ref().map_or(&step.task.span, |name| &name.span);
+        if told.insert((span.path().to_owned(), span.start)) {
+            let warning = Diagnostic::warning(format!("nobody notifies the handler `{}`", step.name())).told("");
+            diagnostics.push(warning.at(span));
+        }
     }
 }
 

@@ -84,6 +84,9 @@ pub(super) fn gather(program: &mut Program, from: usize, selection: &Selection, 
         if step.play >= from && gathered.insert(step.play) && wanted && !itself {
             let mut task = Task::clone(&task);
             let play = &program.plays[step.play].play.common;
+            let said = GATHERING.iter().filter_map(|name| play.carried.get_key_value(*name));
+            let said = said.filter(|(_, entry)| !entry.value.is_null());
+            task.args.params.extend(said.map(|(name, entry)| (name.clone(), entry.clone())));
             defaults::give(&mut task, entry, std::iter::once(play), diagnostics);
             steps.push(Arc::new(Step::new(step.play, Arc::new(task), entry, Default::default())));
         }
@@ -91,6 +94,9 @@ pub(super) fn gather(program: &mut Program, from: usize, selection: &Selection, 
     }
     program.steps = steps;
 }
+
+/// Keywords of a play that are parameters of its gathering.
+const GATHERING: [&str; 3] = ["fact_path", "gather_subset", "gather_timeout"];
 
 /// What stands for the file of what nobody wrote.
 pub(super) const MADE: &str = "<trueup>";

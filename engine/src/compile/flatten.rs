@@ -116,6 +116,9 @@ fn no_start(pattern: &str, steps: &[Arc<Step>]) -> Diagnostic {
     let source = Arc::new(Source { path: "<--start-at-task>".into(), text: pattern.to_owned() });
     let names: Vec<String> = steps.iter().filter(|step| step.handler.is_none()).map(|step| step.name()).collect();
     Diagnostic::error(format!("there is no task `{pattern}` to start at"))
+        .told_alone(format!(
+            "[ERROR]: No matching task \"{pattern}\" found. Note: --start-at-task can only follow static includes."
+        ))
         .at(&Span::new(&source, 0, pattern.len()))
         .did_you_mean(pattern, names.iter().map(String::as_str))
         .hint("what an include brings is not known before its turn comes")
@@ -171,7 +174,14 @@ impl Flattener<'_> {
         let path = dir.join(&name);
         if !path.is_file() {
             let absent = Diagnostic::absent(format!("there is no playbook {}", path.display()));
-            return Err(absent.at(&import.file.span));
+            let told = format!(
+                "Unable to retrieve file contents.\nCould not find or access '{}' on the Ansible Controller.\nIf you are using \
+                 a module and expect the file to exist on the remote, see the remote_src option: [Errno 2] No such file or \
+                 directory: '{}'\n",
+                crate::execute::absolute(&path),
+                crate::execute::absolute(&path),
+            );
+            return Err(absent.told_alone(told).at(&import.file.span));
         }
         let source = Source::read(&path).map_err(|error| error.at(&import.file.span))?;
         let inner = playbook::parse(&source, &self.selection.vault, self.diagnostics);

@@ -188,6 +188,11 @@ impl Lister<'_> {
         let name = task.module.value.as_str();
         builtin::find(name).ok_or_else(|| {
             let error = Diagnostic::error(format!("there is no module `{}`", task.written)).at(&task.module.span);
+            let error = error.told(format!(
+                "couldn't resolve module/action '{}'. This often indicates a misspelling, missing collection, or incorrect \
+                 module path.",
+                task.written
+            ));
             if name == "include" {
                 return error.hint("it was removed from Ansible: use `include_tasks` or `import_tasks`");
             }
@@ -393,7 +398,18 @@ impl Lister<'_> {
             Some(path) => Ok(path.clone()),
             None => {
                 let looked = places.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
+                let told = match (&way, places.first()) {
+                    (Way::Import, Some(first)) => format!(
+                        "Unable to retrieve file contents.\nCould not find or access '{}' on the Ansible Controller.\nIf you are using \
+                         a module and expect the file to exist on the remote, see the remote_src option: [Errno 2] No such file or \
+                         directory: '{}'\n",
+                        crate::execute::absolute(first),
+                        crate::execute::absolute(first),
+                    ),
+                    _ => format!("Could not find or access '{name}' on the Ansible Controller."),
+                };
                 Err(Diagnostic::absent(format!("there is no file of tasks `{name}`"))
+                    .told_alone(told)
                     .hint(format!("looked for {looked}")))
             }
         }

@@ -7,7 +7,7 @@
 //! does not grow with the number of hosts, only with the number of `serial` batches. What `include_tasks` and
 //! `include_role` name comes during the run, through the same passes: [`expand`].
 
-mod check;
+pub(crate) mod check;
 mod data;
 mod defaults;
 pub mod expand;
@@ -36,9 +36,10 @@ use trueup_modules::module::Entry;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::inventory::Inventory;
-use crate::playbook::{Common, Condition, Field, Opt, Play, Playbook, Spanned, Task};
+use crate::playbook::{Common, Condition, Field, LoopOver, Opt, Play, Playbook, Spanned, Task};
+use crate::source::Span;
 use crate::value::{Map, Value};
-use crate::yaml::Node;
+use crate::yaml::{self, Node};
 
 pub use graph::Graph;
 pub use list::Around;
@@ -114,13 +115,14 @@ pub enum Strategy {
 }
 
 impl Strategy {
-    /// All names; the first three are ours, `host_pinned` is Ansible's for what `free` is here.
-    pub const NAMES: [&str; 4] = ["linear", "free", "graph", "host_pinned"];
+    /// All names; the first three are ours, `host_pinned` is Ansible's for what `free` is here, `debug` is `linear` with the
+    /// debugger.
+    pub const NAMES: [&str; 5] = ["linear", "free", "graph", "host_pinned", "debug"];
 
     /// The strategy of that name.
     pub fn named(name: &str) -> Option<Self> {
         match name.strip_prefix("ansible.builtin.").unwrap_or(name) {
-            "linear" => Some(Self::Linear),
+            "linear" | "debug" => Some(Self::Linear),
             "free" | "host_pinned" => Some(Self::Free),
             "graph" => Some(Self::Graph),
             _ => None,
@@ -318,6 +320,32 @@ impl Step {
     pub fn catching(&self) -> impl DoubleEndedIterator<Item = &(Arc<BlockInfo>, Section)> {
         let flush = self.handler.as_ref().map_or(self.around.flushed_in.as_slice(), |handler| &handler.within);
         flush.iter().chain(self.blocks())
+    }
+
+    /// Where the text begins that holds a place of the task's: a parameter's value, a condition.
+    pub fn written_at<'s>(&'s self, span: &'s Span) -> &'s Span {
+        fn scalar<'n>(node: &'n Node, span: &Span) -> Option<&'n Span> {
+            match &node.data {
+                yaml::Data::Seq(items) => items.iter().find_map(|item| scalar(item, span)),
+                yaml::Data::Map(map) => map.values().find_map(|entry| scalar(&entry.value, span)),
+                yaml::Data::Scalar(_) => holds(&node.span, span).then_some(&node.span),
+            }
+        }
+        fn holds(whole: &Span, part: &Span) -> bool {
+            whole.path() == part.path() && whole.start <= part.start && part.start <= whole.end
+        }
+        let task = &self.task;
+        let args = task.args.given().map(|(_, entry)| &entry.value).chain(&task.args.free_form);
+        let environment = self.blocks().iter().map(|(block, _)| &block.common).chain([&task.common]);
+        let environment = environment.flat_map(|common| &common.environment);
+        let lists = task.looping.iter().map(|looping| match &looping.over {
+            LoopOver::List(node) | LoopOver::Lookup(_, node) => node,
+        });
+        let vars = task.common.vars.values().map(|entry| &entry.value);
+        let found = args.chain(environment).chain(lists).chain(vars).find_map(|node| scalar(node, span));
+        let conditions = self.conditions().chain(&task.changed_when).chain(&task.failed_when);
+        let condition = || conditions.map(|one| &one.span).find(|whole| holds(whole, span));
+        found.or_else(condition).unwrap_or(span)
     }
 
     /// What a `meta` task says; nothing of any other.

@@ -229,7 +229,9 @@ impl Project {
             .map(|entry| entry.file_name().to_string_lossy().into_owned())
             .collect();
         let places = dirs.iter().map(|dir| dir.display().to_string()).collect::<Vec<_>>().join(", ");
+        let searched = dirs.iter().map(|dir| crate::execute::absolute(dir)).collect::<Vec<_>>().join(":");
         Diagnostic::absent(format!("there is no role `{role}`"))
+            .told(format!("the role '{role}' was not found in {searched}"))
             .at(span)
             .did_you_mean(role, known.iter().map(String::as_str))
             .hint(format!("looked in {places}"))

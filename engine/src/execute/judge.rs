@@ -8,11 +8,12 @@ use trueup_modules::wire::{Answer, Outcome, Task};
 use super::json::{from_object, redact};
 use super::lower::{CONDITIONAL, Item, Lower, LowerError, TOO_QUIET, Tries, Work};
 use crate::compile::Step;
-use crate::event::Status;
+use crate::event::{Cause, Status};
 use crate::template::Truth;
 use crate::value::{Map, Value};
 
 /// An item's end.
+#[derive(Clone)]
 pub(super) struct Judged {
     /// As it is reported.
     pub status: Status,
@@ -28,6 +29,8 @@ pub(super) struct Judged {
     pub warnings: Vec<String>,
     /// In a preview: it may turn out differently.
     pub conditional: Option<Why>,
+    /// Why it could not be rendered.
+    pub causes: Vec<Cause>,
     /// What it was to include is not there: that is never ignored, and never counts as made good, as in Ansible.
     pub is_final: bool,
 }
@@ -91,6 +94,7 @@ impl Judged {
             data: answer.data,
             warnings: answer.warnings,
             conditional: answer.conditional,
+            causes: Vec::new(),
             is_final: false,
         };
         judged.register();
@@ -145,32 +149,7 @@ pub(super) fn judge(
         (Work::Skip(because), _) => Judged::new(Status::Skipped { because: because.clone() }, Answer::default()),
         (Work::Unknown(why), _) => Judged::new(Status::Unknown(why.clone()), Answer::default()),
         (Work::Error(LowerError::Unknown(why)), _) => Judged::new(Status::Unknown(why.clone()), Answer::default()),
-        // What the module itself would say: its result, as of any other failure of it.
-        (
-            Work::Error(
-                error @ (LowerError::Param(_)
-                | LowerError::Wrong(..)
-                | LowerError::Value(..)
-                | LowerError::NoFile { .. }),
-            ),
-            _,
-        ) => {
-            let data = match error {
-                LowerError::Param(error) => error.clone().apart().1,
-                LowerError::NoFile { .. } | LowerError::Value(..) => {
-                    error.msg().map(|msg| ("msg".to_owned(), json!(msg))).into_iter().collect()
-                }
-                LowerError::Wrong(_, Some(msg)) => [("msg".to_owned(), json!(msg))].into_iter().collect(),
-                _ => Default::default(),
-            };
-            let judged =
-                Judged::new(failed(error.to_string(), error.hint(), None), Answer { data, ..Answer::default() });
-            conditions(lower, step, item, judged)
-        }
-        (Work::Error(error), _) => {
-            let data = error.msg().map(|msg| ("msg".to_owned(), json!(msg))).into_iter().collect();
-            Judged::new(failed(error.to_string(), error.hint(), None), Answer { data, ..Answer::default() })
-        }
+        (Work::Error(error), _) => unrendered(lower, step, item, error),
         (Work::Task(_), None) => Judged::new(failed("no answer".into(), None, None), Answer::default()),
         (Work::Task(task), Some(Outcome::Would(answer))) if task.check => {
             let end = checked(step, task, answer);
@@ -208,6 +187,25 @@ pub(super) fn judge(
     }
 }
 
+/// The end of what cannot be rendered.
+fn unrendered(lower: &Lower<'_>, step: &Step, item: &Item, error: &LowerError) -> Judged {
+    let data = match error {
+        LowerError::Param(error) => error.clone().apart().1,
+        LowerError::Wrong(_, Some(msg)) => [("msg".to_owned(), json!(msg))].into_iter().collect(),
+        LowerError::Wrong(_, None) => Default::default(),
+        _ => error.msg().map(|msg| ("msg".to_owned(), json!(msg))).into_iter().collect(),
+    };
+    let judged = Judged::new(failed(error.to_string(), error.hint(), None), Answer { data, ..Answer::default() });
+    let judged = Judged { causes: error.causes(step), ..judged };
+    match error {
+        // What the module itself would say: its result, as of any other failure of it.
+        LowerError::Param(_) | LowerError::Wrong(..) | LowerError::Value(..) | LowerError::NoFile { .. } => {
+            conditions(lower, step, item, judged)
+        }
+        _ => judged,
+    }
+}
+
 /// What Ansible's executor adds to what a module returns.
 fn tell_more(step: &Step, task: &Task, item: &Item, end: &mut Judged) {
     if let Tries::So(tries) | Tries::InVain(tries) = item.tries {
@@ -215,12 +213,21 @@ fn tell_more(step: &Step, task: &Task, item: &Item, end: &mut Judged) {
     }
     let assertions = task.params["that"].as_array().filter(|_| step.entry.name == "assert" && end.failed());
     if let Some(failed) = assertions.and_then(|that| that.iter().find(|one| one["holds"] == json!(false))) {
-        end.data.insert("assertion".into(), failed["expression"].clone());
+        end.data.insert("assertion".into(), assertion(&failed["expression"]));
         end.data.insert("evaluated_to".into(), json!(false));
         let said = task.params.get("fail_msg").filter(|said| !said.is_null()).cloned();
         end.data.insert("msg".into(), said.unwrap_or_else(|| json!("Assertion failed")));
     }
     end.register();
+}
+
+/// An assertion as it was written: one that is nothing but a boolean is one.
+fn assertion(expression: &Json) -> Json {
+    match expression.as_str() {
+        Some("true") => json!(true),
+        Some("false") => json!(false),
+        _ => expression.clone(),
+    }
 }
 
 fn judge_outcome(outcome: &Outcome, pending: Option<&Why>) -> Judged {

@@ -36,6 +36,7 @@ use crate::vault::VaultPasswords;
 use crate::yaml;
 
 pub use run::run;
+pub(crate) use run::{FOLLOWED, absolute};
 
 /// What the command line says.
 pub struct Options {
@@ -93,10 +94,28 @@ pub struct Options {
     pub fails_late: bool,
     /// Whom to ask for the variables of `vars_prompt`; without, they have their defaults.
     pub asker: Option<compile::Asker>,
+    /// Answers to questions in the run ([`Question`](crate::event::Event::Question)); without, nobody is there to be asked.
+    pub answers: Option<Answers>,
+    /// When the debugger asks, beside what the playbook says.
+    pub debugging: Debugging,
+    /// `--step`: ask before each task.
+    pub step: bool,
     /// What `ansible_managed` says in the files of `template`; Ansible's words if not given.
     pub managed: Option<String>,
     /// A variable's dictionary is merged into the weaker ones of its name, and does not take their place.
     pub merge_dictionaries: bool,
+}
+
+/// Where the answers to [`Question`](crate::event::Event::Question)s come from: a line each, or nothing where nobody answers.
+pub type Answers = tokio::sync::Mutex<tokio::sync::mpsc::Receiver<Option<String>>>;
+
+/// What the settings say of the debugger.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Debugging {
+    /// Each failure asks (`enable_task_debugger`).
+    pub enabled: bool,
+    /// Those that are ignored do, too (`task_debugger_ignore_errors`).
+    pub ignored_too: bool,
 }
 
 /// Passwords that were typed.

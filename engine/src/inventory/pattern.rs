@@ -122,6 +122,7 @@ impl Inventory {
         let names = self.groups.keys().chain(self.hosts.keys()).map(String::as_str);
         let diagnostic =
             Diagnostic::warning(format!("no host or group matches `{part}`")).at(span).did_you_mean(base, names);
+        let diagnostic = diagnostic.told_alone(format!("Could not match supplied host pattern, ignoring: {part}"));
         match self.hosts.is_empty() {
             true => diagnostic.hint("the inventory has no hosts: name one with `-i`"),
             false => diagnostic,

@@ -37,6 +37,35 @@ impl Field<String> {
     }
 }
 
+/// When the debugger asks what becomes of a task's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DebugWhen {
+    /// Each time.
+    Always,
+    /// Never, whatever the settings say.
+    Never,
+    /// When it failed.
+    Failed,
+    /// When it was skipped.
+    Skipped,
+    /// When the host could not be reached.
+    Unreachable,
+}
+
+impl DebugWhen {
+    /// By the keyword's word for it.
+    pub fn named(word: &str) -> Option<Self> {
+        Some(match word {
+            "always" => Self::Always,
+            "never" => Self::Never,
+            "on_failed" => Self::Failed,
+            "on_skipped" => Self::Skipped,
+            "on_unreachable" => Self::Unreachable,
+            _ => return None,
+        })
+    }
+}
+
 /// A keyword that may be absent.
 pub type Opt<T> = Option<Spanned<Field<T>>>;
 
@@ -403,6 +432,8 @@ pub struct Common {
     /// What modules are given where a task does not say it, by the modules' names; of a module, the inner's replaces the
     /// outer's.
     pub module_defaults: Mapping,
+    /// When the debugger asks what becomes of a task's end.
+    pub debugger: Opt<DebugWhen>,
     /// On how many hosts at most a task is applied at the same time.
     pub throttle: Opt<i64>,
     /// Locks, held while a task is applied, whatever the host.

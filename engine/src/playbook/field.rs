@@ -2,7 +2,7 @@
 
 use trueup_modules::param::truth;
 
-use super::ast::{Batch, Condition, Field, Mutex, Need, Needed, Spanned};
+use super::ast::{Batch, Condition, DebugWhen, Field, Mutex, Need, Needed, Spanned};
 use crate::diagnostic::Diagnostic;
 use crate::value::{Template, Value};
 use crate::yaml::{Data, Node, Plain, Scalar};
@@ -67,6 +67,14 @@ impl FromScalar for Batch {
             Some(percent) => percent.trim().parse().ok().map(Self::Percent),
             None => i64::from_scalar(scalar)?.try_into().ok().map(Self::Hosts),
         }
+    }
+}
+
+impl FromScalar for DebugWhen {
+    const EXPECTED: &'static str = "`always`, `never`, `on_failed`, `on_skipped` or `on_unreachable`";
+
+    fn from_scalar(scalar: &Scalar) -> Option<Self> {
+        Self::named(scalar.text.trim())
     }
 }
 

@@ -115,6 +115,20 @@ impl Place {
         }
     }
 
+    /// What Ansible calls it.
+    pub fn class(self) -> &'static str {
+        match self {
+            Self::Play => "Play",
+            Self::Block => "Block",
+            Self::Task => "Task",
+            Self::Handler => "Handler",
+            Self::Role => "RoleInclude",
+            Self::Import => "PlaybookInclude",
+            Self::LoopControl => "LoopControl",
+            Self::Prompt => "Play",
+        }
+    }
+
     /// All keywords that may stand there.
     pub fn keywords(self) -> impl Iterator<Item = &'static str> {
         let (own, more): (&[&str], &[&str]) = match self {

@@ -16,8 +16,8 @@ mod task;
 use std::sync::Arc;
 
 pub use ast::{
-    Args, Batch, Become, Block, Common, Condition, Detached, Entry, Field, ImportPlaybook, Loop, LoopControl, LoopOver,
-    Mutex, Need, Needed, Opt, Play, Playbook, Prompt, Retry, Role, Spanned, Step, Task,
+    Args, Batch, Become, Block, Common, Condition, DebugWhen, Detached, Entry, Field, ImportPlaybook, Loop,
+    LoopControl, LoopOver, Mutex, Need, Needed, Opt, Play, Playbook, Prompt, Retry, Role, Spanned, Step, Task,
 };
 pub(crate) use field::{is_variable, not_a_variable};
 pub use keyword::Place;
@@ -34,6 +34,12 @@ pub fn parse(source: &Arc<Source>, vault: &VaultPasswords, diagnostics: &mut Dia
     let is_empty = |root: &Node| root.is_null() || root.as_seq().is_some_and(<[Node]>::is_empty);
     if root.as_ref().is_some_and(is_empty) {
         let error = Diagnostic::error(format!("the playbook {} is empty", source.path.display()));
+        let path = crate::execute::absolute(&source.path);
+        let told = match root.as_ref().is_some_and(Node::is_null) {
+            true => format!("Empty playbook, nothing to do: {path}"),
+            false => format!("A playbook must contain at least one play: {path}"),
+        };
+        let error = error.told_alone(told);
         diagnostics.push(error.hint("a playbook is a list of plays, each with `hosts`"));
     }
     let entries = root.map(|root| play::entries(&root, diagnostics)).unwrap_or_default();

@@ -102,6 +102,12 @@ impl<'n, 'd> Reader<'n, 'd> {
         };
         let (good, bad): (Vec<_>, Vec<_>) = map.iter().partition(|(name, _)| field::is_variable(name));
         self.diagnostics.extend(bad.iter().map(|(name, entry)| field::not_a_variable(name).at(&entry.key)));
+        let reserved = good.iter().filter(|(name, _)| is_reserved(name));
+        self.diagnostics.extend(reserved.map(|(name, entry)| {
+            Diagnostic::warning(format!("the variable `{name}` has the name of a keyword"))
+                .told(format!("Found variable using reserved name '{name}'."))
+                .at(&entry.key)
+        }));
         good.into_iter().map(|(name, entry)| (name.clone(), entry.clone())).collect()
     }
 
@@ -131,6 +137,7 @@ impl<'n, 'd> Reader<'n, 'd> {
             run_once: self.field("run_once"),
             timeout: self.field("timeout"),
             module_defaults: self.module_defaults(),
+            debugger: self.field("debugger"),
             throttle: self.field("throttle"),
             mutex: self.each("mutex", |node, _| field::mutex(node)),
             needs: self.needs(),
@@ -204,6 +211,13 @@ impl<'n, 'd> Reader<'n, 'd> {
     }
 }
 
+/// Names that are keywords of plays, blocks, tasks or roles: as variables they are mistaken for those, and Ansible says so.
+fn is_reserved(name: &str) -> bool {
+    const OURS: [&str; 2] = ["mutex", "needs"];
+    let has = |place: &Place| place.has(name);
+    !OURS.contains(&name) && [Place::Play, Place::Block, Place::Task, Place::Role].iter().any(has)
+}
+
 /// The error about a key that means nothing where it stands, with the keyword it may be or the place it belongs to.
 /// Keywords that Ansible had once, and what has taken their place.
 const REMOVED: [(&str, &str); 8] = [
@@ -224,6 +238,7 @@ pub(super) fn removed(key: &str) -> Option<&'static str> {
 
 pub(super) fn unknown_keyword(place: Place, key: &str, span: &Span) -> Diagnostic {
     let diagnostic = Diagnostic::error(format!("unknown keyword `{key}` of {}", place.noun())).at(span);
+    let diagnostic = diagnostic.told(format!("'{key}' is not a valid attribute for a {}", place.class()));
     if let Some(hint) = removed(key) {
         return diagnostic.hint(hint);
     }

@@ -193,12 +193,15 @@ fn module<'n>(
     let Some(chosen) = chosen else {
         let first = task.as_map().and_then(|map| map.values().next()).map_or(&task.span, |entry| &entry.key);
         let diagnostic = Diagnostic::error(format!("{} must have a module, and this one has none", place.noun()));
+        let diagnostic = diagnostic.told("no module/action detected in task.");
         diagnostics.push(diagnostic.at(first).hint("add one, such as `command: …`, beside the keywords"));
         return None;
     };
     let (name, entry) = *chosen;
     for (key, other) in candidates.iter().filter(|(key, _)| *key != name) {
-        diagnostics.push(if nearly_keyword(key) {
+        diagnostics.push(if removed(key).is_some() {
+            conflict(name, &entry.key, key, &other.key)
+        } else if nearly_keyword(key) {
             unknown_keyword(place, key, &other.key)
         } else if entry.value.is_null() {
             Diagnostic::error(format!("`{key}` is not a keyword of {}", place.noun()))

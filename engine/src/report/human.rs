@@ -111,6 +111,10 @@ impl Human {
                 page.out = self.release();
                 self.unreachable(&mut page.out, host, reason, hints);
             }
+            Event::Question { text } => {
+                page.out = self.release();
+                page.err = format!("\n{}", printable(text));
+            }
             Event::NotRun { hosts, tasks, .. } => {
                 page.out = self.release();
                 let mark = self.view.paint.wrap("1;33", "NOT RUN");

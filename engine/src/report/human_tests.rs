@@ -44,6 +44,7 @@ fn result(step: usize, name: &str, host: &str, status: Status) -> TaskResult {
         diffs: Vec::new(),
         data: serde_json::Map::new(),
         warnings: Vec::new(),
+        causes: Vec::new(),
         conditional: None,
         seconds: 0.1,
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::Reporter;
 use super::human::{Human, View};
@@ -24,6 +24,8 @@ pub struct Live {
     /// How far the run is; last on the screen.
     overall: ProgressBar,
     hosts: HashMap<String, HostLine>,
+    /// The user is being asked something.
+    asks: bool,
 }
 
 /// What a host does.
@@ -37,7 +39,7 @@ impl Live {
     pub fn new(view: View) -> Self {
         let screen = MultiProgress::new();
         let overall = screen.add(ProgressBar::hidden());
-        Self { human: Human::new(view), screen, overall, hosts: HashMap::new() }
+        Self { human: Human::new(view), screen, overall, hosts: HashMap::new(), asks: false }
     }
 
     fn draw(&mut self, event: &Event) {
@@ -54,6 +56,18 @@ impl Live {
             Event::Unreachable { host, .. } => self.clear(host),
             _ => {}
         }
+    }
+
+    /// Nothing is drawn while the user is asked something.
+    fn give_way(&mut self, asks: bool) {
+        if asks {
+            // If that fails, nothing is to be seen anyway.
+            _ = self.screen.clear();
+            self.screen.set_draw_target(ProgressDrawTarget::hidden());
+        } else if self.asks {
+            self.screen.set_draw_target(ProgressDrawTarget::stderr());
+        }
+        self.asks = asks;
     }
 
     fn start(&mut self, tasks: usize) {
@@ -113,6 +127,7 @@ impl Live {
 impl Reporter for Live {
     fn event(&mut self, event: &Event) -> io::Result<()> {
         let page = self.human.event(event);
+        self.give_way(matches!(event, Event::Question { .. }));
         if matches!(event, Event::RunFinished { .. }) {
             self.close();
         }

@@ -92,6 +92,14 @@ pub static SETTINGS: &[Setting] = &[
         "callbacks beside the one that prints: Trueup has none, and says which it passes over",
     ),
     setting(
+        "check_mode_markers",
+        "defaults",
+        "ANSIBLE_CHECK_MODE_MARKERS",
+        Kind::Flag,
+        "false",
+        "whether ansible-playbook marks banners where nothing is changed",
+    ),
+    setting(
         "collections_path",
         "defaults",
         "ANSIBLE_COLLECTIONS_PATH",
@@ -103,6 +111,25 @@ pub static SETTINGS: &[Setting] = &[
         ini: ("diff", "always"),
         ..setting("diff_always", "diff", "ANSIBLE_DIFF_ALWAYS", Kind::Flag, "false", "whether `--diff` is always meant")
     },
+    Setting {
+        ini: ("diff", "context"),
+        ..setting(
+            "diff_context",
+            "diff",
+            "ANSIBLE_DIFF_CONTEXT",
+            Kind::Number,
+            "3",
+            "how many lines ansible-playbook shows around what differs",
+        )
+    },
+    setting(
+        "display_failed_stderr",
+        "defaults",
+        "ANSIBLE_DISPLAY_FAILED_STDERR",
+        Kind::Flag,
+        "false",
+        "whether ansible-playbook tells failures on standard error",
+    ),
     setting(
         "display_ok_hosts",
         "defaults",
@@ -118,6 +145,14 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Flag,
         "true",
         "whether what is skipped is told, where Trueup stands in for ansible-playbook",
+    ),
+    setting(
+        "enable_task_debugger",
+        "defaults",
+        "ANSIBLE_ENABLE_TASK_DEBUGGER",
+        Kind::Flag,
+        "false",
+        "whether each failure asks what to do, as `debugger: on_failed` has it",
     ),
     setting(
         "force_handlers",
@@ -183,6 +218,22 @@ pub static SETTINGS: &[Setting] = &[
         "false",
         "whether what `set_stats` has set is told at the end, where Trueup stands in for ansible-playbook",
     ),
+    setting(
+        "show_per_host_start",
+        "defaults",
+        "ANSIBLE_SHOW_PER_HOST_START",
+        Kind::Flag,
+        "false",
+        "whether ansible-playbook tells that a host has begun a task",
+    ),
+    setting(
+        "show_task_path_on_failure",
+        "defaults",
+        "ANSIBLE_SHOW_TASK_PATH_ON_FAILURE",
+        Kind::Flag,
+        "false",
+        "whether ansible-playbook tells where a failed task stands",
+    ),
     Setting {
         ini: ("tags", "skip"),
         ..setting("skip_tags", "tags", "ANSIBLE_SKIP_TAGS", Kind::List, "", "no tasks with one of these tags")
@@ -215,6 +266,14 @@ pub static SETTINGS: &[Setting] = &[
         "default",
         "what the output is like where Trueup stands in for ansible-playbook: default, minimal, oneline, json or yaml",
     ),
+    setting(
+        "task_debugger_ignore_errors",
+        "defaults",
+        "ANSIBLE_TASK_DEBUGGER_IGNORE_ERRORS",
+        Kind::Flag,
+        "true",
+        "whether failures that are ignored do not ask",
+    ),
     setting("timeout", "defaults", "ANSIBLE_TIMEOUT", Kind::Number, "10", "seconds after which connecting is given up"),
     setting(
         "vault_encrypt_identity",
@@ -223,6 +282,14 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Text,
         "",
         "the vault id to encrypt with",
+    ),
+    setting(
+        "vault_id_match",
+        "defaults",
+        "ANSIBLE_VAULT_ID_MATCH",
+        Kind::Flag,
+        "false",
+        "whether a vault is only tried with the password of its own id",
     ),
     setting(
         "vault_identity_list",

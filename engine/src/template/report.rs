@@ -57,7 +57,9 @@ impl Origin<'_> {
 pub(crate) fn syntax(error: &Error, origin: &Origin) -> TemplateError {
     let (start, end) = origin.range(error);
     let message = error.detail().unwrap_or("the template cannot be parsed").to_owned();
-    TemplateError::new(Problem::Syntax(message), origin.place(start, end))
+    let hint = syntax_hint(&message);
+    let error = TemplateError::new(Problem::Syntax(message), origin.place(start, end));
+    hint.into_iter().fold(error, TemplateError::hint)
 }
 
 /// An expression whose value is nothing at all: what it names is undefined.
@@ -99,7 +101,10 @@ fn located_at(innermost: &Error, (start, end): (usize, usize), origin: &Origin, 
     let place = origin.place(start, end);
     let message = innermost.detail().unwrap_or("the template cannot be rendered").to_owned();
     match innermost.kind() {
-        ErrorKind::SyntaxError => TemplateError::new(Problem::Syntax(message), place),
+        ErrorKind::SyntaxError => {
+            let hint = syntax_hint(&message);
+            hint.into_iter().fold(TemplateError::new(Problem::Syntax(message), place), TemplateError::hint)
+        }
         ErrorKind::UnknownFilter | ErrorKind::UnknownTest => {
             let name = message.split_whitespace().nth(1).unwrap_or_default();
             let is_test = innermost.kind() == ErrorKind::UnknownTest;
@@ -119,6 +124,16 @@ fn located_at(innermost: &Error, (start, end): (usize, usize), origin: &Origin, 
             .unwrap_or_else(|| TemplateError::new(Problem::Undefined(origin.snippet(start, end).to_owned()), place)),
         _ => TemplateError::new(Problem::Failed(message), place),
     }
+}
+
+/// What is probably missing.
+fn syntax_hint(message: &str) -> Option<&'static str> {
+    let table = [
+        ("expected end of variable block", "a `{{` is not closed by `}}`"),
+        ("unexpected end of input, expected end of block", "a `{% if %}`, `{% for %}` or the like has no end"),
+        ("unknown statement end", "nothing is open that it could end"),
+    ];
+    table.iter().find(|(part, _)| message.contains(part)).map(|(_, hint)| *hint)
 }
 
 /// An error inside of an included file: its place is in there.

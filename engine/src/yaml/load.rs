@@ -300,6 +300,7 @@ impl<'t> Loader<'t, '_> {
         if let Some(first) = map.get(&scalar.text) {
             self.diagnostics.push(
                 Diagnostic::warning(format!("the key `{}` is given twice", scalar.text))
+                    .told(format!("Found duplicate mapping key '{}'.", scalar.text))
                     .label(&entry.key, "this one wins")
                     .label(&first.key, "this one is ignored"),
             );

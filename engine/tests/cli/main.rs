@@ -1,6 +1,8 @@
 //! The program as a whole, on this machine: what it prints, where, and its exit status.
 
+mod debugger;
 mod dropin;
+mod errors;
 
 use std::fs;
 use std::io::{BufRead, BufReader};

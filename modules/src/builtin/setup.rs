@@ -30,14 +30,17 @@ pub(super) struct Setup {
     /// Where the host's administrator keeps facts of their own, in `*.fact` files: `ansible_local`.
     #[serde(default = "fact_path")]
     fact_path: PathBuf,
-    /// Taken for Ansible's sake: only asking file systems for their size may take long, and that has 10 seconds each.
-    #[serde(default)]
-    #[expect(dead_code, reason = "it is what is done")]
-    gather_timeout: Option<u32>,
+    /// How many seconds what may take long has: asking a file system for its size.
+    #[serde(default = "gather_timeout")]
+    gather_timeout: u32,
 }
 
 fn fact_path() -> PathBuf {
     "/etc/ansible/facts.d".into()
+}
+
+fn gather_timeout() -> u32 {
+    10
 }
 
 /// Facts by their names, without `ansible_`.
@@ -59,7 +62,7 @@ impl Module for Setup {
         facts.insert("local".into(), system::local(host, &self.fact_path, &mut warnings)?);
         if self.wants("hardware") {
             platform::hardware(host, &mut facts)?;
-            system::mounts(host, &mut facts)?;
+            system::mounts(host, self.gather_timeout, &mut facts)?;
         }
         if self.wants("hardware") || self.wants("virtual") {
             system::firmware(host, &mut facts)?;
@@ -134,7 +137,7 @@ mod tests {
                 gather_subset: subset.iter().map(|s| (*s).into()).collect(),
                 filter: Vec::new(),
                 fact_path: fact_path(),
-                gather_timeout: None,
+                gather_timeout: gather_timeout(),
             };
             assert_eq!((setup.wants("network"), setup.wants("hardware")), (network, hardware), "{subset:?}");
         }

@@ -158,6 +158,8 @@ fn line(result: &TaskResult) -> String {
     let handler = if result.task.handler && !(include && result.status == Status::Ok) { "handler " } else { "" };
     let name = result.task.name.split("include_role : ").next().filter(|name| name.is_empty());
     let name = name.map_or(result.task.name.as_str(), |_| "include_role");
+    // What nobody has written has Ansible's name in its own programs' place only.
+    let name = if result.task.place.starts_with('<') { "Gathering Facts" } else { name };
     let acting = result.delegated_to.as_ref().filter(|_| !matches!(result.status, Status::Skipped { .. }));
     let acting = acting.map(|host| format!("->{host}")).unwrap_or_default();
     let mut line = format!("{}{acting} {status} {handler}{name}", result.host);

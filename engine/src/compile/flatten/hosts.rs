@@ -12,6 +12,9 @@ use crate::playbook::{Batch, Field, Play, Spanned};
 use crate::source::{Source, Span};
 use crate::value::{Map, Value};
 
+/// Ansible's words for `--limit` where it leaves nothing.
+const NO_TARGET: &str = "Specified inventory, host pattern and/or --limit leaves us with no hosts to target.";
+
 impl Flattener<'_> {
     /// What `hosts` may read: it has the inventory beside.
     fn vars_of_hosts(&self, play: &Play) -> Map {
@@ -45,7 +48,9 @@ impl Flattener<'_> {
         if found.hosts.is_empty() {
             self.unheard_of |= !patterns.iter().all(|pattern| inventory.groups.contains_key(pattern));
         }
-        if found.hosts.is_empty() && found.unmatched.is_empty() {
+        if self.diagnostics.has_errors() {
+            found.unmatched.clear();
+        } else if found.hosts.is_empty() && found.unmatched.is_empty() {
             self.diagnostics.push(Diagnostic::warning(format!("no host matches `{pattern}`")).at(span));
         }
         found.unmatched.into_iter().for_each(|warning| self.diagnostics.push(warning));
@@ -66,11 +71,17 @@ impl Flattener<'_> {
         let hosts = &self.inventory.hosts;
         let nothing = !hosts.is_empty() && !limited.hosts.iter().any(|host| hosts.contains_key(host));
         if nothing && limited.unmatched.is_empty() {
-            self.diagnostics.push(Diagnostic::absent(format!("`--limit {limit}` leaves no hosts")).at(&span));
+            let error = Diagnostic::absent(format!("`--limit {limit}` leaves no hosts")).told_alone(NO_TARGET);
+            self.diagnostics.push(error.at(&span));
         }
         let severity = if nothing { Severity::Error } else { Severity::Warning };
         let unmatched = limited.unmatched.into_iter();
-        unmatched.for_each(|one| self.diagnostics.push(Diagnostic { severity, absence: true, ..one }));
+        unmatched.for_each(|one| {
+            let told =
+                one.told.clone().filter(|_| nothing).map(|told| format!("[WARNING]: {told}\n[ERROR]: {NO_TARGET}"));
+            let told = told.or(one.told.clone());
+            self.diagnostics.push(Diagnostic { severity, absence: true, told, ..one });
+        });
     }
 
     /// Where no play has a host since the inventory has not what they ask for, that is a mistake of who runs them.
@@ -79,6 +90,8 @@ impl Flattener<'_> {
             && self.selection.idle == Idle::Mistaken
             && self.selection.limit.is_none()
             && self.unheard_of
+            // What is wrong with the inventory or the plays may be why.
+            && !self.diagnostics.has_errors()
         {
             let hint = "`trueup plan -i` names the inventory; its hosts and groups are what a pattern can match";
             self.diagnostics.push(Diagnostic::error("no play has a host to run on").hint(hint));

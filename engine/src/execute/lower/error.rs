@@ -7,7 +7,9 @@ use trueup_modules::fit::Problem as Misfit;
 use trueup_modules::host::{Error, Why};
 use trueup_modules::secret::REDACTED;
 
+use crate::compile::Step;
 use crate::diagnostic::Diagnostic;
+use crate::event::Cause;
 use crate::source::Span;
 use crate::template::{Problem, TemplateError};
 
@@ -127,6 +129,42 @@ impl LowerError {
             }
             other => other.to_string(),
         })
+    }
+
+    /// What led to it, in Ansible's words: the task first, then what of it could not be rendered.
+    pub(in crate::execute) fn causes(&self, step: &Step) -> Vec<Cause> {
+        let head = |message: &str| Cause { message: message.to_owned(), place: String::new() };
+        let link = |message: String, span: &Span| Cause { message, place: step.written_at(span).to_string() };
+        match self {
+            Self::Within(what, inner) => {
+                let (Some(words), Some(span)) = (inner.words(), inner.span()) else { return Vec::new() };
+                match what.split_once(" failed: ") {
+                    Some((task, arg)) => {
+                        vec![head(&format!("{task} failed.")), link(format!("{arg}{words}"), span)]
+                    }
+                    None if inner.is_of_condition() => vec![head("Task failed."), link(words, span)],
+                    None => vec![head("Task failed."), link(format!("{what}{words}"), span)],
+                }
+            }
+            Self::Template(error) => match self.words() {
+                Some(words) => vec![head("Task failed."), link(words, &error.span)],
+                None => Vec::new(),
+            },
+            // `copy` finds that out by itself.
+            Self::NoFile { module, name, candidates, span } if *module != "copy" => {
+                vec![head("Task failed."), link(not_found(module, name, candidates), span)]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn span(&self) -> Option<&Span> {
+        match self {
+            Self::Template(error) => Some(&error.span),
+            Self::Value(span, _) | Self::NoFile { span, .. } => Some(span),
+            Self::Within(_, inner) => inner.span(),
+            _ => None,
+        }
     }
 
     /// It says itself that it is about a condition.

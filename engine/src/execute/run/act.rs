@@ -41,7 +41,15 @@ impl Run {
                 continue;
             }
             let done = match step.entry.name {
-                "include_vars" => self.include_vars(at, &task.params),
+                "include_vars" => {
+                    let of = self.keeps_facts_of(&step, item).unwrap_or_else(|| self.hosts[at].name.clone());
+                    let done = self.include_vars(&of, &task.params);
+                    // Others may have planned with what they had before.
+                    if done.is_ok() && of != self.hosts[at].name {
+                        self.hosts.iter_mut().for_each(|host| host.forget_after(planned.step));
+                    }
+                    done
+                }
                 "meta" => self.meta(at, planned.step, &task.params).await,
                 _ => self.include(at, planned.step, &step, item, &task.params),
             };
@@ -91,7 +99,7 @@ impl Run {
         Ok(())
     }
 
-    fn include_vars(&mut self, at: usize, params: &Json) -> Result<(), String> {
+    fn include_vars(&mut self, host: &str, params: &Json) -> Result<(), String> {
         let mut vars = Map::new();
         for file in params["files"].as_array().into_iter().flatten().filter_map(Json::as_str) {
             let mut diagnostics = Diagnostics::new();
@@ -108,9 +116,8 @@ impl Run {
         }
         compile::expand::learn(Arc::make_mut(&mut self.compiled), &vars)
             .map_err(|diagnostics| diagnostics.render(Paint::Plain).trim_end().to_owned())?;
-        let host = self.hosts[at].name.clone();
         let merge = params["hash_behaviour"] == "merge";
-        self.fleet.change(&host, |host| {
+        self.fleet.change(host, |host| {
             let included = Arc::make_mut(&mut host.included);
             for (name, value) in vars {
                 let before = included.get(&name).cloned().filter(|_| merge);

@@ -17,7 +17,8 @@ use crate::event::Event;
 use crate::execute::blocks::Control;
 use crate::execute::controller;
 use crate::execute::lower::{Item, Tries, Work, truthy};
-use crate::playbook::{Field, Spanned};
+use crate::execute::vars::View;
+use crate::playbook::{DebugWhen, Field, Spanned};
 use crate::template::Truth;
 
 /// The most steps that are planned by one message; what is beyond comes in the next.
@@ -287,8 +288,13 @@ impl Run {
     }
 
     pub(super) fn plan_step(&self, at: usize, index: usize) -> Planned {
+        self.plan_with(at, index, self.view(at, index))
+    }
+
+    /// The same with these variables.
+    pub(super) fn plan_with(&self, at: usize, index: usize, view: View) -> Planned {
         let step = &self.steps()[index];
-        let view = self.view(at, index);
+        let asks = self.debugs(step, &view.clone().shared()).is_some_and(|when| when != DebugWhen::Never);
         let lower = self.lower(&self.hosts[at]);
         let mut items = lower.items(step, &view).unwrap_or_else(|error| {
             vec![Item { label: None, view: view.clone(), work: error.into(), tries: Tries::Once, acts: None }]
@@ -309,6 +315,7 @@ impl Run {
         let really = self.preview() && !previews;
         let delegated = items.iter().any(|item| item.acts.is_some());
         let alone = delegated
+            || asks
             || step.is_ours()
             || step.once
             || step.reads_itself
@@ -332,6 +339,8 @@ impl Run {
             gates,
             unreachable: None,
             applied: false,
+            asks,
+            told: false,
             began: Instant::now(),
         }
     }

@@ -89,6 +89,10 @@ pub(super) struct Planned {
     pub(super) unreachable: Option<Lost>,
     /// It has been applied, ahead of its turn to be told of.
     pub(super) applied: bool,
+    /// Nothing is planned beyond it: the user is asked about its end.
+    pub(super) asks: bool,
+    /// Its end has been told.
+    pub(super) told: bool,
     /// What is held while it is applied.
     pub(super) gates: Vec<Gate>,
     pub(super) began: Instant,
@@ -116,7 +120,7 @@ impl Planned {
     /// Whether nothing can be planned beyond it before it is concluded.
     pub(super) fn stops(&self, step: &Step) -> bool {
         let works = self.items.iter().any(|item| matches!(item.work, Work::Task(_)));
-        self.solo || ((step.turns() || step.sets_what_is_computed()) && works) || self.fails()
+        self.solo || self.asks || ((step.turns() || step.sets_what_is_computed()) && works) || self.fails()
     }
 
     /// Whether an item cannot be rendered.

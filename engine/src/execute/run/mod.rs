@@ -5,6 +5,7 @@ mod ahead;
 mod apply;
 mod chain;
 mod connection;
+mod debugger;
 mod finish;
 mod grow;
 mod host;
@@ -15,6 +16,7 @@ mod onward;
 mod ours;
 mod region;
 mod settle;
+mod stepping;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,6 +36,7 @@ use crate::execute::{Options, Program};
 use crate::inventory::Inventory;
 use crate::value::{Map, Value};
 use host::HostRun;
+use stepping::Stepping;
 
 /// Runs a program to its end, or until `stop` is ready: then what is under way is dropped, its connections close, and with
 /// them the agents end what they are doing. Every event is sent on `events`; dropping the receiver ends the run at the
@@ -56,6 +59,7 @@ pub async fn run(program: Program, mut options: Options, events: Sender<Event>, 
             () = &mut stop => break true,
         }
     };
+    let cancelled = cancelled || run.quit;
     run.finish(cancelled).await;
 }
 
@@ -109,6 +113,9 @@ struct Run {
     fatal_losses: Vec<(usize, usize)>,
     /// The mistake that ends the run.
     aborted: Option<String>,
+    /// The user has ended the run.
+    quit: bool,
+    stepping: Stepping,
     /// The play of the last frontier.
     play: usize,
 }
@@ -170,6 +177,8 @@ impl Run {
             calm: false,
             ended_plays: BTreeSet::new(),
             aborted: None,
+            quit: false,
+            stepping: if shared.options.step { Stepping::Before(0) } else { Stepping::Off },
             play: 0,
             shared,
         }
@@ -219,7 +228,7 @@ impl Run {
 
     /// One round; false when all is done.
     async fn round(&mut self) -> bool {
-        if self.aborted.is_some() {
+        if self.is_over() {
             return false;
         }
         if let Err(wrong) = self.settle_growth() {
@@ -228,6 +237,9 @@ impl Run {
             return false;
         }
         self.barrier = self.growth();
+        if self.stepping != Stepping::Off {
+            self.barrier = Some(self.barrier.unwrap_or(usize::MAX).min(self.agreed()));
+        }
         self.plan_ahead().await;
         let Some(frontier) = self.hosts.iter().map(HostRun::position).min() else { return false };
         if self.events.is_closed() {
@@ -235,6 +247,9 @@ impl Run {
         }
 
         if self.spread_losses(frontier).await || self.conclude_until(frontier).await {
+            return true;
+        }
+        if self.agree(frontier).await {
             return true;
         }
         let bound = self.region_start();
@@ -246,6 +261,11 @@ impl Run {
             self.apply_at(frontier).await;
         }
         true
+    }
+
+    /// Whether something has ended the run before its end.
+    fn is_over(&self) -> bool {
+        self.aborted.is_some() || self.quit
     }
 
     /// How far hosts may plan ahead in lockstep.
@@ -320,7 +340,7 @@ impl Run {
     }
 }
 
-pub(in crate::execute) fn absolute(path: &std::path::Path) -> String {
+pub(crate) fn absolute(path: &std::path::Path) -> String {
     std::path::absolute(path).unwrap_or_else(|_| path.into()).display().to_string()
 }
 
@@ -348,12 +368,15 @@ fn lower_with<'a>(
     }
 }
 
-/// `ansible_version`: of the ansible-core whose language this is.
+/// The version of the ansible-core whose language this is.
+pub(crate) const FOLLOWED: &str = "2.19.14";
+
+/// `ansible_version`.
 fn followed_version() -> Value {
     let number = |number: i64| Value::Int(number);
     Value::Map(Map::from_iter([
-        ("full".to_owned(), Value::Str("2.19.14".to_owned())),
-        ("string".to_owned(), Value::Str("2.19.14".to_owned())),
+        ("full".to_owned(), Value::Str(FOLLOWED.to_owned())),
+        ("string".to_owned(), Value::Str(FOLLOWED.to_owned())),
         ("major".to_owned(), number(2)),
         ("minor".to_owned(), number(19)),
         ("revision".to_owned(), number(14)),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use trueup_modules::host::Why;
 use trueup_modules::plan::Data;
 
+use super::debugger::{Next, Stand};
 use super::host::{HostRun, Planned};
 use super::items::{given, judge_items, looped};
 use super::onward::is_near;
@@ -16,7 +17,7 @@ use crate::execute::json::shown;
 use crate::execute::judge::Judged;
 use crate::execute::lower::{Item, LowerError, show, truthy};
 use crate::execute::vars::HostVars;
-use crate::playbook::Field;
+use crate::playbook::{DebugWhen, Field};
 use crate::template::Lookup;
 use crate::value::{Map, Value};
 
@@ -36,7 +37,7 @@ impl Run {
     /// Concludes what is known up to and at the frontier, step by step. True if the way ahead has changed: no host goes on
     /// before it is known again for all.
     pub(super) async fn conclude_until(&mut self, frontier: usize) -> bool {
-        while self.aborted.is_none() {
+        while !self.is_over() {
             let ready = |host: &HostRun| {
                 let planned = host.planned.front()?;
                 (planned.step <= frontier && planned.stop().is_none()).then_some(planned.step)
@@ -103,36 +104,78 @@ impl Run {
         let pending = pending.as_ref().filter(|_| shared.options.preview);
         let mut judged = judge_items(&self.lower(&self.hosts[at]), step, &mut planned, &name, pending);
         self.act(at, &planned, &mut judged).await;
+        if let Some(when) = self.debugs(step, &vars) {
+            judged = self.until_content(at, &mut planned, &name, judged, when).await;
+            if self.quit {
+                return Ended { name, failed: false, notified: false, waits: None };
+            }
+        }
         if let Some(error) = self.missing_handler(at, step, &judged, &vars) {
+            self.announce(planned.step, &name).await;
             self.aborted = Some(error);
             return Ended { name, failed: false, notified: false, waits: None };
         }
-        if !is_silent(step, &judged) {
-            self.announce(planned.step, &name).await;
+        match is_silent(step, &judged) {
+            true => self.announce_meta(planned.step, &name).await,
+            false => self.announce(planned.step, &name).await,
         }
         self.settle(at, &planned, name, judged).await
+    }
+
+    /// Asks the debugger's question about a step's end, which it tells before, and runs the step again as often as the user
+    /// wants that.
+    async fn until_content(
+        &mut self,
+        at: usize,
+        planned: &mut Planned,
+        name: &str,
+        mut judged: Vec<Judged>,
+        when: DebugWhen,
+    ) -> Vec<Judged> {
+        let mut over = Map::new();
+        loop {
+            let step = Arc::clone(&self.steps()[planned.step]);
+            let (ignored, no_log) = self.keywords_of_end(at, &step, planned.step);
+            mark(&mut judged, ignored);
+            if !self.asks_about(&step, when, &judged, ignored) {
+                return judged;
+            }
+            self.announce(planned.step, name).await;
+            self.tell_items(at, planned, name, judged.clone(), no_log).await;
+            planned.told = true;
+            match self.debug(Stand { at, planned, name, judged: &judged }, &mut over).await {
+                Next::Continue => return judged,
+                Next::Quit => {
+                    self.quit = true;
+                    return judged;
+                }
+                Next::Redo => {
+                    self.redo(at, planned, &over).await;
+                    let step = Arc::clone(&self.steps()[planned.step]);
+                    judged = judge_items(&self.lower(&self.hosts[at]), &step, planned, name, None);
+                    self.act(at, planned, &mut judged).await;
+                }
+            }
+        }
+    }
+
+    /// `ignore_errors` and `no_log` of a step.
+    fn keywords_of_end(&self, at: usize, step: &Step, index: usize) -> (bool, bool) {
+        let vars = self.view(at, index).shared();
+        let lower = self.lower(&self.hosts[at]);
+        let flag = |result: Result<bool, LowerError>, otherwise: bool| result.unwrap_or(otherwise);
+        (
+            flag(lower.flag(step, &vars, |common| &common.ignore_errors), false),
+            // What can't be told is kept secret.
+            flag(lower.flag(step, &vars, |common| &common.no_log), true),
+        )
     }
 
     /// Registers and reports the items of a step.
     async fn settle(&mut self, at: usize, planned: &Planned, name: String, mut judged: Vec<Judged>) -> Ended {
         let step = &*Arc::clone(&self.steps()[planned.step]);
-        let vars = self.view(at, planned.step).shared();
-        let (ignore, no_log) = {
-            let lower = self.lower(&self.hosts[at]);
-            let flag = |result: Result<bool, LowerError>, otherwise: bool| result.unwrap_or(otherwise);
-            (
-                flag(lower.flag(step, &vars, |common| &common.ignore_errors), false),
-                // What can't be told is kept secret.
-                flag(lower.flag(step, &vars, |common| &common.no_log), true),
-            )
-        };
-        let mut failed = false;
-        for one in &mut judged {
-            if let Status::Failed { ignored, .. } = &mut one.status {
-                *ignored = ignore && !one.is_final;
-                failed |= !*ignored;
-            }
-        }
+        let (ignore, no_log) = self.keywords_of_end(at, step, planned.step);
+        let failed = mark(&mut judged, ignore);
         // One that changed something notifies for all that were run, each by the names that it has for itself.
         let changed = judged.iter().any(Judged::changed);
         let ran = |one: &Judged| changed && !matches!(one.status, Status::Skipped { .. });
@@ -171,6 +214,12 @@ impl Run {
             let told = "it ran, though this is a preview (`check_mode: false`)".to_owned();
             judged.iter_mut().take(1).for_each(|one| one.warnings.push(told.clone()));
         }
+        if !planned.told {
+            self.tell_items(at, planned, name, judged, no_log).await;
+        }
+    }
+
+    async fn tell_items(&mut self, at: usize, planned: &Planned, name: &str, judged: Vec<Judged>, no_log: bool) {
         let info = self.info(planned.step, name);
         if judged.is_empty() {
             self.report(at, planned, &info, None, Judged::skipped("No items in the list"), no_log).await;
@@ -284,6 +333,13 @@ impl Run {
         any
     }
 
+    /// The host that acted, where the facts are its (`delegate_facts`).
+    pub(super) fn keeps_facts_of(&self, step: &Step, item: &Item) -> Option<String> {
+        let delegated = step.delegate_facts()?;
+        let value = self.shared.program.templar.resolve(&delegated, &item.view.clone().shared());
+        item.acts.clone().filter(|_| value.is_ok_and(|value| truthy(&value)))
+    }
+
     pub(super) fn register(&mut self, at: usize, step: &Step, planned: &Planned, judged: &[Judged]) {
         // What a module does once for all of itself is only its host's to know, as in Ansible.
         let everybody = step.once && !step.entry.once;
@@ -304,13 +360,7 @@ impl Run {
         if step.task.register.is_none() && !judged.iter().any(|one| !one.failed() && facts(one)) {
             return;
         }
-        // With `delegate_facts` they are those of the host that acted.
-        let delegated = step.delegate_facts();
-        let given = |item: &Item| {
-            let delegated = delegated.as_ref()?;
-            let value = self.shared.program.templar.resolve(delegated, &item.view.clone().shared());
-            item.acts.clone().filter(|_| value.is_ok_and(|value| truthy(&value)))
-        };
+        let given = |item: &Item| self.keeps_facts_of(step, item);
         for (item, one) in planned.items.iter().zip(judged).filter(|(_, one)| !one.failed()) {
             let others = given(item);
             let of: Vec<&String> = others.as_ref().map_or_else(|| names.iter().collect(), |other| vec![other]);
@@ -347,16 +397,32 @@ impl Run {
         if self.held.is_some() {
             return;
         }
-        let play = self.steps()[index].play;
+        self.announce_play(self.steps()[index].play).await;
+        if self.shown.1 != Some(index) {
+            self.shown.1 = Some(index);
+            self.send(Event::TaskStarted { task: self.info(index, name) }).await;
+        }
+    }
+
+    /// As Ansible tells of it: for each host where it concerns that alone, and not of what nobody has written.
+    async fn announce_meta(&mut self, index: usize, name: &str) {
+        const EACH: [&str; 5] = ["end_host", "end_role", "flush_handlers", "noop", "reset_connection"];
+        let step = &self.steps()[index];
+        if step.is_made() {
+            return;
+        }
+        if EACH.contains(&step.meta_action()) {
+            self.shown.1 = None;
+        }
+        self.announce(index, name).await;
+    }
+
+    pub(super) async fn announce_play(&mut self, play: usize) {
         if self.shown.0 != Some(play) {
             self.pass_over(Some(play)).await;
             self.shown.0 = Some(play);
             let name = self.compiled.plays[play].name.clone();
             self.send(Event::PlayStarted { play: name }).await;
-        }
-        if self.shown.1 != Some(index) {
-            self.shown.1 = Some(index);
-            self.send(Event::TaskStarted { task: self.info(index, name) }).await;
         }
     }
 
@@ -402,6 +468,7 @@ impl Run {
             diffs: if no_log || untold { Vec::new() } else { one.diffs },
             data: if no_log { censored(one.did_change) } else { one.data },
             warnings: if no_log { Vec::new() } else { one.warnings },
+            causes: if no_log { Vec::new() } else { one.causes },
             conditional: one.conditional,
             seconds: planned.began.elapsed().as_secs_f64(),
         };
@@ -413,13 +480,25 @@ impl Run {
     }
 }
 
+/// Marks the failures that are ignored. True if one is not.
+fn mark(judged: &mut [Judged], ignore: bool) -> bool {
+    let mut failed = false;
+    for one in judged {
+        if let Status::Failed { ignored, .. } = &mut one.status {
+            *ignored = ignore && !one.is_final;
+            failed |= !*ignored;
+        }
+    }
+    failed
+}
+
 /// What is told of a result under `no_log`.
 fn censored(changed: bool) -> Data {
     Data::from_iter([("censored".to_owned(), CENSORED.into()), ("changed".to_owned(), changed.into())])
 }
 
 /// Templates as written: they are not rendered any more.
-fn final_value(value: &Value) -> Value {
+pub(super) fn final_value(value: &Value) -> Value {
     match value {
         Value::Template(template) if template.secret => Value::Str(trueup_modules::secret::REDACTED.into()),
         Value::Template(template) => Value::Str(template.text.clone()),

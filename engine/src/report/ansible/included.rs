@@ -7,9 +7,14 @@ use serde_json::Value;
 use super::python;
 use crate::event::{Status, TaskResult};
 
+/// Whether it is to include something.
+pub(super) fn includes(result: &TaskResult) -> bool {
+    matches!(result.task.module.as_str(), "include_tasks" | "include_role")
+}
+
 /// Whether it includes, and has.
 pub(super) fn is_include(result: &TaskResult) -> bool {
-    matches!(result.task.module.as_str(), "include_tasks" | "include_role") && result.status == Status::Ok
+    includes(result) && result.status == Status::Ok
 }
 
 /// `included: /path/file.yml for h1, h2`.

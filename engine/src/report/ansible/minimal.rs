@@ -5,8 +5,9 @@ use std::io::{self, Write};
 use serde_json::{Map, Value, json};
 
 use super::super::Reporter;
+use super::data::{failure, text_of};
+use super::origin;
 use super::python::dumps_indented;
-use super::{failure, origin, text_of};
 use crate::event::{Event, Status, TaskResult};
 
 /// Modules whose output is shown as it is.
@@ -74,6 +75,7 @@ impl<O: Write> Reporter for Minimal<O> {
                 writeln!(self.out, "{host} | UNREACHABLE! => {}", dumps_indented(&data))?;
             }
             Event::Aborted { error } => super::super::print::say(&format!("[ERROR]: {error}\n")),
+            Event::Question { text } => write!(self.out, "{text}")?,
             Event::Warning(text) => super::super::print::say(&format!("[WARNING]: {text}\n")),
             _ => {}
         }

@@ -5,9 +5,9 @@ use std::io::{self, Write};
 use serde_json::{Map, Value};
 
 use super::super::Reporter;
+use super::data::{failure, text_of};
 use super::minimal::{RAW, data_of};
 use super::python::dumps_close;
-use super::{failure, text_of};
 use crate::event::{Event, Status, TaskResult};
 
 /// Writes what the callback would.
@@ -64,6 +64,7 @@ impl<O: Write> Reporter for OneLine<O> {
         match event {
             Event::Result(result) => self.result(result)?,
             Event::Unreachable { host, reason, .. } => writeln!(self.out, "{host} | UNREACHABLE!: {reason}")?,
+            Event::Question { text } => write!(self.out, "{text}")?,
             Event::Warning(text) => super::super::print::say(&format!("[WARNING]: {text}\n")),
             Event::Aborted { error } => super::super::print::say(&format!("[ERROR]: {error}\n")),
             _ => {}

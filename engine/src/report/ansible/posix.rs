@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use serde_json::{Map, Value, json};
 
 use super::super::Reporter;
-use super::failure;
+use super::data::failure;
 use super::minimal::data_of;
 use super::origin::path_and_line;
 use super::python::dumps_indented;
@@ -129,6 +129,7 @@ impl<O: Write> Reporter for Posix<O> {
             Event::PlayStarted { play } | Event::PlaySkipped { play } => self.play(play),
             Event::TaskStarted { task } => drop(self.task(task)),
             Event::Result(result) => self.result(result),
+            Event::Question { text } => write!(self.out, "{text}")?,
             Event::Warning(text) => super::super::print::say(&format!("[WARNING]: {text}\n")),
             Event::Aborted { error } => super::super::print::say(&format!("[ERROR]: {error}\n")),
             Event::RunFinished { recap, .. } => self.finish(recap)?,

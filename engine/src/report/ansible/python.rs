@@ -82,6 +82,110 @@ fn close(out: &mut String, end: char, indent: Option<usize>, depth: usize) {
     out.push(end);
 }
 
+/// `pprint.pformat(value)`: broken into lines where it is wider than a terminal of old.
+pub(crate) fn pretty(value: &Value) -> String {
+    let mut out = String::new();
+    pretty_at(&mut out, value, 0, 0, 1);
+    out
+}
+
+/// How wide that is.
+const WIDTH: usize = 80;
+
+/// `indent` columns are taken before it, and `after` behind it.
+fn pretty_at(out: &mut String, value: &Value, indent: usize, after: usize, level: usize) {
+    let whole = repr(&sorted(value));
+    if whole.chars().count() <= WIDTH.saturating_sub(indent + after) {
+        out.push_str(&whole);
+        return;
+    }
+    let line = format!(",\n{}", " ".repeat(indent + 1));
+    match value {
+        Value::Object(map) => {
+            let mut entries: Vec<_> = map.iter().collect();
+            entries.sort_by_key(|(key, _)| *key);
+            let last = entries.len() - 1;
+            out.push('{');
+            for (at, (key, item)) in entries.into_iter().enumerate() {
+                out.push_str(if at == 0 { "" } else { &line });
+                let key = format!("{}: ", quoted(key));
+                out.push_str(&key);
+                let after = if at == last { after + 1 } else { 1 };
+                pretty_at(out, item, indent + 1 + key.chars().count(), after, level + 1);
+            }
+            out.push('}');
+        }
+        Value::Array(items) => {
+            out.push('[');
+            for (at, item) in items.iter().enumerate() {
+                out.push_str(if at == 0 { "" } else { &line });
+                let after = if at + 1 == items.len() { after + 1 } else { 1 };
+                pretty_at(out, item, indent + 1, after, level + 1);
+            }
+            out.push(']');
+        }
+        Value::String(text) => out.push_str(&broken(text, indent, after, level)),
+        _ => out.push_str(&whole),
+    }
+}
+
+/// A long text as several short ones, broken at its lines and words.
+fn broken(text: &str, indent: usize, after: usize, level: usize) -> String {
+    let (indent, after) = if level == 1 { (indent + 1, after + 1) } else { (indent, after) };
+    let room = WIDTH.saturating_sub(indent);
+    let mut chunks = Vec::new();
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    for (at, line) in lines.iter().enumerate() {
+        let last = at + 1 == lines.len();
+        if quoted(line).chars().count() <= room - if last { after.min(room) } else { 0 } {
+            chunks.push(quoted(line));
+            continue;
+        }
+        let mut current = String::new();
+        let words = words(line);
+        for (nth, word) in words.iter().enumerate() {
+            let room = room - if last && nth + 1 == words.len() { after.min(room) } else { 0 };
+            let longer = format!("{current}{word}");
+            if quoted(&longer).chars().count() > room && !current.is_empty() {
+                chunks.push(quoted(&current));
+                current = (*word).to_owned();
+            } else {
+                current = longer;
+            }
+        }
+        chunks.push(quoted(&current));
+    }
+    let joined = chunks.join(&format!("\n{}", " ".repeat(indent)));
+    if level == 1 && chunks.len() > 1 { format!("({joined})") } else { joined }
+}
+
+/// Words, each with the blanks behind it.
+fn words(line: &str) -> Vec<&str> {
+    let mut words = Vec::new();
+    let mut rest = line;
+    while !rest.is_empty() {
+        let word = rest.find(char::is_whitespace).unwrap_or(rest.len());
+        let end = rest[word..].find(|c: char| !c.is_whitespace()).map_or(rest.len(), |blanks| word + blanks);
+        let (one, more) = rest.split_at(end);
+        words.push(one);
+        rest = more;
+    }
+    words
+}
+
+/// With the keys of dictionaries in their order.
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => items.iter().map(sorted).collect(),
+        Value::Object(map) => {
+            let mut entries: Vec<_> = map.iter().map(|(key, item)| (key.clone(), sorted(item))).collect();
+            entries.sort_by(|a, b| a.0.cmp(&b.0));
+            Value::Object(entries.into_iter().collect())
+        }
+        other => other.clone(),
+    }
+}
+
 /// A loop's label as Python's `str` shows the item; the event has it as JSON where it is no text.
 pub(super) fn label(item: &str) -> String {
     match serde_json::from_str(item) {
@@ -131,6 +235,11 @@ mod tests {
         let value = json!({"b": [1, 2.5, {}], "a": "é\n\"", "c": [], "d": {"x": null}});
         assert_eq!(dumps(&value), r#"{"a": "é\n\"", "b": [1, 2.5, {}], "c": [], "d": {"x": null}}"#);
         assert_eq!(dumps_indented(&json!({"b": [1], "a": {}})), "{\n    \"a\": {},\n    \"b\": [\n        1\n    ]\n}");
+        let long = json!({"k": ["a b c d e f g h i j k l m n o p q r s t u v w x y z a b c d e f g h i j k l m", 1]});
+        assert_eq!(
+            pretty(&long),
+            "{'k': ['a b c d e f g h i j k l m n o p q r s t u v w x y z a b c d e f g h i j '\n        'k l m',\n       1]}"
+        );
         let table = [
             (r#"{"a":1,"b":["x",true,null]}"#, "{'a': 1, 'b': ['x', True, None]}"),
             (r#"["it's","a\"'\n"]"#, r#"["it's", 'a"\'\n']"#),

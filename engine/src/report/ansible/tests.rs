@@ -1,10 +1,12 @@
 //! A run as Ansible's callback prints it; compared with the output of ansible-core 2.19 for the same playbook.
 
 use insta::assert_snapshot;
-use serde_json::json;
+use serde_json::{Value, json};
+use trueup_modules::edit::Diff;
 use trueup_modules::plan::Data;
 
 use super::*;
+use crate::event::Recap;
 
 fn info(name: &str, module: &str, step: usize) -> TaskInfo {
     TaskInfo { name: name.into(), module: module.into(), place: "<test>".into(), handler: false, step }
@@ -21,6 +23,7 @@ fn result(host: &str, task: &TaskInfo, status: Status, data: Value) -> TaskResul
         diffs: Vec::new(),
         data: data.as_object().cloned().unwrap_or_default(),
         warnings: Vec::new(),
+        causes: Vec::new(),
         conditional: None,
         seconds: 0.1,
     }

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::super::Reporter;
+use super::data::failure;
 use super::minimal::data_of;
-use super::{failure, python};
+use super::python;
 use crate::event::{Event, Status};
 
 /// Writes the files, and lets another tell of the run.

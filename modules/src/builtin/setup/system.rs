@@ -214,7 +214,7 @@ fn machine(facts: &Facts) -> Option<&'static str> {
 }
 
 /// The mounted file systems that are of a device or of the network, with what is free.
-pub(super) fn mounts(host: &dyn Host, facts: &mut Facts) -> Result<(), Error> {
+pub(super) fn mounts(host: &dyn Host, seconds: u32, facts: &mut Facts) -> Result<(), Error> {
     let table = text(host, "/proc/self/mounts")?;
     let entries = table.lines().map(|line| line.split(' ').map(unescape).collect::<Vec<_>>());
     let real = |entry: &Vec<String>| {
@@ -231,7 +231,8 @@ pub(super) fn mounts(host: &dyn Host, facts: &mut Facts) -> Result<(), Error> {
             "uuid": uuids.get(device.trim_start_matches("/dev/")).map_or("N/A", String::as_str),
         });
         // The sizes come from where they are asked for; a server that is gone must not hold this up for ever.
-        let command = Command::new("timeout", ["10", "stat", "-f", "-c", "%S %b %a %c %d", "--", mount]);
+        let limit = seconds.to_string();
+        let command = Command::new("timeout", [&limit, "stat", "-f", "-c", "%S %b %a %c %d", "--", mount]);
         let sizes = host.query(&command).map(|output| output.stdout).unwrap_or_default();
         let sizes: Vec<u64> = sizes.split_whitespace().filter_map(|number| number.parse().ok()).collect();
         if let ([block, total, available, inodes, free], Some(told)) = (&sizes[..], told.as_object_mut()) {
