@@ -54,7 +54,7 @@ pub(super) fn check(
             }
         }
     }
-    if stage == Stage::Before {
+    if stage == Stage::Before && !diagnostics.has_errors() {
         idle_handlers(program, from, diagnostics);
     }
     diagnostics.extend(reach::warning(&later));

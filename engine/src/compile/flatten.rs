@@ -228,14 +228,16 @@ impl Flattener<'_> {
             Some(name) => self.text(play, name).unwrap_or_else(|_| name.value.written().to_owned()),
             None => written.name(),
         };
-        let mut all_hosts: Vec<String> = hosts.into_iter().collect();
-        self.order(play, &mut all_hosts);
+        let all_hosts: Vec<String> = hosts.into_iter().collect();
+        // The batches are in the play's own order; what it knows of its hosts is in the inventory's, as in Ansible.
+        let mut ordered = all_hosts.clone();
+        self.order(play, &mut ordered);
         let strategy = self.strategy(play);
         if all_hosts.is_empty() {
             self.idle.insert(name.clone());
             [&play.pre_tasks, &play.tasks, &play.post_tasks].into_iter().for_each(|list| names(list, &mut self.idle));
         }
-        for hosts in self.batches(play, &all_hosts) {
+        for hosts in self.batches(play, &ordered) {
             let plan = PlayPlan {
                 play: Arc::clone(play),
                 name: name.clone(),

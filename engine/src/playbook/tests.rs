@@ -67,7 +67,7 @@ const FULL: &str = r#"
   gather_facts: no
   serial: [1, "30%"]
   tags: a, b
-  vars: {port: 5432}
+  vars: {pg_port: 5432}
   vars_files: [one.yml, [two.yml, three.yml]]
   roles:
     - base
@@ -114,7 +114,7 @@ fn a_play_is_read_whole() {
     let serial: Vec<_> = play.serial.iter().map(|batch| &batch.value).collect();
     assert_eq!(serial, [&Field::Known(Batch::Hosts(1)), &Field::Known(Batch::Percent(30.0))]);
     assert_eq!(texts(&play.common.tags), ["a", "b"]);
-    assert_eq!(play.common.vars["port"].value.to_value(), crate::value::Value::Int(5432));
+    assert_eq!(play.common.vars["pg_port"].value.to_value(), crate::value::Value::Int(5432));
     assert_eq!(
         play.vars_files.iter().map(|files| texts(files)).collect::<Vec<_>>(),
         [vec!["one.yml"], vec!["two.yml", "three.yml"]]

@@ -3,6 +3,7 @@
 pub(crate) mod color;
 mod data;
 pub(crate) mod diagnostic;
+mod diffs;
 mod included;
 mod line;
 pub mod listing;

@@ -48,7 +48,7 @@ r
 ";
     let output = answered(dir.path(), "-i hosts site.yml", answers);
     let told = told(&output);
-    let (looked, rest) = told.split_at(told.len() - 4);
+    let (looked, rest) = told.split_at(told.len() - 3);
     assert_eq!(
         looked,
         ["TASK: Say", "{'_raw_params': 'test {{ word }} = right'}", "'wrong'", "2", "h1", "***'nonsense' is undefined"],

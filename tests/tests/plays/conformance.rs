@@ -158,8 +158,6 @@ fn line(result: &TaskResult) -> String {
     let handler = if result.task.handler && !(include && result.status == Status::Ok) { "handler " } else { "" };
     let name = result.task.name.split("include_role : ").next().filter(|name| name.is_empty());
     let name = name.map_or(result.task.name.as_str(), |_| "include_role");
-    // What nobody has written has Ansible's name in its own programs' place only.
-    let name = if result.task.place.starts_with('<') { "Gathering Facts" } else { name };
     let acting = result.delegated_to.as_ref().filter(|_| !matches!(result.status, Status::Skipped { .. }));
     let acting = acting.map(|host| format!("->{host}")).unwrap_or_default();
     let mut line = format!("{}{acting} {status} {handler}{name}", result.host);
@@ -199,6 +197,29 @@ fn check(file: &str) {
         }
     }
     assert!(wrong.is_empty(), "{} of {} cases in {file}:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+}
+
+/// Every keyword of Ansible's plays, blocks, tasks, handlers, roles and loops stands in one of the cases.
+#[test]
+fn every_keyword_has_a_case() {
+    use trueup::playbook::Place;
+    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("conformance");
+    let files = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let texts = files.filter(|path| path.extension().is_some_and(|extension| extension == "txt"));
+    let text: String = texts.map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    let stands = |keyword: &str| {
+        let before = |at: usize| text[..at].chars().next_back().is_none_or(|c| !c.is_alphanumeric() && c != '_');
+        text.match_indices(&format!("{keyword}:")).any(|(at, _)| before(at))
+    };
+    let places = [Place::Play, Place::Block, Place::Task, Place::Handler, Place::Role, Place::LoopControl];
+    let missing: Vec<String> = places
+        .into_iter()
+        .flat_map(|place| place.keywords().map(move |keyword| (place, keyword)))
+        // Two are Trueup's own, and one is the old name of `remote_user`.
+        .filter(|(_, keyword)| !["mutex", "needs", "user"].contains(keyword) && !stands(keyword))
+        .map(|(place, keyword)| format!("{keyword} of {}", place.noun()))
+        .collect();
+    assert_eq!(missing, [""; 0]);
 }
 
 macro_rules! files {

@@ -405,7 +405,7 @@ fn needs_in_places_where_they_mean_nothing_are_errors() {
     2 |   strategy: grph
       |             ^^^^
     hint: did you mean `graph`?
-    hint: one of linear, free, graph, host_pinned
+    hint: one of linear, free, graph, host_pinned, debug
     ");
 }
 

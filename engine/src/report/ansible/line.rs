@@ -3,7 +3,6 @@
 use std::io::{self, Write};
 
 use serde_json::{Map, Value};
-use trueup_modules::edit::{Diff, Shown};
 
 use super::data::{failure, job, label, text_of, unreachable, yaml};
 use super::python::{self, dumps, dumps_indented};
@@ -27,7 +26,7 @@ impl<O: Write> Ansible<O> {
         self.head()?;
         let changed = matches!(result.status, Status::Changed | Status::Would | Status::Unknown(_));
         if self.verbosity.diffs && changed {
-            self.diffs(&result.diffs)?;
+            self.diffs(result)?;
         }
         if result.task.module == "pause" && !changed && result.item.is_none() {
             self.pausing(&result.data)?;
@@ -182,36 +181,5 @@ impl<O: Write> Ansible<O> {
             Some(seconds) => self.line(&format!("Pausing for {seconds} seconds")),
             None => Ok(()),
         }
-    }
-
-    fn diffs(&mut self, diffs: &[Diff]) -> io::Result<()> {
-        // Ansible knows diffs of files only.
-        for diff in diffs.iter().filter(|diff| diff.subject.starts_with('/')) {
-            let text = |shown: &Shown| match shown {
-                Shown::Plain(text) if diff.aspect == "content" => Some(text.clone()),
-                Shown::Plain(text) => Some(format!("{}: {text}\n", diff.aspect)),
-                Shown::Absent => Some(String::new()),
-                Shown::Unknown | Shown::Redacted | Shown::Opaque { .. } => None,
-            };
-            let (Some(before), Some(after)) = (text(&diff.before), text(&diff.after)) else { continue };
-            let lines = similar::TextDiff::from_lines(&before, &after);
-            let mut unified = lines.unified_diff();
-            let unified = unified.context_radius(self.verbosity.context.unwrap_or(3));
-            let headed =
-                unified.header(&format!("before: {}", diff.subject), &format!("after: {}", diff.subject)).to_string();
-            for line in headed.split_inclusive('\n') {
-                let code = match line.chars().next() {
-                    Some('+') => color::OK,
-                    Some('-') => color::FAILED,
-                    Some('@') if line.starts_with("@@") => color::SKIPPED,
-                    _ => "",
-                };
-                let plain = code.is_empty() || !self.verbosity.color;
-                let line = if plain { line.to_owned() } else { color::lines(line, code) };
-                write!(self.out, "{line}")?;
-            }
-            self.line("")?;
-        }
-        Ok(())
     }
 }

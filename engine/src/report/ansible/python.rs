@@ -238,7 +238,7 @@ mod tests {
         let long = json!({"k": ["a b c d e f g h i j k l m n o p q r s t u v w x y z a b c d e f g h i j k l m", 1]});
         assert_eq!(
             pretty(&long),
-            "{'k': ['a b c d e f g h i j k l m n o p q r s t u v w x y z a b c d e f g h i j '\n        'k l m',\n       1]}"
+            "{'k': ['a b c d e f g h i j k l m n o p q r s t u v w x y z a b c d e f g h i '\n       'j k l m',\n       1]}"
         );
         let table = [
             (r#"{"a":1,"b":["x",true,null]}"#, "{'a': 1, 'b': ['x', True, None]}"),
