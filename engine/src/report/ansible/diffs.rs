@@ -31,7 +31,8 @@ impl<O: Write> Ansible<O> {
 
     fn unified(&mut self, sides: &Sides) -> io::Result<()> {
         let (before, after) = (ended(&sides.before), ended(&sides.after));
-        let lines = TextDiff::from_lines(&before, &after);
+        let (before, after) = (lines_of(&before), lines_of(&after));
+        let lines = TextDiff::from_slices(&before, &after);
         let mut unified = lines.unified_diff();
         unified.context_radius(self.verbosity.context.unwrap_or(CONTEXT)).missing_newline_hint(false);
         let text = unified.header(&sides.headers[0], &sides.headers[1]).to_string();
@@ -90,21 +91,54 @@ fn attributes<'d>(subject: &str, diffs: impl Iterator<Item = &'d Diff>) -> Optio
         Shown::Unknown | Shown::Redacted | Shown::Opaque { .. } => None,
     };
     let diffs: Vec<&Diff> = diffs.collect();
-    // Of what is made, the rest is told by that.
+    // What is made has the usual permissions first, and no owner is told.
     let made = diffs.iter().any(|diff| diff.aspect == "state" && diff.before == Shown::Absent);
+    let usual = |diff: &Diff| made && (diff.aspect != "mode" || diff.after == Shown::Plain("0755".into()));
     let mut sides = [(); 2].map(|()| Map::from_iter([("path".to_owned(), Value::from(subject))]));
-    for diff in diffs.into_iter().filter(|diff| !made || diff.aspect == "state") {
-        sides[0].insert(diff.aspect.clone(), word(&diff.before)?.into());
-        sides[1].insert(diff.aspect.clone(), word(&diff.after)?.into());
+    for diff in diffs.into_iter().filter(|diff| diff.aspect == "state" || !usual(diff)) {
+        let (name, before, after) = match (diff.aspect.as_str(), &diff.before, &diff.after) {
+            ("link", Shown::Absent, _) => ("state", "absent".to_owned(), "link".to_owned()),
+            ("link", before, after) => ("src", word(before)?, word(after)?),
+            ("mode", Shown::Absent, after) => ("mode", "0755".to_owned(), word(after)?),
+            (name, before, after) => (name, word(before)?, word(after)?),
+        };
+        sides[0].insert(name.to_owned(), before.into());
+        sides[1].insert(name.to_owned(), after.into());
     }
     let [before, after] = sides.map(|side| format!("{}\n", dumps_indented(&Value::Object(side))));
     Some(Sides { headers: ["before".to_owned(), "after".to_owned()], before, after })
 }
 
-/// A text whose last line has no end says so in a line of its own.
+/// What a text ends with whose last line has no end.
+const NO_NEWLINE: &str = "\n\\ No newline at end of file\n";
+
 fn ended(text: &str) -> String {
     match text.is_empty() || text.ends_with('\n') {
         true => text.to_owned(),
-        false => format!("{text}\n\\ No newline at end of file\n"),
+        false => format!("{text}{NO_NEWLINE}"),
+    }
+}
+
+/// The lines of a text without their ends; as in Ansible, the last is one with what says that it has none.
+fn lines_of(text: &str) -> Vec<&str> {
+    fn lines(text: &str) -> impl Iterator<Item = &str> {
+        text.split_inclusive('\n').map(|line| line.strip_suffix('\n').unwrap_or(line))
+    }
+    let Some(rest) = text.strip_suffix(NO_NEWLINE) else { return lines(text).collect() };
+    let last = rest.rfind('\n').map_or(0, |end| end + 1);
+    lines(&text[..last]).chain(text[last..].strip_suffix('\n')).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As Python's `splitlines(True)` and what Ansible adds to it.
+    #[test]
+    fn a_line_without_an_end() {
+        assert_eq!(lines_of(&ended("a\nb")), ["a", "b\n\\ No newline at end of file"]);
+        assert_eq!(lines_of(&ended("b")), ["b\n\\ No newline at end of file"]);
+        assert_eq!(lines_of(&ended("a\nb\n")), ["a", "b"]);
+        assert!(lines_of(&ended("")).is_empty());
     }
 }
