@@ -1,5 +1,7 @@
 //! A host's agent as the controller sees it: batches in, outcomes out.
 
+mod lanes;
+
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use trueup_modules::agent::MAX_PUSHED;
 use trueup_modules::edit::Progress;
 use trueup_modules::system::Stream;
@@ -26,7 +29,7 @@ pub struct Blobs(Arc<Mutex<Announced>>);
 
 #[derive(Default)]
 struct Announced {
-    paths: HashMap<String, PathBuf>,
+    paths: HashMap<String, (PathBuf, u64)>,
     /// What files were when they were read: size, time of change, hash. Each is read once, not once a host.
     read: HashMap<PathBuf, (u64, SystemTime, String)>,
 }
@@ -44,23 +47,23 @@ impl Blobs {
         io::copy(&mut std::fs::File::open(path)?, &mut hash)?;
         let sha256: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         announced.read.insert(path.into(), (size, time, sha256.clone()));
-        announced.paths.insert(sha256.clone(), path.into());
+        announced.paths.insert(sha256.clone(), (path.into(), size));
         Ok((sha256, size))
     }
 
     fn open(&self, sha256: &str) -> Result<std::fs::File, String> {
-        let path = self.get(sha256).ok_or("it was not announced")?;
+        let (path, _) = self.get(sha256).ok_or("it was not announced")?;
         std::fs::File::open(&path).map_err(|error| format!("{}: {error}", path.display()))
     }
 
-    fn get(&self, sha256: &str) -> Option<PathBuf> {
+    /// Where some content is, and how long it is.
+    fn get(&self, sha256: &str) -> Option<(PathBuf, u64)> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).paths.get(sha256).cloned()
     }
 }
 
-/// Reads contents one after the other into frames, and hands those on in runs of about [`BLOB_CHUNK`]: small files go together,
-/// so that each costs no write of its own.
-fn read_all(blobs: &Blobs, wanted: Vec<String>, frames: &mpsc::Sender<Vec<u8>>) -> io::Result<()> {
+/// Reads contents one after the other into frames, and hands those on in runs of at least so many bytes.
+fn read_all(blobs: &Blobs, wanted: Vec<String>, run: usize, frames: &mpsc::Sender<Vec<u8>>) -> io::Result<()> {
     let mut together = Vec::new();
     let mut piece = vec![0; BLOB_CHUNK];
     for sha256 in wanted {
@@ -80,7 +83,7 @@ fn read_all(blobs: &Blobs, wanted: Vec<String>, frames: &mpsc::Sender<Vec<u8>>) 
                 together.extend(frame)
             }
             // Without a receiver the host is lost, which others say.
-            if together.len() >= BLOB_CHUNK && frames.blocking_send(std::mem::take(&mut together)).is_err() {
+            if together.len() >= run && frames.blocking_send(std::mem::take(&mut together)).is_err() {
                 return Ok(());
             }
             if length == 0 {
@@ -88,8 +91,30 @@ fn read_all(blobs: &Blobs, wanted: Vec<String>, frames: &mpsc::Sender<Vec<u8>>) 
             }
         }
     }
-    let _ = frames.blocking_send(together);
+    if !together.is_empty() {
+        let _ = frames.blocking_send(together);
+    }
     Ok(())
+}
+
+/// Contents that are read while what is before them is sent.
+struct Reading {
+    frames: mpsc::Receiver<Vec<u8>>,
+    done: JoinHandle<io::Result<()>>,
+}
+
+impl Reading {
+    /// See [`read_all`].
+    fn begin(blobs: &Blobs, wanted: Vec<String>, run: usize) -> Self {
+        let (sender, frames) = mpsc::channel(1);
+        let blobs = blobs.clone();
+        Self { frames, done: tokio::task::spawn_blocking(move || read_all(&blobs, wanted, run, &sender)) }
+    }
+
+    async fn end(self) -> Result<(), RemoteError> {
+        let read = self.done.await.unwrap_or_else(|panic| Err(io::Error::other(panic)));
+        Ok(read.map_err(WireError::Io)?)
+    }
 }
 
 /// Why a host was lost.
@@ -131,10 +156,20 @@ pub enum Told {
     Progress(Progress),
 }
 
+/// How the agent was started.
+#[derive(Clone)]
+struct Start {
+    agents: Arc<Agents>,
+    remote_tmp: Option<String>,
+}
+
 /// A running agent. Its connection ends with it.
 pub struct Remote {
     session: Session,
-    _connection: Connection,
+    connection: Arc<Connection>,
+    start: Start,
+    /// Further channels for long content, by their numbers; `None` until some are wanted.
+    lanes: Option<Vec<(usize, Session)>>,
     batches: u64,
     blobs: Blobs,
     /// Where it is and what was agreed on.
@@ -172,7 +207,7 @@ impl Question {
 /// Adds a small file that a task will ask for.
 async fn push(task: &Task, blobs: &Blobs, room: &mut u64, frames: &mut Vec<u8>) {
     let (Some(sha256), Some(size)) = (task.params["sha256"].as_str(), task.params["size"].as_u64()) else { return };
-    let Some(path) = blobs.get(sha256).filter(|_| size <= PUSHED && size <= *room) else { return };
+    let Some((path, _)) = blobs.get(sha256).filter(|_| size <= PUSHED && size <= *room) else { return };
     // Where it can't be read, or has changed meanwhile, the agent asks for it and is told.
     match tokio::fs::read(&path).await {
         Ok(content) if content.len() as u64 == size && size > 0 => {
@@ -188,7 +223,7 @@ impl Remote {
     pub async fn open(
         way: &Way,
         doors: &Doors,
-        agents: &Agents,
+        agents: Arc<Agents>,
         remote_tmp: Option<&str>,
         blobs: Blobs,
         first: Question,
@@ -196,8 +231,10 @@ impl Remote {
         let connection = connect::open(way, doors).await?;
         let via = format!("{} ({})", connection.at(), connection.negotiated());
         let asked = first.frames(1, &blobs).await;
-        let session = connect::start_agent(&connection, agents, PREAMBLE, remote_tmp, &asked).await?;
-        let mut remote = Self { session, _connection: connection, batches: 1, blobs, via, machine: String::new() };
+        let session = connect::start_agent(&connection, &agents, PREAMBLE, remote_tmp, &asked).await?;
+        let start = Start { agents, remote_tmp: remote_tmp.map(str::to_owned) };
+        let (connection, machine) = (Arc::new(connection), String::new());
+        let mut remote = Self { session, connection, start, lanes: None, batches: 1, blobs, via, machine };
         match remote.receive().await? {
             Frame::Message(Reply::Hello { version, machine }) if version == env!("CARGO_PKG_VERSION") => {
                 remote.machine = machine;
@@ -231,22 +268,69 @@ impl Remote {
                 Frame::Message(Reply::Done { batch }) if batch == id => return Ok(()),
                 Frame::Message(Reply::Line { stream, text, .. }) => told(Told::Line(stream, text)),
                 Frame::Message(Reply::Progress { progress, .. }) => told(Told::Progress(progress)),
-                Frame::Message(Reply::Fetch { sha256 }) => self.give_all(sha256).await?,
+                Frame::Message(Reply::Fetch { sha256, lanes }) => self.give_all(sha256, &lanes).await?,
                 _ => return Err(WireError::Malformed("an answer to what was not asked".into()).into()),
             }
         }
     }
 
-    /// Sends contents, one after the other. They are read while what is before them is sent.
-    async fn give_all(&mut self, wanted: Vec<String>) -> Result<(), RemoteError> {
-        let (sender, mut frames) = mpsc::channel(1);
-        let blobs = self.blobs.clone();
-        let reading = tokio::task::spawn_blocking(move || read_all(&blobs, wanted, &sender));
-        while let Some(frames) = frames.recv().await {
+    /// Sends contents, one after the other.
+    async fn give_all(&mut self, wanted: Vec<String>, door: &str) -> Result<(), RemoteError> {
+        let mut near = Vec::new();
+        for sha256 in wanted {
+            let size = self.blobs.get(&sha256).map_or(0, |(_, size)| size);
+            let width = if door.is_empty() { 1 } else { lanes::width(self.connection.trip(), size) };
+            if width < 2 || self.widen(width, door).await < 2 {
+                near.push(sha256);
+                continue;
+            }
+            self.give(std::mem::take(&mut near)).await?;
+            self.spread(sha256).await?;
+        }
+        self.give(near).await
+    }
+
+    /// Sends contents on the agent's own channel; small files go together, so that each costs no write of its own.
+    async fn give(&mut self, wanted: Vec<String>) -> Result<(), RemoteError> {
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let mut reading = Reading::begin(&self.blobs, wanted, BLOB_CHUNK);
+        while let Some(frames) = reading.frames.recv().await {
             self.send(&frames).await?;
         }
-        let read = reading.await.unwrap_or_else(|panic| Err(io::Error::other(panic)));
-        Ok(read.map_err(WireError::Io)?)
+        reading.end().await
+    }
+
+    /// Sends some content piece by piece on one lane after the other.
+    async fn spread(&mut self, sha256: String) -> Result<(), RemoteError> {
+        let mut lanes = self.lanes.take().unwrap_or_default();
+        let numbers = lanes.iter().map(|(number, _)| *number).collect();
+        self.send(&wire::encode(&Request::Spread { lanes: numbers })).await?;
+        let mut reading = Reading::begin(&self.blobs, vec![sha256], 0);
+        let mut turn = 0;
+        while let Some(frame) = reading.frames.recv().await {
+            let at = turn % lanes.len();
+            let stdin = &mut lanes[at].1.stdin;
+            let sent = async {
+                stdin.write_all(&frame).await?;
+                stdin.flush().await
+            };
+            if let Err(error) = sent.await {
+                return Err(self.ended(error.to_string()).await);
+            }
+            turn += 1;
+        }
+        self.lanes = Some(lanes);
+        reading.end().await
+    }
+
+    /// Has so many lanes opened, once. Yields how many there are: the server may allow less.
+    async fn widen(&mut self, width: usize, door: &str) -> usize {
+        if self.lanes.is_none() {
+            self.lanes = Some(lanes::open(&self.connection, &self.start, width, door).await);
+        }
+        self.lanes.as_ref().map_or(0, Vec::len)
     }
 
     async fn send(&mut self, frame: &[u8]) -> Result<(), RemoteError> {

@@ -6,6 +6,7 @@
 mod apply;
 mod contents;
 pub(crate) mod environment;
+mod lanes;
 mod link;
 mod linked;
 mod machine;
@@ -21,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use self::apply::apply;
 use self::contents::Contents;
+use self::lanes::Lanes;
 pub use self::link::MAX_PUSHED;
 use self::link::{Link, listen, lock};
 use self::linked::Linked;
@@ -39,11 +41,15 @@ use crate::proxy;
 use crate::system::System;
 use crate::wire::{self, Answer, Batch, Frame, Mode, Outcome, PREAMBLE, Reply, Request, Task, WireError};
 
-/// What the agent's program does: without arguments it serves this machine; `as-user` and `job` are what agents start.
+/// What the agent's program does: without arguments it serves this machine; `as-user` and `job` are what agents start, `lane`
+/// is what the controller starts beside one.
 pub fn main(args: &[String]) -> ExitCode {
     let done = match args.split_first() {
+        Some((word, [name, number])) if word == "lane" => {
+            lanes::serve(name, number.parse().unwrap_or(u8::MAX)).map_err(|error| Some(error.to_string()))
+        }
         Some((word, _)) if word == "as-user" => proxy::serve(std::io::stdin(), std::io::stdout()).map_err(|_| None),
-        Some((word, args)) if word == "job" => job::run(args).map_err(Some),
+        Some((word, args)) if word == "job" => job::run(args).map_err(|error| Some(error.to_string())),
         _ => run(&std::env::current_exe().unwrap_or_default()).map_err(|_| None),
     };
     match done {
@@ -80,7 +86,7 @@ pub fn serve(
     output.write_all(PREAMBLE)?;
     wire::send(&mut output, &Reply::Hello { version: env!("CARGO_PKG_VERSION").into(), machine: name })?;
     let frames = listen(input, cancel.clone());
-    let link = Arc::new(Mutex::new(Link { output, frames, pushed: BTreeMap::new() }));
+    let link = Arc::new(Mutex::new(Link { output, frames, pushed: BTreeMap::new(), lanes: Lanes::default() }));
     let mut agent = Agent { machine, link: Arc::clone(&link), preview: Preview::default() };
     loop {
         let next = lock(&link).frames.recv();
@@ -200,7 +206,12 @@ impl<M: Machine, W: Write> Agent<M, W> {
 /// Does a task without a controller: nothing that it would have to send is to be had.
 pub(crate) fn alone(task: &Task, system: &mut dyn System) -> Outcome {
     let (_, frames) = mpsc::channel();
-    let link = Mutex::new(Link { output: BufWriter::new(std::io::sink()), frames, pushed: BTreeMap::new() });
+    let link = Mutex::new(Link {
+        output: BufWriter::new(std::io::sink()),
+        frames,
+        pushed: BTreeMap::new(),
+        lanes: Lanes::default(),
+    });
     let contents = Contents::over(&link);
     let mut system = Linked { system, link: &link, environment: &task.environment, fetches: true, contents };
     let outcome = match load(task) {

@@ -466,7 +466,7 @@ pub fn serve(input: impl Read + Send + 'static, mut output: impl Write) -> Resul
         let answer = match frame {
             Frame::Message(Call::WritePieces(path, content, mode, owner)) => {
                 let written = wire::pieces(
-                    &calls,
+                    || calls.recv().map_err(|_| Error::Cancelled),
                     &content.sha256,
                     |_| lost(),
                     |pieces| system.write_pieces(&path, &content, pieces, mode, &owner.into()),

@@ -8,7 +8,6 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
-use std::sync::mpsc::Receiver;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -51,6 +50,11 @@ pub enum Request {
         sha256: String,
         /// Why.
         reason: String,
+    },
+    /// The pieces of the content that comes next do not come here, but on these lanes in turn. See [`Reply::Fetch`].
+    Spread {
+        /// The lanes' numbers.
+        lanes: Vec<usize>,
     },
 }
 
@@ -213,6 +217,9 @@ pub enum Reply {
     Fetch {
         /// Their hashes.
         sha256: Vec<String>,
+        /// By what name lanes find the agent: processes of its program that were started as `lane NAME NUMBER`, and hand on
+        /// what they are given. Empty if there can be none.
+        lanes: String,
     },
 }
 
@@ -362,7 +369,7 @@ pub fn receive<T: for<'de> Deserialize<'de>>(from: &mut impl Read) -> Result<Opt
 
 /// Hands the pieces of some content to `take`, and takes what it leaves off the wire.
 pub(crate) fn pieces<T>(
-    frames: &Receiver<Frame<T>>,
+    mut receive: impl FnMut() -> Look<Frame<T>>,
     wanted: &str,
     instead: impl Fn(T) -> Error,
     take: impl FnOnce(&mut Pieces<'_>) -> Look<()>,
@@ -373,11 +380,11 @@ pub(crate) fn pieces<T>(
         if ended {
             return Ok(Vec::new());
         }
-        let piece = match frames.recv() {
+        let piece = match receive() {
             Ok(Frame::Blob { sha256, bytes }) if sha256 == wanted => Ok(bytes),
             Ok(Frame::Blob { .. }) => Err(failed("other content came instead")),
             Ok(Frame::Message(message)) => Err(instead(message)),
-            Err(_) => Err(Error::Cancelled),
+            Err(error) => Err(error),
         };
         ended = piece.as_ref().map_or(true, Vec::is_empty);
         piece

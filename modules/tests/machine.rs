@@ -1,7 +1,11 @@
 //! The modules for files on this machine: what is planned here is what the system calls then do.
 
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::{SocketAddr, UnixStream};
 use std::path::Path;
 use std::{fs, thread};
 
@@ -12,7 +16,7 @@ use trueup_modules::edit::{Blob, Diff, Owner};
 use trueup_modules::host::{Error, Host};
 use trueup_modules::local::Local;
 use trueup_modules::system::System;
-use trueup_modules::wire::{self, Batch, Become, Mode, Request, Task};
+use trueup_modules::wire::{self, Batch, Become, Frame, Mode, Outcome, Reply, Request, Task};
 use trueup_modules::{builtin, interpret};
 
 /// Plans and applies; planning again must find nothing. Returns what changed.
@@ -145,20 +149,22 @@ fn a_port_is_waited_for() {
     drop::<std::sync::mpsc::Sender<()>>(opened);
 }
 
-/// The controller may be gone before the agent has begun what it was sent.
-#[test]
-fn whoever_hangs_up_ends_what_has_not_begun_yet() {
-    struct Here(Local);
-    impl Machine for Here {
-        fn system(&mut self, _: Option<&Become>) -> Result<&mut dyn System, Error> {
-            Ok(&mut self.0)
-        }
+/// This machine, for an agent inside the test.
+struct Here(Local);
+
+impl Machine for Here {
+    fn system(&mut self, _: Option<&Become>) -> Result<&mut dyn System, Error> {
+        Ok(&mut self.0)
     }
+}
+
+/// To be applied by an agent.
+fn one_task(module: &str, params: Value) -> Request {
     let task = Task {
         id: 0,
-        name: "Long".into(),
-        module: "command".into(),
-        params: json!({"argv": ["sleep", "987654"]}),
+        name: "One".into(),
+        module: module.into(),
+        params,
         become_: None,
         environment: Default::default(),
         check: false,
@@ -166,7 +172,13 @@ fn whoever_hangs_up_ends_what_has_not_begun_yet() {
         job: None,
         secrets: Default::default(),
     };
-    let batch = Request::Batch(Batch { id: 1, mode: Mode::Apply, due: vec![1], tasks: vec![task] });
+    Request::Batch(Batch { id: 1, mode: Mode::Apply, due: vec![1], tasks: vec![task] })
+}
+
+/// The controller may be gone before the agent has begun what it was sent.
+#[test]
+fn whoever_hangs_up_ends_what_has_not_begun_yet() {
+    let batch = one_task("command", json!({"argv": ["sleep", "987654"]}));
     let mut input = Vec::new();
     wire::send(&mut input, &batch).unwrap();
     let local = Local::default();
@@ -174,4 +186,60 @@ fn whoever_hangs_up_ends_what_has_not_begun_yet() {
     let mut output = Vec::new();
     agent::serve(Here(local), "here".into(), &cancel, std::io::Cursor::new(input), &mut output).unwrap();
     assert!(String::from_utf8_lossy(&output).contains("Cancelled"), "{}", String::from_utf8_lossy(&output));
+}
+
+/// Has an agent put content in place that comes on lanes, and yields how that ended.
+fn copied_by_lanes(dest: &Path, content: &[u8], pieces: &[(usize, &[u8])]) -> Outcome {
+    let (mut controller, host) = UnixStream::pair().unwrap();
+    let output = host.try_clone().unwrap();
+    let serving = thread::spawn(move || {
+        let local = Local::default();
+        let cancel = local.cancel.clone();
+        agent::serve(Here(local), "here".into(), &cancel, host, output)
+    });
+    let sha256: String = Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
+    let params = json!({"dest": dest, "src": "/far/away", "sha256": sha256, "size": content.len(), "name": "away"});
+    wire::send(&mut controller, &one_task("copy", params)).unwrap();
+    controller.read_exact(&mut [0; wire::PREAMBLE.len()]).unwrap();
+    let mut open = BTreeMap::new();
+    let outcome = loop {
+        match wire::receive::<Reply>(&mut controller).unwrap().unwrap() {
+            Frame::Message(Reply::Fetch { lanes, .. }) => {
+                for number in [7, 0, 2] {
+                    let mut lane = UnixStream::connect_addr(&SocketAddr::from_abstract_name(&lanes).unwrap()).unwrap();
+                    lane.write_all(&[number]).unwrap();
+                    open.insert(usize::from(number), lane);
+                }
+                wire::send(&mut controller, &Request::Spread { lanes: vec![2, 7, 0] }).unwrap();
+                for (number, piece) in pieces {
+                    open[number].try_clone().unwrap().write_all(&wire::encode_blob(&sha256, piece)).unwrap();
+                }
+                // What is not there by now never comes.
+                open.clear();
+            }
+            Frame::Message(Reply::Task { outcome, .. }) => break *outcome,
+            _ => {}
+        }
+    };
+    drop(controller);
+    serving.join().unwrap().unwrap();
+    outcome
+}
+
+#[test]
+fn content_comes_by_lanes_in_turn() {
+    let dir = tempfile::tempdir().unwrap();
+    let dest = dir.path().join("long");
+    // In the order of the turns it is whole, whatever lane is the first to have something.
+    let pieces: [(usize, &[u8]); 5] = [(0, b"three,"), (2, b"one,"), (7, b"two,"), (2, b"four"), (7, b"")];
+    let outcome = copied_by_lanes(&dest, b"one,two,three,four", &pieces);
+    assert!(matches!(outcome, Outcome::Changed(_)), "{outcome:?}");
+    assert_eq!(fs::read(&dest).unwrap(), b"one,two,three,four");
+
+    // One lane breaks: the file stays as it was, and nothing is left beside it.
+    let outcome = copied_by_lanes(&dest, b"one,other", &[(2, b"one,")]);
+    let Outcome::Failed(error, _) = outcome else { panic!("{outcome:?}") };
+    assert!(error.to_string().contains("content was lost on its way"), "{error}");
+    assert_eq!(fs::read(&dest).unwrap(), b"one,two,three,four");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
 }

@@ -34,7 +34,7 @@ pub use error::{Attempt, ConnectError, HostKeyError};
 pub use resolve::{Surroundings, Wanted};
 pub use session::{Ending, Exit, Output, Session};
 pub use ssh_config::{Place, SshConfig, SshConfigError};
-pub use upload::start_agent;
+pub use upload::{start_agent, start_beside};
 
 /// How to reach a host: what the inventory's connection variables and `~/.ssh/config` say, merged.
 #[derive(Clone, Debug)]
@@ -186,6 +186,14 @@ impl Connection {
         match &self.link {
             Link::Local => local::exec(command),
             Link::Ssh(link) => link.exec(command).await,
+        }
+    }
+
+    /// About how long a round trip takes: the shortest that was seen.
+    pub fn trip(&self) -> Duration {
+        match &self.link {
+            Link::Local => Duration::ZERO,
+            Link::Ssh(link) => link.trip(),
         }
     }
 

@@ -12,15 +12,18 @@ const MARK: &str = "TRUEUP-BOOT:";
 /// What begins every script.
 const SAY: &str = "say() { echo \"TRUEUP-BOOT:$*\"; }; ";
 
+/// What an agent that is started does.
+pub(super) const SERVE: &str = "serve";
+
 /// Starts the agent where root has it, without asking programs: each costs as much as the agent's start. Whoever owns `/` is
 /// root, and /var/tmp is this machine's own: what root has put there runs here. Only root could let others write there.
 /// Goes on where a shell does not know `-O`, or more than one agent is there.
-fn start_of_root(agents: &Agents) -> String {
+fn start_of_root(agents: &Agents, what: &str) -> String {
     let hashes: Vec<&str> = agents.carried.iter().map(Agent::short_hash).collect();
     format!(
         "d=/var/tmp/trueup-0; if [ -z \"$1\" ] && [ -O / ] 2>/dev/null && [ -O $d ]; then f=; [ -h $d ] || \
          for h in {}; do if [ -x $d/agent-$h ]; then f=$f$d/agent-$h; fi; done; \
-         if [ -n \"$f\" ] && [ -x \"$f\" ]; then say started $d; exec \"$f\" serve; fi; fi; ",
+         if [ -n \"$f\" ] && [ -x \"$f\" ]; then say started $d; exec \"$f\" {what}; fi; fi; ",
         hashes.join(" ")
     )
 }
@@ -40,15 +43,15 @@ const COMMON: &str = concat!(
     "}; ",
 );
 
-/// Starts the agent if it is there, and reports what is missing otherwise.
-pub(super) fn start(agents: &Agents, remote_tmp: Option<&str>) -> String {
+/// Starts the agent if it is there, to do `what`, and reports what is missing otherwise.
+pub(super) fn start(agents: &Agents, remote_tmp: Option<&str>, what: &str) -> String {
     let arms: String =
         agents.carried.iter().map(|agent| format!("\"Linux {}\") h={};; ", agent.arch, agent.short_hash())).collect();
     let script = format!(
         "{SAY}{}{COMMON}m=$(uname -sm); case $m in {arms}*) say missing $m; exit 3;; esac; \
          f=$d/agent-$h; if [ -e \"$d\" ] || [ -h \"$d\" ]; then check; fi; \
-         if [ -x \"$f\" ]; then say started $d; exec \"$f\" serve; fi; say missing $m",
-        start_of_root(agents)
+         if [ -x \"$f\" ]; then say started $d; exec \"$f\" {what}; fi; say missing $m",
+        start_of_root(agents, what)
     );
     wrap(&script, remote_tmp)
 }
@@ -134,7 +137,7 @@ mod tests {
     #[test]
     fn scripts_survive_every_login_shell() {
         let agents = Agents { carried: vec![Agent::pack("x86_64", b"abc").unwrap()], local: None };
-        for command in [start(&agents, None), place(&agents.carried[0], Some("~/tmp"))] {
+        for command in [start(&agents, None, SERVE), place(&agents.carried[0], Some("~/tmp"))] {
             let script = command.strip_prefix("exec sh -c '").unwrap();
             let (script, _) = script.split_once("' trueup '").unwrap();
             assert!(!script.contains(['\'', '\\', '\n', '!']), "{script}");

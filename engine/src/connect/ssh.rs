@@ -3,8 +3,10 @@
 use std::borrow::Cow;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use russh::client::{self, DisconnectReason, Handle, Handler, Session as Protocol};
 use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PublicKeyOrCertificate};
@@ -33,6 +35,8 @@ pub(super) struct Link {
     host: Host,
     before: Vec<Host>,
     at: String,
+    /// The shortest round trip so far, in microseconds.
+    trip: AtomicU64,
 }
 
 /// One host on the way, or its end.
@@ -40,13 +44,24 @@ struct Host {
     handle: Handle<Gate>,
     seen: Seen,
     at: String,
+    /// How long it took to connect, which is a round trip of the kernels: they answer though the programs are busy.
+    trip: Option<Duration>,
     _proxy: Option<ProxyCommand>,
 }
 
 impl Link {
     /// Starts a command on a channel of its own.
     pub(super) async fn exec(&self, command: &str) -> Result<Session, ConnectError> {
-        channel::exec(&self.host.handle, command, &self.at).await
+        let begun = Instant::now();
+        let session = channel::exec(&self.host.handle, command, &self.at).await;
+        // The server's word that there is a channel was waited for.
+        self.trip.fetch_min(micros(begun.elapsed()), Ordering::Relaxed);
+        session
+    }
+
+    /// About how long a round trip takes.
+    pub(super) fn trip(&self) -> Duration {
+        Duration::from_micros(self.trip.load(Ordering::Relaxed))
     }
 
     /// Host and port.
@@ -72,7 +87,12 @@ pub(super) async fn open(target: &Target, doors: &Doors) -> Result<Link, Connect
         before.push(next.map_err(|source| ConnectError::Jump { via: jump.at(), source: Box::new(source) })?);
     }
     let host = reach(target, before.last(), doors).await?;
-    Ok(Link { host, before, at: target.at() })
+    let trip = host.trip.filter(|_| before.is_empty()).map_or(u64::MAX, micros);
+    Ok(Link { host, before, at: target.at(), trip: trip.into() })
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// One host: connected, verified, logged in.
@@ -110,34 +130,40 @@ async fn handshake(target: &Target, through: Option<&Host>, doors: &Doors) -> Re
     let known = KnownHosts::of(target)?;
     let config = Arc::new(config(&known, target));
     let seen = Seen::default();
-    let gate = Gate { known, target: target.clone(), seen: seen.clone() };
+    let gate = Gate {
+        known,
+        host_keys: target.host_keys,
+        learns: target.known_hosts.first().cloned(),
+        at: target.at(),
+        seen: seen.clone(),
+    };
     let limit = target.connect_timeout;
-    let (handle, proxy) = match (through, &target.proxy_command) {
+    let (handle, proxy, trip) = match (through, &target.proxy_command) {
         (Some(jump), _) => {
             let stream = tunnel(&jump.handle, target).await?;
             let _turn = doors.exchange().await;
-            (exchange(config, stream, gate, target, limit).await?, None)
+            (exchange(config, stream, gate, target, limit).await?, None, None)
         }
         (None, Some(command)) => {
             let _turn = doors.exchange().await;
             let (proxy, stream) = ProxyCommand::start(command, target)?;
             match exchange(config, stream, gate, target, limit).await {
-                Ok(handle) => (handle, Some(proxy)),
+                Ok(handle) => (handle, Some(proxy), None),
                 Err(error) => return Err(proxy.explain(target, error).await),
             }
         }
         (None, None) => {
-            let stream = connect(target, doors).await?;
+            let (stream, trip) = connect(target, doors).await?;
             let silence = SILENCE.min(limit / 2);
             // One that has not said anything holds up nobody: it may never do so.
             let (_turn, limit) = match timeout(silence, stream.0.readable()).await {
                 Ok(_) => (doors.exchange().await, limit),
                 Err(_) => (None, limit - silence),
             };
-            (exchange(config, stream, gate, target, limit).await?, None)
+            (exchange(config, stream, gate, target, limit).await?, None, Some(trip))
         }
     };
-    Ok(Host { handle, seen, at: target.at(), _proxy: proxy })
+    Ok(Host { handle, seen, at: target.at(), trip, _proxy: proxy })
 }
 
 async fn exchange<S>(
@@ -174,17 +200,19 @@ fn is_drop(error: &russh::Error) -> bool {
     }
 }
 
-/// Tries the addresses of the name in turn.
-async fn connect(target: &Target, doors: &Doors) -> Result<QuickAck, ConnectError> {
+/// Tries the addresses of the name in turn. Also tells how long it took to be answered.
+async fn connect(target: &Target, doors: &Doors) -> Result<(QuickAck, Duration), ConnectError> {
     let mut last = None;
     for address in resolve(target).await? {
         let _turn = doors.knock().await;
+        let begun = Instant::now();
         match timeout(target.connect_timeout, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
+                let trip = begun.elapsed();
                 // Without this each small frame waits for the acknowledgement of the one before, 40 ms at worst.
                 stream.set_nodelay(true).map_err(|source| ConnectError::Network { at: target.at(), source })?;
                 give_up_on_silence(&stream, target);
-                return Ok(QuickAck(stream));
+                return Ok((QuickAck(stream), trip));
             }
             Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 last = Some(ConnectError::Refused { at: target.at() });
@@ -305,7 +333,10 @@ impl Seen {
 /// Decides whether a server is the one that we want.
 pub(super) struct Gate {
     known: KnownHosts,
-    target: Target,
+    host_keys: HostKeys,
+    /// The file that a new key is added to.
+    learns: Option<PathBuf>,
+    at: String,
     seen: Seen,
 }
 
@@ -328,10 +359,10 @@ impl Gate {
             Some(certificate) => self.known.check_certificate(certificate),
             None => self.known.check(&shown.public_key()),
         };
-        let refuse = |source| ConnectError::HostKey { at: self.target.at(), source: Box::new(source) };
-        match (verdict, self.target.host_keys) {
+        let refuse = |source| ConnectError::HostKey { at: self.at.clone(), source: Box::new(source) };
+        match (verdict, self.host_keys) {
             (Verdict::Known, _) => Ok(()),
-            (Verdict::Unknown(_), HostKeys::AcceptNew) => match self.target.known_hosts.first() {
+            (Verdict::Unknown(_), HostKeys::AcceptNew) => match &self.learns {
                 Some(path) => self.known.learn(path, &shown.public_key()),
                 None => Ok(()),
             },

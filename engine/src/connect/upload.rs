@@ -53,7 +53,7 @@ pub async fn start_agent(
     if let Some(dir) = remote_tmp.filter(|dir| !script::is_quotable(dir)) {
         return Err(failed(AgentError::Unquotable { dir: dir.to_owned() }));
     }
-    let start = script::start(agents, remote_tmp);
+    let start = script::start(agents, remote_tmp, script::SERVE);
     let system = match listen(connection.exec(&start).await?, preamble, first).await? {
         Heard::Agent(session) => return Ok(session),
         Heard::End { report: Some(Report::Missing { system }), .. } => system,
@@ -63,6 +63,22 @@ pub async fn start_agent(
     match listen(connection.exec(&start).await?, preamble, first).await? {
         Heard::Agent(session) => Ok(session),
         Heard::End { error, .. } => Err(failed(error)),
+    }
+}
+
+/// Starts the program of an agent that is there once more, on a channel of its own, to do `what`: words of letters, digits and
+/// hyphens.
+pub async fn start_beside(
+    connection: &Connection,
+    agents: &Agents,
+    preamble: &[u8],
+    remote_tmp: Option<&str>,
+    what: &str,
+) -> Result<Session, ConnectError> {
+    let start = script::start(agents, remote_tmp, what);
+    match listen(connection.exec(&start).await?, preamble, b"").await? {
+        Heard::Agent(session) => Ok(session),
+        Heard::End { error, .. } => Err(ConnectError::Agent { at: connection.at().to_owned(), source: error }),
     }
 }
 

@@ -185,7 +185,7 @@ impl Opener {
     /// Connects, waiting for its turn, and asks the first question.
     pub(super) async fn open(&self, route: &Route, first: Question) -> Result<Remote, RemoteError> {
         let Route { way, remote_tmp, .. } = route;
-        Remote::open(way, &self.doors, &self.agents, remote_tmp.as_deref(), self.blobs.clone(), first).await
+        Remote::open(way, &self.doors, Arc::clone(&self.agents), remote_tmp.as_deref(), self.blobs.clone(), first).await
     }
 }
 

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::host::Look;
 use crate::plan::Plan;
 use crate::system::Pieces;
-use crate::wire::{self, Reply, Request};
+use crate::wire::{self, Frame, Reply, Request};
 
 /// Content on its way to one task.
 pub(super) struct Contents<'a, W: Write> {
@@ -31,7 +31,9 @@ impl<'a, W: Write> Contents<'a, W> {
         if wanted.is_empty() {
             return Ok(());
         }
-        let asked = wire::send(&mut lock(self.link).output, &Reply::Fetch { sha256: wanted.clone() });
+        let mut link = lock(self.link);
+        let lanes = link.lanes.door();
+        let asked = wire::send(&mut link.output, &Reply::Fetch { sha256: wanted.clone(), lanes });
         asked.map_err(|error| Error::Failed(format!("cannot fetch content: {error}")))?;
         self.coming.borrow_mut().extend(wanted);
         Ok(())
@@ -75,8 +77,25 @@ impl<'a, W: Write> Contents<'a, W> {
         let instead = |message| match message {
             Request::NoBlob { reason, .. } => failed(&reason),
             Request::Cancel => Error::Cancelled,
-            Request::Batch(_) => failed("a batch came instead"),
+            Request::Batch(_) | Request::Spread { .. } => failed("a batch came instead"),
         };
-        wire::pieces(&lock(self.link).frames, sha256, instead, into)
+        let Link { frames, lanes, .. } = &mut *lock(self.link);
+        // The numbers of the lanes that it comes by, and how many of its pieces have come.
+        let (mut ways, mut turn) = (Vec::new(), 0);
+        let next = || {
+            while ways.is_empty() {
+                match frames.recv() {
+                    Ok(Frame::Message(Request::Spread { lanes: numbers })) => {
+                        lanes.gather(&numbers)?;
+                        ways = numbers;
+                    }
+                    frame => return frame.map_err(|_| Error::Cancelled),
+                }
+            }
+            let way = ways[turn % ways.len()];
+            turn += 1;
+            lanes.receive(way)
+        };
+        wire::pieces(next, sha256, instead, into)
     }
 }

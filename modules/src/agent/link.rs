@@ -6,6 +6,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use super::lanes::Lanes;
 use crate::local::Cancel;
 use crate::wire::{self, Frame, Request};
 
@@ -15,6 +16,8 @@ pub(super) struct Link<W: Write> {
     pub(super) frames: Receiver<Frame<Request>>,
     /// Content that came before the batch that it is for.
     pub(super) pushed: BTreeMap<String, Vec<u8>>,
+    /// Further ways for content.
+    pub(super) lanes: Lanes,
 }
 
 impl<W: Write> Link<W> {
