@@ -12,12 +12,14 @@ const PATHS: [&str; 7] = ["chdir", "creates", "dest", "path", "paths", "removes"
 
 /// Parameters with their paths expanded as the user that the task runs as has it; `None` if there is nothing to expand.
 pub(crate) fn paths(host: &dyn Host, params: &Value) -> Result<Option<Value>, Error> {
+    // Nearly always there is nothing to expand.
+    let plain = |(name, value): (&String, &Value)| !PATHS.contains(&name.as_str()) || !any_expands(value);
+    if params.as_object().is_none_or(|params| params.iter().all(plain)) {
+        return Ok(None);
+    }
     let mut params = params.clone();
     let paths = params.as_object_mut().into_iter().flatten().filter(|(name, _)| PATHS.contains(&name.as_str()));
     let mut words: Vec<&mut String> = paths.flat_map(|(_, value)| texts(value)).filter(|word| expands(word)).collect();
-    if words.is_empty() {
-        return Ok(None);
-    }
     let written: Vec<String> = words.iter().map(|word| (**word).clone()).collect();
     words.iter_mut().zip(all(host, &written)?).for_each(|(word, expanded)| **word = expanded);
     Ok(Some(params))
@@ -29,6 +31,15 @@ fn texts(value: &mut Value) -> Vec<&mut String> {
         Value::String(text) => vec![text],
         Value::Array(items) => items.iter_mut().flat_map(texts).collect(),
         _ => Vec::new(),
+    }
+}
+
+/// Whether a text is to be expanded, or one of a list.
+fn any_expands(value: &Value) -> bool {
+    match value {
+        Value::String(text) => expands(text),
+        Value::Array(items) => items.iter().any(any_expands),
+        _ => false,
     }
 }
 

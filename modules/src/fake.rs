@@ -207,7 +207,6 @@ impl Host for Fake {
             id: (1, 1),
             nlink: 1,
             detail: Detail {
-                access: 7,
                 mode: match node.kind {
                     Kind::File => 0o100_000,
                     Kind::Dir => 0o040_000,
@@ -219,6 +218,9 @@ impl Host for Fake {
         }))
     }
 
+    fn access(&self, _: &Path) -> Look<u8> {
+        Ok(7)
+    }
     fn read(&self, path: &Path) -> Look<Option<Vec<u8>>> {
         match self.nodes.get(path) {
             None => Ok(None),

@@ -20,6 +20,8 @@ pub type Look<T> = Result<T, Error>;
 pub trait Host {
     /// What is at `path`, of a symbolic link the link itself; `None` if there is nothing.
     fn stat(&self, path: &Path) -> Look<Option<Stat>>;
+    /// What the user that looks may do with what is at `path` or what that points to: read 4, write 2, execute 1 (access(2)).
+    fn access(&self, path: &Path) -> Look<u8>;
     /// The content of the file at `path`, at most [`MAX_READ`] bytes; `None` if there is nothing.
     fn read(&self, path: &Path) -> Look<Option<Vec<u8>>>;
     /// A checksum of the file at `path` in hexadecimal, of any size; `None` if there is nothing.
@@ -151,8 +153,6 @@ pub struct Stat {
 pub struct Detail {
     /// When it was read, when its content was changed and when anything of it was, in nanoseconds since 1970.
     pub times: [i64; 3],
-    /// What the user that looks may do with what it is or points to: read 4, write 2, execute 1 (access(2)).
-    pub access: u8,
     /// The whole `st_mode`, which tells what a special file is.
     pub mode: u32,
     /// Of a special file: which device.

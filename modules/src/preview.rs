@@ -293,6 +293,13 @@ impl Host for View<'_> {
         Ok(stat.map(|stat| self.owned(path, stat)))
     }
 
+    fn access(&self, path: &Path) -> Look<u8> {
+        match self.unowned_stat(path)? {
+            Some(stat) if stat.detail != Detail::default() => self.of_host(self.host.access(path)),
+            _ => Ok(0),
+        }
+    }
+
     fn read(&self, path: &Path) -> Look<Option<Vec<u8>>> {
         if let Some(blob) = self.preview.placed.get(path) {
             return self.host.blob(&blob.sha256).map(Some);

@@ -31,6 +31,7 @@ use crate::wire::{self, Become, Frame, PREAMBLE};
 enum Call {
     Stat(PathBuf),
     Read(PathBuf),
+    Access(PathBuf),
     Digest(PathBuf, Algorithm),
     List(PathBuf),
     Query(PlainCommand),
@@ -354,6 +355,9 @@ impl Host for Proxy {
     fn stat(&self, path: &Path) -> Look<Option<Stat>> {
         self.call(&Call::Stat(path.into()))
     }
+    fn access(&self, path: &Path) -> Look<u8> {
+        self.call(&Call::Access(path.into()))
+    }
     fn read(&self, path: &Path) -> Look<Option<Vec<u8>>> {
         self.call(&Call::Read(path.into()))
     }
@@ -495,6 +499,7 @@ fn answer(call: Call, system: &mut Local, output: &mut impl Write) -> Result<ser
     match call {
         Call::Stat(path) => json(system.stat(&path)),
         Call::Read(path) => json(system.read(&path)),
+        Call::Access(path) => json(system.access(&path)),
         Call::Digest(path, algorithm) => json(system.digest(&path, algorithm)),
         Call::List(path) => json(system.list(&path)),
         Call::Query(command) => json(system.query(&command.into())),

@@ -39,6 +39,9 @@ impl Host for Nowhere {
     fn stat(&self, _: &Path) -> Look<Option<Stat>> {
         nowhere()
     }
+    fn access(&self, _: &Path) -> Look<u8> {
+        nowhere()
+    }
     fn read(&self, _: &Path) -> Look<Option<Vec<u8>>> {
         nowhere()
     }

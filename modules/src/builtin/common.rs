@@ -213,9 +213,7 @@ pub(super) fn exists(host: &dyn Host, pattern: &Path) -> Look<bool> {
 /// A link is followed only if nobody but root or the owner of what it points to can have put it there: in a directory
 /// that another user can write, a link to `/etc/shadow` would otherwise make us overwrite that.
 pub(super) fn resolve(host: &dyn Host, path: &Path) -> Result<(PathBuf, Option<Stat>), Error> {
-    let parent = follow(host, path, 0)?;
-    let stat = host.stat(&parent)?;
-    Ok((parent, stat))
+    follow(host, path, 0)
 }
 
 /// Where a file goes: what `dest` names; below it, under that name, if it is a directory or ends in `/`. A link that is
@@ -263,8 +261,8 @@ pub(super) fn told(plan: Plan, dest: &str, content: &Text) -> Plan {
 pub(super) fn resolve_parent(host: &dyn Host, path: &Path) -> Result<(PathBuf, Option<Stat>), Error> {
     let path = &*absolute(host, path)?;
     let resolved = match (path.parent(), path.file_name()) {
-        (Some(parent), Some(name)) => follow(host, parent, 0)?.join(name),
-        _ => follow(host, path, 0)?,
+        (Some(parent), Some(name)) => follow(host, parent, 0)?.0.join(name),
+        _ => return follow(host, path, 0),
     };
     let stat = host.stat(&resolved)?;
     Ok((resolved, stat))
@@ -275,9 +273,10 @@ fn absolute<'a>(host: &dyn Host, path: &'a Path) -> Result<Cow<'a, Path>, Error>
         .ok_or_else(|| Error::param("path", format!("`{}` is not absolute: it must start with `/`", path.display())))
 }
 
-fn follow(host: &dyn Host, path: &Path, links: usize) -> Result<PathBuf, Error> {
+fn follow(host: &dyn Host, path: &Path, links: usize) -> Result<(PathBuf, Option<Stat>), Error> {
     let path = &*absolute(host, path)?;
     let mut at = PathBuf::from("/");
+    let mut last = None;
     let mut rest = path.components();
     while let Some(part) = rest.next() {
         match part {
@@ -285,17 +284,18 @@ fn follow(host: &dyn Host, path: &Path, links: usize) -> Result<PathBuf, Error> 
             Component::Normal(name) => at.push(name),
             Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
         }
-        let Some(link) = host.stat(&at)? else { continue };
+        last = host.stat(&at)?;
+        let Some(link) = &last else { continue };
         let Kind::Link(target) = &link.kind else { continue };
         if links >= MAX_LINKS {
             return Err(Error::path("follow", path, "too many symbolic links"));
         }
         let parent = at.parent().unwrap_or(&at);
-        let target = follow(host, &parent.join(target), links + 1)?;
-        trust(host, &at, &link, &target)?;
+        let (target, _) = follow(host, &parent.join(target), links + 1)?;
+        trust(host, &at, link, &target)?;
         return follow(host, &target.join(rest.as_path()), links + 1);
     }
-    Ok(at)
+    Ok((at, last))
 }
 
 /// Refuses a link that somebody else may have put there.
@@ -521,6 +521,22 @@ impl Wanted<'_> {
         Ok(plan)
     }
 
+    /// The same where the content is what it shall be, as far as it was just read.
+    pub(super) fn kept(self, host: &dyn Host) -> Result<Plan, Error> {
+        match &self.now {
+            Some(now) if now.is_file() => self.keep(host, now),
+            // It is yet to be made, though with nothing in it.
+            _ => self.plan_below(host),
+        }
+    }
+
+    fn keep(&self, host: &dyn Host, now: &Stat) -> Result<Plan, Error> {
+        let mode = self.attributes.mode.map_or(now.mode, |mode| mode.over(now.mode, &now.kind));
+        let mut plan = self.warned(mode);
+        plan.edits = self.attributes.edits(host, &self.path, now)?;
+        Ok(plan)
+    }
+
     fn create(&self, host: &dyn Host) -> Result<Plan, Error> {
         let base = if self.after.secret { 0o600 } else { 0o644 };
         let mode = self.attributes.mode.map(|mode| mode.over(base, &Kind::File));
@@ -531,14 +547,12 @@ impl Wanted<'_> {
     }
 
     fn change(&self, host: &dyn Host, now: &Stat) -> Result<Plan, Error> {
-        let attributes = self.attributes.edits(host, &self.path, now)?;
-        let mode = self.attributes.mode.map_or(now.mode, |mode| mode.over(now.mode, &now.kind));
-        let mut plan = self.warned(mode);
+        let mut plan = self.keep(host, now)?;
         let before = host.read(&self.path)?.unwrap_or_default();
         if before == self.after.bytes {
-            plan.edits = attributes;
             return Ok(plan);
         }
+        let attributes = std::mem::take(&mut plan.edits);
         let before = Text { bytes: before, secret: self.after.secret };
         plan.edits.extend(self.validation()?);
         if self.backup {

@@ -1,5 +1,6 @@
 //! `file_line`: one line of a file.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
@@ -81,20 +82,22 @@ impl Module for FileLine {
         };
         let after = match self.state {
             State::Present => self.present(&before)?,
-            State::Absent => self.absent(&before)?,
+            State::Absent => self.absent(&before)?.into(),
         };
+        let same = matches!(after, Cow::Borrowed(_)) || after == before;
         let count = |text: &str| text.lines().count();
-        let removed = if after == before { 0 } else { count(&before).saturating_sub(count(&after)) };
+        let removed = if same { 0 } else { count(&before).saturating_sub(count(&after)) };
         let msg = match self.state {
-            _ if after == before => String::new(),
+            _ if same => String::new(),
             State::Present if count(&after) > count(&before) => "line added".into(),
             State::Present => "line replaced".into(),
             State::Absent => format!("{removed} line(s) removed"),
         };
         let secret = self.line.as_ref().is_some_and(|line| line.0.secret);
-        let after = Text { bytes: after.into_bytes(), secret };
+        let after = Text { bytes: after.into_owned().into_bytes(), secret };
         let (attributes, validate) = (self.attributes(), self.validate.as_deref());
-        let mut plan = Wanted { path, now, after, attributes, backup: self.backup, validate }.plan_below(host)?;
+        let wanted = Wanted { path, now, after, attributes, backup: self.backup, validate };
+        let mut plan = if same { wanted.kept(host)? } else { wanted.plan_below(host)? };
         plan.warnings.extend(self.matches_all());
         // Ansible's name for it in this one module.
         let backup = plan.data.get("backup_file").cloned().unwrap_or_else(|| "".into());
@@ -131,7 +134,7 @@ impl FileLine {
         String::from_utf8(bytes).map_err(|_| Error::path("edit", &self.path, "it is not UTF-8 text"))
     }
 
-    fn present(&self, text: &str) -> Result<String, Error> {
+    fn present<'t>(&self, text: &'t str) -> Result<Cow<'t, str>, Error> {
         let line = self
             .line()
             .ok_or_else(|| Error::param("line", "is missing").telling("msg", "line is required with state=present"))?;
@@ -141,7 +144,7 @@ impl FileLine {
                 let error = Error::param("regexp", "is missing; `backrefs` refers to its groups");
                 error.telling("msg", "regexp is required with backrefs=true")
             })?;
-            return lines::substitute(text, &pattern, line, self.pick());
+            return lines::substitute(text, &pattern, line, self.pick()).map(Cow::Owned);
         }
         lines::ensure(text, line, &self.pattern()?, self.pick(), &self.anchor()?)
     }

@@ -59,14 +59,15 @@ impl Module for StatModule {
         answer["blocks"] = detail.blocks.into();
         answer["block_size"] = detail.block_size.into();
         answer["device_type"] = detail.device.into();
+        let access = host.access(&self.path)?;
         for (name, bit) in [("readable", 4), ("writeable", 2), ("executable", 1)] {
-            answer[name] = (detail.access & bit != 0).into();
+            answer[name] = (access & bit != 0).into();
         }
         if let Kind::Link(target) = &stat.kind {
             answer["lnk_source"] = json!(end);
             answer["lnk_target"] = json!(target);
         }
-        if stat.is_file() && self.get_checksum && detail.access & 4 != 0 {
+        if stat.is_file() && self.get_checksum && access & 4 != 0 {
             answer["checksum"] = json!(host.digest(&self.path, self.checksum_algorithm)?);
         }
         // What is not there yet has neither.

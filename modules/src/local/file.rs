@@ -6,7 +6,7 @@ use std::num::NonZeroU64;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, Advice, AtFlags, CWD, Gid, RenameFlags, Uid, XattrFlags};
+use rustix::fs::{Access, Advice, AtFlags, CWD, Gid, OFlags, RenameFlags, Uid, XattrFlags};
 use sha2::{Digest, Sha256};
 
 use crate::digest::Algorithm;
@@ -61,7 +61,6 @@ pub(super) fn stat(path: &Path) -> Look<Option<Stat>> {
                 nanos(meta.mtime(), meta.mtime_nsec()),
                 nanos(meta.ctime(), meta.ctime_nsec()),
             ],
-            access: access(path),
             mode: meta.mode(),
             device: meta.rdev(),
             blocks: meta.blocks(),
@@ -75,7 +74,7 @@ fn nanos(seconds: i64, nanos: i64) -> i64 {
     seconds.saturating_mul(1_000_000_000).saturating_add(nanos)
 }
 
-fn access(path: &Path) -> u8 {
+pub(super) fn access(path: &Path) -> u8 {
     let may = |access, bits| if rustix::fs::access(path, access).is_ok() { bits } else { 0 };
     // Who may do everything, or read and write, is asked less.
     match may(Access::READ_OK | Access::WRITE_OK, 6) {
@@ -85,7 +84,7 @@ fn access(path: &Path) -> u8 {
 }
 
 pub(super) fn read(path: &Path) -> Look<Option<Vec<u8>>> {
-    let Some(file) = found("read", path, fs::File::open(path))? else { return Ok(None) };
+    let Some(file) = found("read", path, open(path))? else { return Ok(None) };
     // Its size is what it is likely to have: without, it is read in many small pieces. Those in /proc say that they have none.
     let size = file.metadata().map_or(0, |meta| meta.len()).min(MAX_READ);
     let mut content = Vec::with_capacity(usize::try_from(size).unwrap_or(0) + 1);
@@ -96,8 +95,13 @@ pub(super) fn read(path: &Path) -> Look<Option<Vec<u8>>> {
     Ok(Some(content))
 }
 
+/// musl's `open` makes a second system call of each, for kernels that are older than 2.6.23.
+fn open(path: &Path) -> io::Result<fs::File> {
+    Ok(rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, rustix::fs::Mode::empty())?.into())
+}
+
 pub(super) fn digest(path: &Path, algorithm: Algorithm) -> Look<Option<String>> {
-    let Some(mut file) = found("read", path, fs::File::open(path))? else { return Ok(None) };
+    let Some(mut file) = found("read", path, open(path))? else { return Ok(None) };
     let mut hash = algorithm.begin();
     let mut buffer = vec![0; 1 << 17];
     loop {
@@ -153,7 +157,7 @@ pub(super) fn write_pieces(
 }
 
 /// So many bytes the disk is given to write while the next come.
-const WRITE_BEHIND: u64 = 8 << 20;
+const WRITE_BEHIND: u64 = 2 << 20;
 
 /// Has the disk begin to write what is between two positions, without waiting for it: little is left to wait for at the end.
 fn begin_to_settle(file: &fs::File, from: u64, to: u64) {

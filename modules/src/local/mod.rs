@@ -103,6 +103,9 @@ impl Host for Local {
     fn stat(&self, path: &Path) -> Look<Option<Stat>> {
         file::stat(path)
     }
+    fn access(&self, path: &Path) -> Look<u8> {
+        Ok(file::access(path))
+    }
     fn read(&self, path: &Path) -> Look<Option<Vec<u8>>> {
         file::read(path)
     }

@@ -1,5 +1,7 @@
 //! Lines of a text: which match, and the text with one replaced, added or removed. Pure.
 
+use std::borrow::Cow;
+
 use fancy_regex::{Captures, Expander, Regex};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -46,13 +48,18 @@ pub(super) enum Anchor {
 
 /// The text with the line in it: instead of one that matches, else where the anchor says. A line may be several, which are
 /// there if they stand one after the other.
-pub(super) fn ensure(
-    text: &str,
+pub(super) fn ensure<'t>(
+    text: &'t str,
     line: &str,
     pattern: &Pattern<'_>,
     pick: Pick,
     anchor: &Anchor,
-) -> Result<String, Error> {
+) -> Result<Cow<'t, str>, Error> {
+    // What is most often found, and most often one of many tasks.
+    if matches!((pattern, pick), (Pattern::Whole(whole), Pick::First | Pick::Last) if *whole == line && has(text, line))
+    {
+        return Ok(Cow::Borrowed(text));
+    }
     let mut lines = split(text);
     let chosen = choose(&lines, |line| pattern.matches(line), pick)?;
     let given: Vec<&str> = line.split('\n').map(|line| line.trim_end_matches('\r')).collect();
@@ -64,7 +71,7 @@ pub(super) fn ensure(
         false => there && pick != Pick::All && !pattern.matches(line)?,
     };
     if done {
-        return Ok(text.into());
+        return Ok(Cow::Borrowed(text));
     }
     for at in &chosen {
         lines[*at].text = line;
@@ -72,7 +79,12 @@ pub(super) fn ensure(
     if chosen.is_empty() {
         add(&mut lines, line, anchor)?;
     }
-    Ok(join(&lines))
+    Ok(Cow::Owned(join(&lines)))
+}
+
+/// Whether a text has a line that is that.
+fn has(text: &str, line: &str) -> bool {
+    !line.contains('\n') && text.split_inclusive('\n').any(|whole| Line::new(whole).text == line)
 }
 
 /// The text with each chosen line replaced by `template`, in which groups of the pattern are filled in.

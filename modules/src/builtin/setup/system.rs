@@ -291,7 +291,7 @@ pub(super) fn local(host: &dyn Host, dir: &Path, warnings: &mut Vec<String>) -> 
         // A link is followed.
         let Some(stat) = host.stat(&path)? else { continue };
         let executable = match stat.kind {
-            Kind::Link(_) => stat.detail.access & 1 != 0,
+            Kind::Link(_) => host.access(&path)? & 1 != 0,
             _ => stat.mode & 0o100 != 0,
         };
         let read = match executable {
