@@ -8,7 +8,8 @@
 //! - [`host`]: what a module may do: look. [`facts`]: the users, packages and units it can ask for.
 //!   [`digest`]: checksums.
 //! - [`plan`] and [`edit`]: what it returns. [`param`]: types for parameters; [`secret`]: text that is never shown.
-//!   `fit`: how what a playbook says becomes parameters, which is the controller's part (the feature `manual`).
+//!   `fit`: how what a playbook says becomes parameters, which is the controller's part (the feature `manual`); `take`: how
+//!   they become a module, which is the agent's.
 //! - [`sql`] and [`sqlstate`]: how a PostgreSQL server is asked, and what it says when it refuses.
 //! - [`system`]: what the interpreter may do: touch. [`interpret`]: the interpreter. [`wait`]: what it can wait for.
 //! - [`preview`]: a host as it would be after edits that were not made.
@@ -46,5 +47,6 @@ pub mod secret;
 pub mod sql;
 pub mod sqlstate;
 pub mod system;
+mod take;
 pub mod wait;
 pub mod wire;

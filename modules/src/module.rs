@@ -1,8 +1,7 @@
 //! What a module is, and how it is found and given its parameters.
 
 use schemars::JsonSchema;
-use serde::de::value::MapDeserializer;
-use serde::de::{self, DeserializeOwned};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::edit::Diff;
@@ -153,6 +152,8 @@ type Take = fn(Value) -> Result<Box<dyn Planner>, serde_json::Error>;
 #[derive(Debug)]
 struct Manual {
     schema: fn() -> Value,
+    #[cfg(test)]
+    fields: fn() -> Vec<&'static str>,
     read: fn(Value) -> Result<Box<dyn Planner>, Problem>,
 }
 
@@ -167,7 +168,12 @@ impl Entry {
             once: M::ONCE,
             place: M::PLACE,
             #[cfg(feature = "manual")]
-            manual: Manual { schema: schema::<M>, read: read::<M> },
+            manual: Manual {
+                schema: schema::<M>,
+                #[cfg(test)]
+                fields: crate::take::fields::<M>,
+                read: read::<M>,
+            },
             take: take::<M>,
         }
     }
@@ -180,6 +186,12 @@ impl Entry {
 
 #[cfg(feature = "manual")]
 impl Entry {
+    /// What serde calls its parameters ([`crate::take`]).
+    #[cfg(test)]
+    pub(crate) fn fields(&self) -> Vec<&'static str> {
+        (self.manual.fields)()
+    }
+
     /// The JSON Schema of its parameters; descriptions are the manual.
     pub fn schema(&self) -> Value {
         (self.manual.schema)()
@@ -207,16 +219,18 @@ impl Entry {
 
     /// [`Entry::fit`] and [`Entry::take`] in one.
     pub fn load(&self, params: Value) -> Result<Box<dyn Planner>, Problem> {
-        let shape = fit::shape_of(self);
-        (self.manual.read)(fit::whole(&shape, self.name, fit::fit(&shape, self.name, params)?)?)
+        let refused = |error: serde_json::Error| Problem {
+            param: self.name.to_owned(),
+            reason: error.to_string(),
+            hint: None,
+            msg: None,
+        };
+        self.take(self.fit(params)?).map_err(refused)
     }
 }
 
 fn take<M: Module>(params: Value) -> Result<Box<dyn Planner>, serde_json::Error> {
-    let Value::Object(params) = params else { return Err(de::Error::custom("parameters must be a dictionary")) };
-    // As a map and nothing else: a deserializer for any value has code for lists, too, once for each module.
-    let params = MapDeserializer::new(params.into_iter());
-    Ok(Box::new(M::deserialize(params)?))
+    Ok(Box::new(crate::take::take::<M>(params)?))
 }
 
 #[cfg(feature = "manual")]

@@ -14,7 +14,7 @@ use crate::plan::Plan;
 #[serde(deny_unknown_fields)]
 pub(super) struct IncludeRole {
     /// The role: a name below `roles`, `namespace.collection.role`, or a path.
-    #[serde(alias = "role")]
+    #[schemars(extend("aliases" = ["role"]))]
     name: String,
     /// A file of the role's `tasks` instead of `main`.
     #[expect(dead_code, reason = "the engine acts on it; here it only is a parameter")]

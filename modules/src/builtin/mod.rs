@@ -249,6 +249,21 @@ mod tests {
     }
 
     #[test]
+    fn serde_has_one_name_for_each_parameter() {
+        for entry in all() {
+            let schema = entry.schema();
+            let named: BTreeSet<&str> =
+                schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+            let fields = entry.fields();
+            assert!(
+                fields.is_empty() || fields.len() == named.len() && fields.iter().all(|name| named.contains(name)),
+                "{}",
+                entry.name
+            );
+        }
+    }
+
+    #[test]
     fn every_module_and_parameter_is_documented() {
         for entry in all() {
             let schema = entry.schema();
