@@ -14,6 +14,9 @@ use std::process::Command;
 
 use sha2::{Digest, Sha256};
 
+#[path = "src/connect/calls.rs"]
+mod calls;
+
 const ARCHITECTURES: [&str; 2] = ["x86_64", "aarch64"];
 
 /// What an agent can do: all, or all but the modules for PostgreSQL.
@@ -36,9 +39,15 @@ fn main() {
     for name in ["TRUEUP_AGENT", "TRUEUP_AGENT_DIR"] {
         println!("cargo::rerun-if-env-changed={name}");
     }
-    for path in
-        ["build.rs", "../modules/src", "../modules/agent.ld", "../modules/Cargo.toml", "../Cargo.toml", "../Cargo.lock"]
-    {
+    for path in [
+        "build.rs",
+        "src/connect/calls.rs",
+        "../modules/src",
+        "../modules/agent",
+        "../modules/Cargo.toml",
+        "../Cargo.toml",
+        "../Cargo.lock",
+    ] {
         println!("cargo::rerun-if-changed={path}");
     }
     let out = PathBuf::from(variable("OUT_DIR"));
@@ -48,7 +57,9 @@ fn main() {
         let packed = out.join(format!("trueup-agent-{arch}{}.zst", extent.suffix()));
         // The best that can be had takes seconds; a build that is made often has no use for it.
         let level = if variable("PROFILE") == "release" { 19 } else { 3 };
-        let compressed = zstd::encode_all(bytes.as_slice(), level).expect("compressing in memory");
+        let mut program = bytes.clone();
+        calls::pack(&mut program);
+        let compressed = zstd::encode_all(program.as_slice(), level).expect("compressing in memory");
         fs::write(&packed, compressed).unwrap_or_else(|error| panic!("failed to write {}: {error}", packed.display()));
         let sha256: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         let size = bytes.len();
@@ -104,7 +115,7 @@ fn build(arch: &str, extent: Extent, out: &Path, needed: bool) -> Option<PathBuf
     let target = out.ancestors().nth(4).expect("OUT_DIR lies deep in the target directory").join("agent");
     let mut cargo = Command::new(variable("CARGO"));
     cargo
-        .args(["build", "--quiet", "--package", "trueup-modules", "--bin", "trueup-agent", "--no-default-features"])
+        .args(["build", "--quiet", "--package", "trueup-agent"])
         .args(if extent == Extent::Whole { ["--features", "postgres"].as_slice() } else { &[] })
         .args(["--target", &triple, "--profile", profile])
         .arg("--target-dir")
@@ -136,11 +147,12 @@ fn build(arch: &str, extent: Extent, out: &Path, needed: bool) -> Option<PathBuf
     }
 }
 
-/// Static, relocations packed (7 of 100 bytes), and no tables for unwinding (12 of 100).
+/// Static, relocations packed (7 of 100 bytes), no tables for unwinding (12 of 100), and functions that came out the same once.
 fn rustflags() -> String {
-    let script = Path::new(&variable("CARGO_MANIFEST_DIR")).join("../modules/agent.ld");
-    let linker = ["--pack-dyn-relocs=relr", "--no-eh-frame-hdr", &format!("-T{}", script.display())]
-        .map(|argument| format!("-Clink-arg={argument}"));
+    let script = Path::new(&variable("CARGO_MANIFEST_DIR")).join("../modules/agent/link.ld");
+    let linker =
+        ["--pack-dyn-relocs=relr", "--no-eh-frame-hdr", "--icf=all", "-zmuldefs", &format!("-T{}", script.display())]
+            .map(|argument| format!("-Clink-arg={argument}"));
     format!("-Clink-self-contained=yes -Ctarget-feature=+crt-static {}", linker.join(" "))
 }
 

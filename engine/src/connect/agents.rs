@@ -8,6 +8,8 @@ use std::sync::OnceLock;
 
 use sha2::{Digest, Sha256};
 
+use super::calls;
+
 include!(concat!(env!("OUT_DIR"), "/agents.rs"));
 
 /// The agents at hand.
@@ -22,12 +24,12 @@ pub struct Agents {
 impl Agents {
     /// Those that the build put into this program.
     pub fn embedded() -> Self {
-        let carried = EMBEDDED.iter().map(|&(arch, postgres, sha256, size, zstd)| Agent {
+        let carried = EMBEDDED.iter().map(|&(arch, postgres, sha256, size, packed)| Agent {
             arch: arch.to_owned(),
             postgres,
             sha256: sha256.to_owned(),
             size,
-            zstd: Cow::Borrowed(zstd),
+            packed: Cow::Borrowed(packed),
             binary: OnceLock::new(),
         });
         Self { carried: carried.collect(), local: None }
@@ -68,7 +70,8 @@ pub struct Agent {
     pub sha256: String,
     /// The binary's size in bytes.
     pub size: usize,
-    zstd: Cow<'static, [u8]>,
+    /// Its calls translated ([`calls`]), then compressed by zstd.
+    packed: Cow<'static, [u8]>,
     /// The binary, once it was needed; a run uploads it to many hosts.
     binary: OnceLock<Vec<u8>>,
 }
@@ -76,12 +79,14 @@ pub struct Agent {
 impl Agent {
     /// Carries a binary.
     pub fn pack(arch: &str, binary: &[u8]) -> io::Result<Self> {
+        let mut program = binary.to_vec();
+        calls::pack(&mut program);
         Ok(Self {
             arch: arch.to_owned(),
             postgres: true,
             sha256: Sha256::digest(binary).iter().map(|byte| format!("{byte:02x}")).collect(),
             size: binary.len(),
-            zstd: Cow::Owned(zstd::encode_all(binary, 1)?),
+            packed: Cow::Owned(zstd::encode_all(program.as_slice(), 1)?),
             binary: OnceLock::new(),
         })
     }
@@ -91,7 +96,8 @@ impl Agent {
         if let Some(binary) = self.binary.get() {
             return Ok(binary);
         }
-        let binary = zstd::bulk::decompress(&self.zstd, self.size)?;
+        let mut binary = zstd::bulk::decompress(&self.packed, self.size)?;
+        calls::unpack(&mut binary);
         Ok(self.binary.get_or_init(|| binary))
     }
 

@@ -6,6 +6,7 @@
 mod agent_error;
 mod agents;
 mod auth;
+mod calls;
 mod channel;
 mod door;
 mod error;
