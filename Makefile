@@ -77,6 +77,8 @@ demo: build ## three empty hosts become a PostgreSQL primary and two standbys
 bench: compiler ## measure beside ansible, mitogen, pyinfra and ssh; writes tests/peers/RESULTS.md (half an hour; QUICK=1: minutes, FULL=1: hours)
 	$(call say,'bench: a release build')
 	TRUEUP_AGENT=own cargo build --release --locked --package trueup --package trueup-tests
+	$(call say,'bench: the parts of a run$(comma) each by itself')
+	TRUEUP_AGENT=own cargo bench --locked --package trueup-tests --bench parts -- --noplot --warm-up-time 0.5 --measurement-time 2 || echo "the parts were not measured"
 	$(call say,'bench: the peers$(comma) in a virtual environment')
 	peers=$(TARGET)/peers
 	if [[ ! -x /usr/sbin/sshd ]]; then

@@ -17,6 +17,7 @@ ulimit -n "$(ulimit -Hn)"
 mkdir -p "$peers/results"
 rm -f "$out"
 "$HERE/sshd.sh" start 200
+bench parts
 bench gen
 bench startup "${quiet[@]}"
 bench many --hosts 100,1000,10000 "${quiet[@]}"
@@ -29,18 +30,20 @@ elif [[ -n ${QUICK:-} ]]; then
 else
   bench run "${quiet[@]}" --workloads W0,W1,W2,W3 --hosts 1 --budget $budget
   bench run "${quiet[@]}" --workloads W1,W2 --hosts 50 --budget $budget --peers trueup,bare,pyinfra,ssh
-  bench run "${quiet[@]}" --workloads W1 --hosts 50 --reps 1 --peers mitogen
-  bench run "${quiet[@]}" --workloads W7 --hosts 1 --reps 1 --peers mitogen,pyinfra
+  # What takes minutes is run once.
+  bench run "${quiet[@]}" --workloads W1 --hosts 50 --reps 1 --peers mitogen --phases first
+  bench run "${quiet[@]}" --workloads W7 --hosts 1 --reps 1 --peers mitogen,pyinfra,ansible --phases first
 fi
 bench run "${quiet[@]}" --workloads W7 --hosts 1 --reps $few --peers trueup,ssh
-bench run "${quiet[@]}" --workloads W7 --hosts 50 --reps 1 --no-hash --peers trueup,ssh
+bench run "${quiet[@]}" --workloads W7 --hosts 50 --reps 1 --no-hash --peers trueup
 bench run "${quiet[@]}" --workloads W4,W5 --hosts 1 --peers trueup,ssh
-bench run "${quiet[@]}" --workloads W2 --hosts 1 --peers trueup-new
+# What is compared closely is repeated more often.
+bench run "${quiet[@]}" --workloads W2 --hosts 1,10,50 --reps 7 --budget $budget --peers trueup,bare
+bench run "${quiet[@]}" --workloads W2 --hosts 1 --reps 7 --budget $budget --peers trueup-new
 if [[ -n ${QUICK:-} ]]; then
   bench fleet --workloads F0,F1
 else
   bench fleet --workloads F0,F1,F2
-  bench fleet --workloads F1 --peers ansible --phases first
 fi
 
 # Behind a cable of 100 ms of round trip; the same losing 2 % of the packets; and of 50 ms, for a long file.

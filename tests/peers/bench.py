@@ -19,6 +19,7 @@ from pathlib import Path
 
 import fleet
 import many
+import parts
 import results
 import startup
 from measure import measure, stop_tree, remote_idle, wait_quiet
@@ -75,7 +76,7 @@ def cell(a, out, n, w, peer):
         if keep:  # Opens the masters.
             measure(*call("W0", n), timeout=a.timeout, keep=True)
         bad = False
-        for phase in PHASES[w]:
+        for phase in [p for p in PHASES[w] if p in a.phases.split(",")]:
             record = once(a, call(w, n), n, w, peer, phase, keep)
             record["rep"] = reps
             bad = bad or "error" in record
@@ -111,6 +112,7 @@ def arguments():
     r = sub.add_parser("run")
     r.add_argument("--peers", default="trueup,bare,ansible,mitogen,pyinfra,ssh")
     r.add_argument("--workloads", default="W0,W1,W2,W3")
+    r.add_argument("--phases", default="run,first,again,noop")
     r.add_argument("--hosts", default="1,10,50")
     r.add_argument("--reps", type=int, default=3)
     r.add_argument("--min-reps", type=int, default=1)
@@ -134,6 +136,7 @@ def arguments():
     s.add_argument("--quiet-wait", type=float, default=60)
     s.add_argument("--out", default=str(BENCH / "results/peers.jsonl"))
     s.set_defaults(f=startup.run)
+    sub.add_parser("parts", help="what libraries of ansible-core's take for what Criterion has measured").set_defaults(f=parts.run)
     b = sub.add_parser("fleet", help="many hosts, some of them bad")
     b.add_argument("--hosts", type=int, default=200)
     b.add_argument("--workloads", default="F0,F1,F2")

@@ -7,7 +7,8 @@ import statistics
 import subprocess
 import time
 
-from where import HERE, TRUEUP, VENV
+import parts
+from where import HERE, TARGET, TRUEUP, VENV
 
 TITLES = {
     ("W0", "run"): "One trivial command", ("W1", "first"): "20 file tasks, first run", ("W1", "again"): "20 file tasks, again",
@@ -22,6 +23,7 @@ TITLES = {
     ("S1", "run"): "`--version`", ("S2", "run"): "5 tasks on this machine, nothing to do",
     ("S3", "run"): "Read a project of 300 files", ("S4", "run"): "Read an inventory of 10,000 hosts",
     ("S5", "run"): "Render a template of 20,000 rounds",
+    ("S6", "run"): "List the tasks of a real project (`PROJECT`)",
     ("W6", "noop"): "20 tasks, nothing to do, on hosts that are not there (what the controller costs)",
 }
 
@@ -78,11 +80,22 @@ def short(rows):
             return f"{seconds:.3g} s (× {seconds / ours:.3g})" if seconds else "–"
         yield f"| {TITLES[k[1:3]]} | {k[3]} | {ours:.3g} s | " + " | ".join(map(cell, peers)) + " |"
     yield from links(rows)
+    yield from floor(rows)
     many = [(k[3], rows[k]) for k in sorted(rows) if k[1] == "W6"]
     if many:
         yield "\nThe controller alone, 20 tasks with nothing to do: " + "; ".join(
             f"{n:,} hosts {median(r, 'wall'):.3g} s, {1e3 * median(r, 'ctl_cpu') / n:.2g} ms CPU and "
             f"{median(r, 'maxrss_kb') / n:.0f} kB a host" for n, r in many) + "."
+
+
+def floor(rows):
+    """How far from what the connections alone take."""
+    bare = {k[3]: median(rows[k], "wall") for k in rows if k[:3] == ("loopback", "W2", "noop") and k[4] == "bare"}
+    for peer, what in ("trueup", "100 tasks with nothing to do"), ("trueup-new", "the same on hosts that have no agent yet"):
+        found = [(n, median(rows[k], "wall")) for n in bare if (k := ("loopback", "W2", "noop", n, peer)) in rows]
+        if found:
+            yield f"\nBeside `exec true` by the same client, {what}: " + "; ".join(
+                f"{n} host{'s' * (n > 1)} × {wall / bare[n]:.3g}" for n, wall in sorted(found)) + "."
 
 
 def links(rows):
@@ -126,7 +139,7 @@ above 20 % seconds are good for ratios within this page and for little else, and
 ![100 tasks with nothing to do, and 20 file tasks](results.svg)
 """
     summary = "\n".join(short(rows))
-    (HERE / "RESULTS.md").write_text(f"{head}\n## In short\n\n{summary}\n\n## All of it\n" + "\n".join(tables(rows, a.ratio)) + "\n")
+    (HERE / "RESULTS.md").write_text(f"{head}\n## In short\n\n{summary}\n" + "\n".join(parts.table()) + "\n\n## All of it\n" + "\n".join(tables(rows, a.ratio)) + "\n")
     print(summary)
     (HERE / "results.svg").write_text(plot(rows))
 
@@ -146,7 +159,15 @@ def machine():
     lines = [f"- {time.strftime('%Y-%m-%d')}, {os.cpu_count()} × {model}, Linux {platform.release()}",
              f"- {output(str(TRUEUP), '--version')} ({TRUEUP.stat().st_size >> 20} MiB)", f"- {ssh}, Python {platform.python_version()}"]
     lines += [f"- {v.replace('==', ' ')}" for v in versions if v.split("==")[0] in wanted]
-    return "\n".join(lines)
+    return "\n".join(lines + agents())
+
+
+def agents():
+    """How large the agents are that the program carries, and once they are unpacked."""
+    packed = sorted(TARGET.glob("release/build/trueup-*/out/trueup-agent-*.zst"), key=lambda p: p.stat().st_mtime)
+    newest = {p.name: p for p in packed}
+    return [f"- {name.removesuffix('.zst')}: {p.stat().st_size / 1e3:.0f} kB compressed, {p.with_suffix('').stat().st_size / 1e3:.0f} kB "
+            "as it is sent" for name, p in sorted(newest.items()) if p.with_suffix("").exists()]
 
 
 def plot(rows):

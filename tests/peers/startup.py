@@ -1,5 +1,6 @@
 """What is paid before any host is reached: starting, reading a large project or inventory, rendering."""
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from measure import measure, wait_quiet
 from where import BENCH, TRUEUP, VENV
 
 DIR = BENCH / "startup"
+PROJECT = os.environ.get("PROJECT")
 # Loops, filters and conditions as they come in templates, 20,000 times.
 TEXT = ("{% for i in range(20000) %}{{ 'even' if i % 2 == 0 else 'odd' }}-{{ port + i }}-{{ name | upper | replace('A', 'b') }}"
         "{{ ',' if not loop.last }}{% endfor %}")
@@ -15,7 +17,8 @@ TEXT = ("{% for i in range(20000) %}{{ 'even' if i % 2 == 0 else 'odd' }}-{{ por
 def gen():
     shutil.rmtree(DIR, ignore_errors=True)
     DIR.mkdir(parents=True)
-    (DIR / "ansible-inventory").symlink_to(TRUEUP)
+    for program in "ansible-inventory", "ansible-playbook":
+        (DIR / program).symlink_to(TRUEUP)
     # 60 roles of 5 files each, and what is in them.
     for r in range(60):
         role = DIR / f"roles/role{r}"
@@ -41,7 +44,7 @@ def gen():
 def cases():
     t, a = str(TRUEUP), lambda program: str(VENV / "bin" / program)
     local = ["-i", "localhost,"]
-    return {
+    cases = {
         "S1": {"trueup": [t, "--version"], "ansible": [a("ansible-playbook"), "--version"], "pyinfra": [a("pyinfra"), "--version"]},
         "S2": {"trueup": [t, "apply", *local, str(DIR / "local.yml")],
                "ansible": [a("ansible-playbook"), *local, "-c", "local", str(DIR / "local.yml")]},
@@ -52,6 +55,11 @@ def cases():
         "S5": {"trueup": [t, "apply", *local, str(DIR / "template.yml")],
                "ansible": [a("ansible-playbook"), *local, "-c", "local", str(DIR / "template.yml")]},
     }
+    if PROJECT:
+        # A real project, which is not ours to bring along: a playbook that both can read.
+        call = ["-i", "h1,", "--list-tasks", PROJECT]
+        cases["S6"] = {"trueup": [str(DIR / "ansible-playbook"), *call], "ansible": [a("ansible-playbook"), *call]}
+    return cases
 
 
 def run(a):
