@@ -73,7 +73,7 @@ const FACTS: &str = "ansible_facts";
 /// The words of the definition of each variable that an inventory, a play or a role gives to any host.
 pub(super) fn definitions(program: &Program, inventory: &Inventory) -> Definitions {
     let mut definitions = Definitions::new();
-    for host in inventory.hosts.values().chain(std::iter::once(&inventory.implicit)) {
+    for host in inventory.hosts.values().chain(&inventory.implicit) {
         inventory.layers(host).into_iter().for_each(|layer| define(layer.vars, &mut definitions));
     }
     for plan in &program.plays {

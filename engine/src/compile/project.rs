@@ -213,6 +213,7 @@ impl Project {
         };
         match dirs.iter().find_map(at) {
             Some(path) => {
+                let path = real(path);
                 let name = if Path::new(role).is_absolute() { base_name(role) } else { (*role).to_owned() };
                 Ok(Found { path, collection: None, name })
             }
@@ -265,6 +266,13 @@ pub(super) struct Found {
 /// What the names of collections and of what is in them are made of.
 fn is_word(part: &str) -> bool {
     !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || c == '_')
+}
+
+/// Where a role really is, if its path goes through a symbolic link: what is relative to a role is relative to that, as in
+/// Ansible. Without one, the path stays as short as it was written.
+fn real(path: PathBuf) -> PathBuf {
+    let straight = |real: &PathBuf| std::path::absolute(&path).is_ok_and(|path| normal(&path) == *real);
+    std::fs::canonicalize(&path).ok().filter(|real| !straight(real)).unwrap_or(path)
 }
 
 fn base_name(path: &str) -> String {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::pin::Pin;
 use std::process::{ExitStatus, Stdio};
 use std::task::{Context, Poll};
@@ -14,14 +15,18 @@ use super::ConnectError;
 use super::session::{Ending, Exit, Overflow, PIPE, Session, overflow};
 
 /// Runs a command line through `sh`.
-pub(super) fn exec(command: &str) -> Result<Session, ConnectError> {
+pub(super) fn exec(command: &str, dir: &Path) -> Result<Session, ConnectError> {
     let mut shell = Command::new("sh");
     shell.arg("-c").arg(command);
-    spawn(shell)
+    spawn(shell, dir)
 }
 
-/// Starts a process. It is not killed when its session is dropped: it sees its stdin end, as a remote one does.
-pub(super) fn spawn(mut command: Command) -> Result<Session, ConnectError> {
+/// Starts a process in a directory; the empty path is where this one is. It is not killed when its session is dropped: it
+/// sees its stdin end, as a remote one does.
+pub(super) fn spawn(mut command: Command, dir: &Path) -> Result<Session, ConnectError> {
+    if !dir.as_os_str().is_empty() {
+        command.current_dir(dir);
+    }
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| {
         let program = command.as_std().get_program().to_string_lossy();

@@ -140,17 +140,17 @@ pub enum HostKeys {
 /// The way to a host.
 #[derive(Clone, Debug)]
 pub enum Way {
-    /// This machine, without SSH.
-    Local,
+    /// This machine, without SSH; programs begin in that directory.
+    Local(PathBuf),
     /// Another machine, through SSH.
     Ssh(Box<Target>),
 }
 
-/// `local`, or `USER@HOST:PORT`.
+/// `local` and where, or `USER@HOST:PORT`.
 impl std::fmt::Display for Way {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Local => f.write_str("local"),
+            Self::Local(dir) => write!(f, "local:{}", dir.display()),
             Self::Ssh(target) => write!(f, "{}@{}:{}", target.user, target.host, target.port),
         }
     }
@@ -164,7 +164,7 @@ pub struct Connection {
 }
 
 enum Link {
-    Local,
+    Local(PathBuf),
     Ssh(Box<ssh::Link>),
 }
 
@@ -172,7 +172,7 @@ enum Link {
 pub async fn open(way: &Way, doors: &Doors) -> Result<Connection, ConnectError> {
     let doors = doors.clone();
     match way {
-        Way::Local => Ok(Connection { link: Link::Local, negotiated: "local".to_owned(), doors }),
+        Way::Local(dir) => Ok(Connection { link: Link::Local(dir.clone()), negotiated: "local".to_owned(), doors }),
         Way::Ssh(target) => {
             let link = ssh::open(target, &doors).await?;
             let negotiated = link.negotiated();
@@ -185,7 +185,7 @@ impl Connection {
     /// Starts a command without a terminal, through the user's login shell as `ssh host command` does.
     pub async fn exec(&self, command: &str) -> Result<Session, ConnectError> {
         match &self.link {
-            Link::Local => local::exec(command),
+            Link::Local(dir) => local::exec(command, dir),
             Link::Ssh(link) => link.exec(command).await,
         }
     }
@@ -201,7 +201,7 @@ impl Connection {
     /// Where it leads, for messages: host and port.
     pub fn at(&self) -> &str {
         match &self.link {
-            Link::Local => "this machine",
+            Link::Local(_) => "this machine",
             Link::Ssh(link) => link.at(),
         }
     }

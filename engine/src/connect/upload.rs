@@ -39,8 +39,8 @@ pub async fn start_agent(
 ) -> Result<Session, ConnectError> {
     let at = connection.at();
     let failed = |source| ConnectError::Agent { at: at.to_owned(), source };
-    if let Link::Local = connection.link {
-        let session = local::spawn(local_agent(agents).map_err(failed)?)?;
+    if let Link::Local(dir) = &connection.link {
+        let session = local::spawn(local_agent(agents).map_err(failed)?, dir)?;
         return match listen(session, preamble, first).await? {
             Heard::Agent(session) => Ok(session),
             Heard::End { error: AgentError::NoShell { exit, said }, .. } => {

@@ -29,13 +29,17 @@ pub(super) struct Connections {
     around: Surroundings,
     agents: Arc<Agents>,
     doors: Doors,
+    /// Where the first playbook is.
+    first: PathBuf,
     /// Files that agents may ask for.
     pub blobs: Blobs,
 }
 
-/// What a step says itself of how its host is to be reached: `connection`, `remote_user` and `port`.
+/// What a step says itself of how its host is to be reached: `connection`, `remote_user` and `port`; and where it stands.
 #[derive(Default)]
 pub(super) struct Keywords {
+    /// The playbook's directory, where programs of this machine begin.
+    pub dir: PathBuf,
     pub connection: Option<String>,
     pub user: Option<String>,
     pub port: Option<u16>,
@@ -52,7 +56,7 @@ pub(super) struct Route {
 impl Route {
     /// Whether it leads to this machine, without a connection.
     pub(super) fn is_local(&self) -> bool {
-        matches!(self.way, Way::Local)
+        matches!(self.way, Way::Local(_))
     }
 }
 
@@ -70,6 +74,7 @@ impl Connections {
             around,
             agents,
             doors: Doors::new(options.forks),
+            first: program.plays.first().map(|plan| plan.dir.clone()).unwrap_or_default(),
             blobs: Blobs::default(),
         })
     }
@@ -104,11 +109,15 @@ impl Connections {
         let local = crate::inventory::LOCALHOST.contains(&host) && read.text(&["ansible_host"])?.is_none();
         let connection = read.text(&["ansible_connection"])?;
         let asked = if local { None } else { keywords.connection };
+        // In a preview this machine has one agent, which remembers what the playbooks before would have done.
+        let dir = if options.preview { self.first.clone() } else { keywords.dir };
         match connection.or(asked).as_deref() {
             Some("local" | "ansible.builtin.local") => {
-                return Ok(Route { way: Way::Local, remote_tmp, login: Some(self.around.user.clone()) });
+                return Ok(Route { way: Way::Local(dir), remote_tmp, login: Some(self.around.user.clone()) });
             }
-            None if local => return Ok(Route { way: Way::Local, remote_tmp, login: Some(self.around.user.clone()) }),
+            None if local => {
+                return Ok(Route { way: Way::Local(dir), remote_tmp, login: Some(self.around.user.clone()) });
+            }
             None | Some("ssh" | "smart" | "paramiko" | "ansible.builtin.ssh") => {}
             Some(other) => return Err(format!("there is no connection `{other}` (ssh, local)")),
         }

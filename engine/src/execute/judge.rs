@@ -67,6 +67,15 @@ impl Judged {
         self.fail(error);
     }
 
+    /// What `include_vars` read: told as it is written, and registered with its templates.
+    pub(super) fn tell_included(&mut self, found: Map) {
+        let found = Value::Map(found);
+        self.data.insert("ansible_facts".into(), json!(crate::yaml::to_yaml(&found)));
+        if let Value::Map(map) = &mut self.result {
+            map.insert("ansible_facts".into(), found);
+        }
+    }
+
     /// What is registered says that it failed, whatever else is made of that.
     fn did_fail(&mut self) {
         if let Value::Map(map) = &mut self.result {

@@ -100,7 +100,12 @@ impl Builder {
                 diagnostics.push(Diagnostic::warning(message).at(&host.span));
             }
         }
-        Inventory { hosts: self.hosts, groups: self.groups, implicit: implicit(), files: Default::default() }
+        Inventory {
+            hosts: self.hosts,
+            groups: self.groups,
+            implicit: super::LOCALHOST.map(implicit),
+            files: Default::default(),
+        }
     }
 
     /// A host is in `ungrouped` if, and only if, no other group but `all` has it.
@@ -175,12 +180,12 @@ fn take_priority(group: &mut Group, diagnostics: &mut Diagnostics) -> i64 {
     })
 }
 
-/// This machine: reached without a connection.
-fn implicit() -> Host {
+/// This machine by one of its names: reached without a connection.
+fn implicit(name: &str) -> Host {
     let span = Span::none();
     let local = Entry { key: span.clone(), value: Node::text("local", &span) };
     Host {
-        name: super::LOCALHOST[0].to_owned(),
+        name: name.to_owned(),
         file: None::<PathBuf>,
         groups: IndexSet::new(),
         vars: Mapping::from([("ansible_connection".to_owned(), local)]),

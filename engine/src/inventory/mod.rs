@@ -43,8 +43,8 @@ pub struct Inventory {
     pub hosts: IndexMap<String, Host>,
     /// In the order in which they were first named; `all` and `ungrouped` come first.
     pub groups: IndexMap<String, Group>,
-    /// `localhost` where no source names it; it is in no group, yet has the variables of `all`.
-    pub implicit: Host,
+    /// This machine by each of its names, where no source names it; it is in no group, yet has the variables of `all`.
+    pub implicit: [Host; LOCALHOST.len()],
     /// Where `group_vars` and `host_vars` are, for what is added later.
     files: load::Files,
 }
@@ -149,7 +149,7 @@ impl Inventory {
 
     /// A host by name; the names of this machine always have one.
     pub fn host(&self, name: &str) -> Option<&Host> {
-        self.hosts.get(name).or_else(|| LOCALHOST.contains(&name).then_some(&self.implicit))
+        self.hosts.get(name).or_else(|| self.implicit.iter().find(|host| host.name == name))
     }
 
     /// The magic variable `groups`.

@@ -29,7 +29,7 @@ pub(super) fn read(inventory: &mut Inventory, wanted: &dyn Fn(&str) -> bool, dia
         for group in inventory.groups.values_mut() {
             group.files.extend(load("group_vars", &group.name));
         }
-        for host in inventory.hosts.values_mut().chain([&mut inventory.implicit]) {
+        for host in inventory.hosts.values_mut().chain(&mut inventory.implicit) {
             host.files.extend(load("host_vars", &host.name));
         }
     }

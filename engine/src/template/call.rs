@@ -98,6 +98,28 @@ pub(crate) fn fail(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::InvalidOperation, message.into())
 }
 
+/// A failure with its reason, and what Ansible says of it.
+pub(crate) fn fail_told(message: impl Into<String>, told: impl Into<String>) -> Error {
+    fail(message).with_source(Told(told.into()))
+}
+
+/// What Ansible says of a failure, as the source of our error.
+#[derive(Debug)]
+pub(crate) struct Told(pub String);
+
+impl std::fmt::Display for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Told {}
+
+/// What Ansible says of this failure, if it was made to be told.
+pub(crate) fn told(error: &Error) -> Option<&str> {
+    std::error::Error::source(error)?.downcast_ref::<Told>().map(|told| told.0.as_str())
+}
+
 /// One call: its arguments in the order of the parameters.
 pub(crate) struct Call<'c, 's, 'e> {
     pub state: &'c mut State<'s, 'e>,

@@ -11,6 +11,7 @@ use crate::source::Span;
 use crate::value::{Map, Template, Value};
 
 use super::Lookup;
+use super::call::told;
 use super::convert::to_value;
 use super::error::{Problem, TemplateError, Via};
 use super::python::mutable::{Dict, List};
@@ -77,7 +78,8 @@ impl Context {
     pub(crate) fn not_needed(&self, error: &Error) -> Mj {
         let error = self.scope.take_failure().unwrap_or_else(|| {
             let message = error.detail().unwrap_or("it cannot be evaluated").to_owned();
-            TemplateError::new(Problem::Failed(message), self.scope.current_span().unwrap_or_else(Span::none))
+            let span = self.scope.current_span().unwrap_or_else(Span::none);
+            TemplateError { told: told(error).map(Into::into), ..TemplateError::new(Problem::Failed(message), span) }
         });
         self.scope.note_missing(error);
         Mj::UNDEFINED

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use minijinja::value::{Object, Value as Mj, ValueKind};
-use minijinja::{Error, State};
+use minijinja::{Error, ErrorKind, State};
 
-use super::call::{Call, Entry, Undefined, fail};
+use super::call::{Call, Entry, Told, Undefined, fail, fail_told, told};
 use super::environment::closest;
 use super::lazy::Context;
 use super::python::time::DateTime;
@@ -105,7 +105,10 @@ fn run(c: &mut Call, as_list: bool) -> Result<Mj, Error> {
     let short = name.strip_prefix("ansible.builtin.").or_else(|| name.strip_prefix("ansible.legacy.")).unwrap_or(&name);
     let Some(lookup) = all().find(|l| l.name == short) else {
         let near = closest(short, all().map(|l| l.name)).map_or_else(String::new, |n| format!("; did you mean '{n}'?"));
-        return Err(fail(format!("there is no lookup '{name}'{near}")));
+        return Err(fail_told(
+            format!("there is no lookup '{name}'{near}"),
+            format!("The lookup plugin '{name}' was not found."),
+        ));
     };
     let as_list = as_list || take(c, "wantlist").is_some_and(|v| v.is_true());
     let errors = take(c, "errors").map_or_else(|| Ok("strict".into()), |v| text::str(&v))?;
@@ -124,7 +127,7 @@ fn run(c: &mut Call, as_list: bool) -> Result<Mj, Error> {
     let found = match (lookup.run)(&mut Terms { call: c, terms }) {
         Ok(found) => found,
         Err(_) if errors != "strict" => return Ok(if as_list { mutable::list(Vec::new()) } else { Mj::from(()) }),
-        Err(e) => return Err(e),
+        Err(error) => return Err(within(&name, error)),
     };
     if as_list {
         return Ok(mutable::list(found));
@@ -138,6 +141,16 @@ fn run(c: &mut Call, as_list: bool) -> Result<Mj, Error> {
         }
         Err(many) => Ok(mutable::list(many)),
     }
+}
+
+/// Of a lookup that fails Ansible says which one it is, unless it is a variable that is missing.
+fn within(name: &str, error: Error) -> Error {
+    if error.kind() != ErrorKind::InvalidOperation || name.ends_with("vars") {
+        return error;
+    }
+    let reason = told(&error).or(error.detail()).unwrap_or_default();
+    let told = Told(format!("The lookup plugin '{name}' failed: {reason}"));
+    error.with_source(told)
 }
 
 fn take(c: &mut Call, name: &str) -> Option<Mj> {

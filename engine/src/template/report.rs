@@ -8,6 +8,7 @@ use minijinja::{Error, ErrorKind};
 use crate::source::{Source, Span};
 use crate::value::Value;
 
+use super::call::told;
 use super::environment;
 use super::error::{Problem, TemplateError, Via};
 use super::lazy::Context;
@@ -122,7 +123,11 @@ fn located_at(innermost: &Error, (start, end): (usize, usize), origin: &Origin, 
             .scope
             .why_missing()
             .unwrap_or_else(|| TemplateError::new(Problem::Undefined(origin.snippet(start, end).to_owned()), place)),
-        _ => TemplateError::new(Problem::Failed(message), place),
+        _ => {
+            let mut error = TemplateError::new(Problem::Failed(message), place);
+            error.told = told(innermost).map(Into::into);
+            error
+        }
     }
 }
 

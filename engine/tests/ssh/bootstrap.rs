@@ -254,7 +254,7 @@ async fn on_this_machine_it_is_a_child() {
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
         Agents { carried: Vec::new(), local: Some(program.clone()) }
     };
-    let connection = open(&Way::Local, &Doors::new(1)).await.unwrap();
+    let connection = open(&Way::Local(Default::default()), &Doors::new(1)).await.unwrap();
     let session = start_agent(&connection, &local(ECHO), PREAMBLE, None, FIRST).await.unwrap();
     assert_eq!(echo(session).await, b"first, frame");
 

@@ -44,7 +44,7 @@ impl Module for Debug {
 }
 
 /// The value with every secret in it replaced.
-fn redacted(value: &Value) -> Value {
+pub(super) fn redacted(value: &Value) -> Value {
     match value {
         Value::Object(map) if map.len() == 1 && map.contains_key(SECRET_KEY) => REDACTED.into(),
         Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), redacted(value))).collect(),

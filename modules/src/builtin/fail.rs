@@ -2,7 +2,9 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::Value;
 
+use super::debug::redacted;
 use crate::host::{Error, Host};
 use crate::module::{Module, Place};
 use crate::plan::Plan;
@@ -11,12 +13,12 @@ use crate::plan::Plan;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Fail {
-    /// Why.
+    /// Why; a text, or any other value.
     #[serde(default = "requested")]
-    msg: String,
+    msg: Value,
 }
 
-fn requested() -> String {
+fn requested() -> Value {
     "Failed as requested from task".into()
 }
 
@@ -25,6 +27,9 @@ impl Module for Fail {
     const PLACE: Place = Place::Controller;
 
     fn plan(&self, _host: &dyn Host) -> Result<Plan, Error> {
-        Err(Error::Failed(self.msg.clone()))
+        Err(match redacted(&self.msg) {
+            Value::String(msg) => Error::Failed(msg),
+            msg => Error::Failed(msg.to_string()).telling("msg", msg),
+        })
     }
 }

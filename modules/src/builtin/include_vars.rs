@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::host::{Error, Host};
 use crate::module::{Module, Place};
@@ -19,6 +19,7 @@ pub(super) struct IncludeVars {
     #[expect(dead_code, reason = "the engine acts on it; here it only is a parameter")]
     dir: Option<String>,
     /// A variable that gets all that is read, instead of one for each key.
+    #[expect(dead_code, reason = "the engine acts on it; here it only is a parameter")]
     name: Option<String>,
     /// How deep to go into the directory; 0 is all the way.
     #[serde(default)]
@@ -42,10 +43,6 @@ pub(super) struct IncludeVars {
     /// `replace` or `merge`: what becomes of a dictionary that is there already.
     #[expect(dead_code, reason = "the engine acts on it; here it only is a parameter")]
     hash_behaviour: Option<String>,
-    /// What was read; Trueup fills it in.
-    #[schemars(extend("internal" = true))]
-    #[serde(default)]
-    found: Map<String, Value>,
     /// The files; Trueup fills it in.
     #[schemars(extend("internal" = true))]
     #[serde(default)]
@@ -62,13 +59,8 @@ impl Module for IncludeVars {
     const FREE_FORM: Option<&'static str> = Some("file");
     const PLACE: Place = Place::Controller;
 
+    /// What the files hold is told by the engine, which reads them.
     fn plan(&self, _host: &dyn Host) -> Result<Plan, Error> {
-        let found = Value::Object(self.found.clone());
-        let facts = match &self.name {
-            Some(name) => Value::Object(Map::from_iter([(name.clone(), found)])),
-            None => found,
-        };
-        let files = Value::from(self.told.clone());
-        Ok(Plan::nothing().returning("ansible_facts", facts).returning("ansible_included_var_files", files))
+        Ok(Plan::nothing().returning("ansible_included_var_files", Value::from(self.told.clone())))
     }
 }

@@ -100,3 +100,15 @@ fn facts_that_are_not_known_yet_are_not_undefined() {
     h1 ok debug: /root /root root
     ");
 }
+
+/// Programs of this machine begin where each playbook is; yet in a preview there is one agent, which remembers.
+#[test]
+fn a_preview_remembers_playbooks_of_other_directories() {
+    let first = "- hosts: all\n  gather_facts: false\n  tasks:\n    - copy: { dest: \"{{ d }}/f\", content: x }\n      name: Write\n";
+    let more = "- hosts: all\n  gather_facts: false\n  tasks:\n    - copy: { dest: \"{{ d }}/f\", content: x }\n      name: Written\n";
+    let case = Case::new(1, &format!("{first}- import_playbook: below/more.yml\n")).file("below/more.yml", more);
+    assert_snapshot!(case.plan().told(), @r"
+    h1 would Write
+    h1 ok Written
+    ");
+}

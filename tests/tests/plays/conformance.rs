@@ -69,6 +69,10 @@ fn prepared(written: &Written) -> Case {
     };
     let mut case = Case::new(written.hosts, &playbook);
     for (name, text) in written.files.iter().filter(|(name, _)| *name != site.0) {
+        if let Some((link, target)) = name.split_once(" -> ") {
+            std::os::unix::fs::symlink(target, case.path(link)).expect("a new directory has no such link");
+            continue;
+        }
         case = case.file(name, &format!("{}\n", text.trim_matches('\n')));
     }
     let mut words = shlex(&written.args).into_iter();

@@ -112,7 +112,9 @@ impl LowerError {
             _ => return None,
         };
         Some(match &error.problem {
-            Problem::Undefined(_) if error.told.is_some() => error.told.as_deref().unwrap_or_default().to_owned(),
+            Problem::Undefined(_) | Problem::Failed(_) if error.told.is_some() => {
+                error.told.as_deref().unwrap_or_default().to_owned()
+            }
             Problem::Undefined(path) => match path.rsplit_once('.').filter(|_| !path.contains(['(', '['])) {
                 // Of what it is an attribute is nearly always a dictionary.
                 Some((_, attribute)) => format!("object of type 'dict' has no attribute '{attribute}'"),

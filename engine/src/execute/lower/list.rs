@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Lower, LowerError, kind};
 use crate::execute::vars::Over;
 use crate::playbook::{LoopOver, Spanned};
-use crate::template::Lookup;
+use crate::template::{Lookup, Problem};
 use crate::value::{Map, Value};
 use crate::yaml::Node;
 
@@ -33,10 +33,32 @@ impl Lower<'_> {
         }
     }
 
+    /// The terms of `with_first_found`, of which those that read what is not defined are passed over.
+    fn defined(&self, terms: Value, vars: &Arc<dyn Lookup>) -> Option<Value> {
+        let defined = |value: Value| self.defined(value, vars);
+        Some(match terms {
+            Value::List(items) => Value::List(items.into_iter().filter_map(defined).collect()),
+            Value::Map(map) => {
+                Value::Map(map.into_iter().filter_map(|(key, value)| Some((key, defined(value)?))).collect())
+            }
+            Value::Template(template) => match self.templar.render(&template, vars) {
+                Ok(value) => value,
+                Err(error) if matches!(error.problem, Problem::Undefined(_)) => return None,
+                // It is told of where all is rendered.
+                Err(_) => Value::Template(template),
+            },
+            known => known,
+        })
+    }
+
     /// `with_<lookup>`: what the lookup makes of its terms.
     fn looked_up(&self, name: &Spanned<String>, node: &Node, vars: &Arc<dyn Lookup>) -> Result<Vec<Value>, LowerError> {
         const TERMS: &str = "ansible_loop_terms";
-        let terms = match self.templar.resolve(&node.to_value(), vars)? {
+        let mut terms = node.to_value();
+        if name.value.rsplit('.').next() == Some("first_found") {
+            terms = self.defined(terms, vars).unwrap_or(Value::List(Vec::new()));
+        }
+        let terms = match self.templar.resolve(&terms, vars)? {
             Value::Unknown(why) => return Err(LowerError::Unknown(why)),
             Value::List(terms) => terms,
             term => vec![term],

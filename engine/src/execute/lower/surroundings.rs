@@ -83,6 +83,7 @@ impl Lower<'_> {
         let text = |value: Option<Value>| value.filter(|value| !matches!(value, Value::Omit | Value::Null));
         let port = text(self.keyword(step, vars, |common| &common.port)?).map(|port| show(&port));
         Ok(Keywords {
+            dir: self.program.plays[step.play].dir.clone(),
             connection: text(self.keyword(step, vars, |common| &common.connection)?).map(|name| show(&name)),
             user: text(self.keyword(step, vars, |common| &common.remote_user)?).map(|user| show(&user)),
             port: match port.map(|port| port.parse().map_err(|_| port)) {

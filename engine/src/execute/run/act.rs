@@ -48,7 +48,7 @@ impl Run {
                     if done.is_ok() && of != self.hosts[at].name {
                         self.hosts.iter_mut().for_each(|host| host.forget_after(planned.step));
                     }
-                    done
+                    done.map(|found| one.tell_included(found))
                 }
                 "meta" => self.meta(at, planned.step, &task.params).await,
                 _ => self.include(at, planned.step, &step, item, &task.params),
@@ -99,7 +99,8 @@ impl Run {
         Ok(())
     }
 
-    fn include_vars(&mut self, host: &str, params: &Json) -> Result<(), String> {
+    /// What the files held, for the host and to be told.
+    fn include_vars(&mut self, host: &str, params: &Json) -> Result<Map, String> {
         let mut vars = Map::new();
         for file in params["files"].as_array().into_iter().flatten().filter_map(Json::as_str) {
             let mut diagnostics = Diagnostics::new();
@@ -117,6 +118,7 @@ impl Run {
         compile::expand::learn(Arc::make_mut(&mut self.compiled), &vars)
             .map_err(|diagnostics| diagnostics.render(Paint::Plain).trim_end().to_owned())?;
         let merge = params["hash_behaviour"] == "merge";
+        let found = vars.clone();
         self.fleet.change(host, |host| {
             let included = Arc::make_mut(&mut host.included);
             for (name, value) in vars {
@@ -124,7 +126,7 @@ impl Run {
                 included.insert(name, before.map_or(value.clone(), |before| merged(before, value)));
             }
         });
-        Ok(())
+        Ok(found)
     }
 
     async fn meta(&mut self, at: usize, index: usize, params: &Json) -> Result<(), String> {

@@ -7,7 +7,7 @@ use minijinja::Error;
 use minijinja::value::{Value, ValueKind};
 
 use super::super::about::about;
-use super::super::call::{fail, items};
+use super::super::call::{fail, fail_told, items};
 use super::super::delimiters::Delimiters;
 use super::super::environment::Whitespace;
 use super::super::lazy::Context;
@@ -91,7 +91,11 @@ fn need(ctx: &Arc<Context>, kind: &str, name: &str) -> Result<PathBuf, Error> {
     find(ctx, kind, name)?.ok_or_else(|| {
         let dirs = directories(ctx).unwrap_or_default();
         let dirs: Vec<_> = dirs.iter().map(|d| d.display().to_string()).collect();
-        fail(format!("there is no file '{name}' in {}", dirs.join(", ")))
+        let theirs = match kind {
+            "templates" => format!("the template file {name} could not be found for the lookup"),
+            _ => format!("Unable to access the file '{name}': File not found. Use -vvvvv to see paths searched."),
+        };
+        fail_told(format!("there is no file '{name}' in {}", dirs.join(", ")), theirs)
     })
 }
 
@@ -257,7 +261,11 @@ fn first_found(t: &mut Terms) -> Result<Vec<Value>, Error> {
             }
         }
     }
-    if skip { Ok(Vec::new()) } else { Err(fail(format!("none of these files exists: {}", candidates.join(", ")))) }
+    if skip {
+        return Ok(Vec::new());
+    }
+    let ours = format!("none of these files exists: {}", candidates.join(", "));
+    Err(fail_told(ours, "No file was found when using first_found."))
 }
 
 fn ini(t: &mut Terms) -> Result<Vec<Value>, Error> {

@@ -5,7 +5,7 @@ use std::process::Command;
 use minijinja::Error;
 use minijinja::value::Value;
 
-use super::super::call::fail;
+use super::super::call::{fail, fail_told};
 use super::super::lazy::Context;
 use super::super::{environment, filters};
 use super::{Lookup, Terms};
@@ -14,12 +14,7 @@ pub(super) static ALL: &[Lookup] = &[
     Lookup { name: "env", doc: "Environment variables of the controller.", options: &["default"], run: env },
     Lookup { name: "vars", doc: "Variables by name.", options: &["default"], run: vars },
     Lookup { name: "varnames", doc: "Names of variables that match.", options: &[], run: varnames },
-    Lookup {
-        name: "pipe",
-        doc: "The output of a shell command on the controller.",
-        options: &[],
-        run: |t| t.texts()?.iter().map(|command| shell(command).map(|out| Value::from(out.trim_end()))).collect(),
-    },
+    Lookup { name: "pipe", doc: "The output of a shell command on the controller.", options: &[], run: pipe },
     Lookup {
         name: "lines",
         doc: "The lines a shell command on the controller writes.",
@@ -27,7 +22,7 @@ pub(super) static ALL: &[Lookup] = &[
         run: |t| {
             let mut out = Vec::new();
             for command in t.texts()? {
-                out.extend(shell(&command)?.lines().map(Value::from));
+                out.extend(shell(t, &command)?.lines().map(Value::from));
             }
             Ok(out)
         },
@@ -65,10 +60,11 @@ fn vars(t: &mut Terms) -> Result<Vec<Value>, Error> {
         ctx.variable(name).or_else(|| default.clone()).unwrap_or_else(|| {
             let names = ctx.vars.names();
             let near = environment::closest(name, names.iter().map(String::as_str));
-            ctx.not_needed(&fail(match near {
+            let ours = match near {
                 Some(near) => format!("no variable '{name}' was found; did you mean '{near}'?"),
                 None => format!("no variable '{name}' was found"),
-            }))
+            };
+            ctx.not_needed(&fail_told(ours, format!("No variable named '{name}' was found.")))
         })
     };
     Ok(t.texts()?.iter().map(read).collect())
@@ -85,12 +81,27 @@ fn varnames(t: &mut Terms) -> Result<Vec<Value>, Error> {
     Ok(out)
 }
 
-fn shell(command: &str) -> Result<String, Error> {
-    let output = Command::new("/bin/sh").args(["-c", command]).output();
+fn pipe(t: &mut Terms) -> Result<Vec<Value>, Error> {
+    t.texts()?.iter().map(|command| shell(t, command).map(|out| Value::from(out.trim_end()))).collect()
+}
+
+/// What a command says, which begins where the playbook is.
+fn shell(t: &Terms, command: &str) -> Result<String, Error> {
+    let dir = Context::of(t.call.state)?.variable("playbook_dir").and_then(|dir| dir.as_str().map(str::to_owned));
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", command]);
+    if let Some(dir) = dir {
+        shell.current_dir(dir);
+    }
+    let output = shell.output();
     let output = output.map_err(|e| fail(format!("cannot run '{command}': {e}")))?;
     if !output.status.success() {
         let reason = String::from_utf8_lossy(&output.stderr);
-        return Err(fail(format!("'{command}' failed ({}): {}", output.status, reason.trim())));
+        let code = output.status.code().unwrap_or(-1);
+        return Err(fail_told(
+            format!("'{command}' failed ({}): {}", output.status, reason.trim()),
+            format!("lookup_plugin.pipe({command}) returned {code}"),
+        ));
     }
     String::from_utf8(output.stdout).map_err(|_| fail(format!("the output of '{command}' is not text")))
 }
