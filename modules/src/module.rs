@@ -66,6 +66,11 @@ pub trait Module: DeserializeOwned + JsonSchema + Send + 'static {
     fn explain(&self, _host: &dyn Host, _error: &Error) -> Option<String> {
         None
     }
+
+    /// What Ansible registers as `msg` when an edit has failed, where that is not what the error says.
+    fn lament(&self, _error: &Error) -> Option<String> {
+        None
+    }
 }
 
 /// Where a module is planned.
@@ -95,6 +100,8 @@ pub trait Planner: Send {
     fn aftermath(&self, host: &dyn Host) -> Look<Data>;
     /// See [`Module::explain`].
     fn explain(&self, host: &dyn Host, error: &Error) -> Option<String>;
+    /// See [`Module::lament`].
+    fn lament(&self, error: &Error) -> Option<String>;
 }
 
 impl<M: Module> Planner for M {
@@ -121,6 +128,9 @@ impl<M: Module> Planner for M {
     }
     fn explain(&self, host: &dyn Host, error: &Error) -> Option<String> {
         Module::explain(self, host, error)
+    }
+    fn lament(&self, error: &Error) -> Option<String> {
+        Module::lament(self, error)
     }
 }
 

@@ -229,7 +229,10 @@ fn apply(module: &dyn Planner, host: &mut Fake, plan: &Plan, converges: bool, se
     };
     if let Value::Object(data) = &mut seen.data {
         data.extend(module.report(applied));
-        data.extend(result.as_ref().err().map(|failure| failure.error.clone().apart().1).unwrap_or_default());
+        if let Err(failure) = &result {
+            data.extend(failure.error.clone().apart().1);
+            data.extend(module.lament(&failure.error).map(|msg| ("msg".to_owned(), msg.into())));
+        }
         // What the fixture's host does not know is not expected either.
         data.extend(module.aftermath(&*host).unwrap_or_default());
     }

@@ -77,6 +77,10 @@ fn failed(module: &dyn Planner, host: &dyn Host, applied: &Applied, error: Error
     result.data.extend(module.report(applied));
     result.explanation = module.explain(host, &error);
     attributes::tell(host, &mut result.data);
+    let error = match module.lament(&error) {
+        Some(msg) => error.telling("msg", msg),
+        None => error,
+    };
     Outcome::failed(error, result)
 }
 

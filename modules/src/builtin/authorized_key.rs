@@ -1,5 +1,6 @@
 //! `authorized_key`: who may log in as an account by SSH.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
@@ -9,7 +10,7 @@ use serde_json::json;
 use super::common::{self, Attributes, Wanted};
 use super::state::State;
 use crate::edit::{Diff, Edit, Owner, Shown, Text};
-use crate::host::{Error, Host};
+use crate::host::{Command, Error, Host, Kind};
 use crate::module::Module;
 use crate::param::Mode;
 use crate::plan::Plan;
@@ -21,7 +22,8 @@ use crate::plan::Plan;
 pub(super) struct AuthorizedKey {
     /// The account.
     user: String,
-    /// Public keys, one a line, as in a `.pub` file; options may stand before them.
+    /// Public keys, one a line, as in a `.pub` file; options may stand before them. Or where such lines are: a `file://` of the
+    /// host, or an address (`https://…`) that its curl(1) asks.
     key: String,
     /// The file; `.ssh/authorized_keys` in the account's home by default.
     path: Option<PathBuf>,
@@ -42,9 +44,8 @@ pub(super) struct AuthorizedKey {
     #[serde(default)]
     #[expect(dead_code, reason = "it is what is done")]
     follow: bool,
-    /// Taken for Ansible's sake: keys are not fetched from anywhere.
+    /// Whether the certificate of a server that is asked must be good.
     #[serde(default = "common::yes")]
-    #[expect(dead_code, reason = "nothing is fetched")]
     validate_certs: bool,
 }
 
@@ -61,7 +62,8 @@ impl Module for AuthorizedKey {
     const NAME: &'static str = "authorized_key";
 
     fn plan(&self, host: &dyn Host) -> Result<Plan, Error> {
-        let keys = self.keys()?;
+        let source = self.source(host)?;
+        let keys = self.keys(&source)?;
         let Some(user) = host.user(&self.user)? else {
             let error = Error::param("user", format!("there is no user `{}`", self.user));
             let msg = format!("Failed to lookup user {}: \"getpwnam(): name not found: '{}'\"", self.user, self.user);
@@ -80,7 +82,8 @@ impl Module for AuthorizedKey {
                 plan.edits.push(Edit::Dir { path: dir.into(), mode: Some(0o700), owner });
             } else if self.path.is_none() {
                 let mode = Mode::Bits(0o700);
-                let attributes = Attributes { mode: Some(&mode), owner: owner.as_deref(), group: group.as_deref() };
+                let attributes =
+                    Attributes { mode: Some(&mode), owner: owner.as_deref(), group: group.as_deref(), label: None };
                 if let Some(stat) = host.stat(dir)? {
                     plan.edits.extend(attributes.edits(host, dir, &stat)?);
                 }
@@ -88,8 +91,12 @@ impl Module for AuthorizedKey {
         }
         if after != before {
             let mode = Mode::Bits(0o600);
-            let attributes =
-                Attributes { mode: now.is_none().then_some(&mode), owner: owner.as_deref(), group: group.as_deref() };
+            let attributes = Attributes {
+                mode: now.is_none().then_some(&mode),
+                owner: owner.as_deref(),
+                group: group.as_deref(),
+                label: None,
+            };
             plan.edits.extend(self.write(host, path, now, after, attributes)?);
         }
         Ok(self.told(plan, &file))
@@ -106,8 +113,35 @@ impl Module for AuthorizedKey {
 }
 
 impl AuthorizedKey {
-    fn keys(&self) -> Result<Vec<Key<'_>>, Error> {
-        let lines = self.key.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    /// The lines with the keys.
+    fn source(&self, host: &dyn Host) -> Result<Cow<'_, str>, Error> {
+        let key = self.key.as_str();
+        if key.starts_with("http") {
+            let insecure = (!self.validate_certs).then_some("--insecure");
+            let args =
+                ["--silent", "--show-error", "--fail", "--location"].into_iter().chain(insecure).chain(["--", key]);
+            let command = Command::new("curl", args);
+            let output = host.query(&command)?;
+            if !output.success() {
+                let error = Error::Command { command: command.to_string(), output: Box::new(output) };
+                return Err(error.telling("msg", format!("Error getting key from: {key}")));
+            }
+            return Ok(Cow::Owned(output.stdout));
+        }
+        let Some(path) = key.strip_prefix("file://").map(Path::new) else { return Ok(Cow::Borrowed(key)) };
+        let shown = path.display();
+        let (reason, msg) = match host.stat(path)?.map(|stat| stat.kind) {
+            None => ("there is no such file", format!("Path to a key file not found: {shown}")),
+            Some(Kind::Dir) => {
+                ("it is a directory", format!("Path to a key is a directory and must be a file: {shown}"))
+            }
+            Some(_) => return common::text(host, path).map(Cow::Owned),
+        };
+        Err(Error::path("read", path, reason).telling("msg", msg))
+    }
+
+    fn keys<'a>(&'a self, source: &'a str) -> Result<Vec<Key<'a>>, Error> {
+        let lines = source.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         let mut keys = Vec::new();
         for line in lines {
             let Some(key) = Key::parse(line) else {

@@ -182,7 +182,12 @@ impl Git {
         let command = self.git(["ls-remote", "--", &address, "HEAD", &branch, &tag, &peeled]);
         let output = host.query(&command)?;
         if !output.success() {
-            return Err(refused(&command, output));
+            // Ansible asks for the branch first.
+            let program = match &self.executable {
+                Some(program) => program.display().to_string(),
+                None => common::whole_path(host, "git")?,
+            };
+            return Err(refused(&command, output).telling("cmd", format!("{program} ls-remote {address} -h {branch}")));
         }
         let find = |name: &str| {
             let mut lines = output.stdout.lines().filter_map(|line| line.split_once('\t'));
@@ -339,9 +344,10 @@ impl Git {
 }
 
 fn refused(command: &Command, output: Output) -> Error {
-    let said = output.stderr.trim().to_owned();
+    let (msg, rc, said) = (output.stderr.trim_end().to_owned(), output.status, common::said(&output));
     let error = Error::Command { command: command.to_string(), output: Box::new(output) };
-    error.telling("msg", said)
+    said.into_iter()
+        .fold(error.telling("msg", msg).telling("rc", rc), |error, (name, value)| error.telling(&name, value))
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use crate::module::Module;
 use crate::param::Word;
 use crate::plan::{Data, Plan};
 
-use apt::{Simulated, change_edit, last_update, refused, simulate, update_edit};
+use apt::{Simulated, change_edit, fetched_lists, last_update, refused, simulate, update_edit};
 use wanted::{Wanted, expand, missing, not_yet_known};
 
 /// Debian packages: installed, up to date, or gone; and the lists of what there is.
@@ -230,7 +230,16 @@ impl Module for Packages {
         let Some(output) = telling else { return Data::new() };
         let mut data = said(output);
         self.told(output, &mut data);
+        let updated = outputs.iter().find_map(fetched_lists);
+        data.extend(updated.map(|updated| ("cache_updated".to_owned(), updated.into())));
         data
+    }
+
+    /// Lists that are as new as before are no change, if nothing else was to be done.
+    fn verdict(&self, applied: &Applied) -> Result<bool, Error> {
+        let more = self.everything() || self.autoremove || self.autoclean || self.clean || self.deb.is_some();
+        let alone = self.name.is_empty() && !more;
+        Ok(!alone || applied.outputs.iter().find_map(fetched_lists).unwrap_or(true))
     }
 
     fn aftermath(&self, host: &dyn Host) -> Look<Data> {

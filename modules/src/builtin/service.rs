@@ -175,6 +175,22 @@ impl Module for Service {
         (!said.is_empty()).then(|| said.join("\n"))
     }
 
+    /// By the word before the unit, or the last one.
+    fn lament(&self, error: &Error) -> Option<String> {
+        let Error::Command { command, output } = error else { return None };
+        let words = command.strip_prefix("systemctl ")?.split(" -- ").next()?;
+        let verb = words.rsplit(' ').next()?;
+        let name = self.name.as_ref().map_or("", |Word(name)| name);
+        let (out, err) = (&output.stdout, &output.stderr);
+        Some(match verb {
+            "start" | "stop" | "restart" | "reload" => format!("Unable to {verb} service {name}: {err}"),
+            "enable" | "disable" => format!("Unable to {verb} service {name}: {out}{err}"),
+            "mask" | "unmask" => format!("Failed to {verb} the service ({name}): {}", err.trim()),
+            "daemon-reload" | "daemon-reexec" => format!("failure {} during {verb}: {err}", output.status),
+            _ => return None,
+        })
+    }
+
     fn converges(&self) -> bool {
         !self.daemon_reexec && !matches!(self.state, Some(State::Restarted | State::Reloaded))
     }

@@ -102,6 +102,20 @@ pub(in crate::builtin) fn update_edit() -> Edit {
     }
 }
 
+/// Of `apt-get update`: whether any list was fetched, rather than found to be the newest. `None` of any other program.
+pub(super) fn fetched_lists(output: &Output) -> Option<bool> {
+    let mut answers =
+        output.stdout.lines().filter(|line| ["Hit:", "Get:", "Ign:"].contains(&line.get(..4).unwrap_or("")));
+    let first = answers.next()?;
+    let names = [" Packages", " Sources", " Translation-", " Contents-", " Components-"];
+    let is_list = |line: &str| {
+        // Of a directory of this machine, what says which lists there are is fetched each time.
+        let of_all = line.contains(" InRelease") && !line.contains(" file:");
+        line.starts_with("Get:") && (of_all || names.iter().any(|name| line.contains(name)))
+    };
+    Some(is_list(first) || answers.any(is_list))
+}
+
 /// When the lists were last refreshed, in seconds since 1970; `None` if there are none.
 pub(super) fn last_update(host: &dyn Host) -> Result<Option<i64>, Error> {
     let lists = Path::new(LISTS);

@@ -152,3 +152,27 @@ fn an_unknown_package_is_named() {
     let error = plan(json!({"name": "a"}), &Fake::new()).unwrap_err();
     assert_eq!(error.to_string(), "this host has no dpkg-query: `package` knows Debian only");
 }
+
+/// What `apt-get update` says tells whether the lists are other ones than before.
+#[test]
+fn lists_that_are_as_new_as_before_are_no_change() {
+    let said = |stdout: &str| Output { status: 0, stdout: stdout.into(), stderr: String::new(), time: None };
+    let cases = [
+        ("Hit:1 http://d.example/debian bookworm InRelease\nReading package lists...\n", Some(false)),
+        ("Hit:1 http://a InRelease\nGet:2 http://b bookworm InRelease [151 kB]\n", Some(true)),
+        (
+            "Get:1 file:/srv/apt ./ InRelease\nIgn:1 file:/srv/apt ./ InRelease\nGet:2 file:/srv/apt ./ Release [179 B]\n",
+            Some(false),
+        ),
+        ("Get:1 file:/srv/apt ./ Release\nGet:2 file:/srv/apt ./ Packages [3 kB]\n", Some(true)),
+        ("Reading package lists...\nThe following NEW packages will be installed:\n", None),
+    ];
+    for (text, fetched) in cases {
+        assert_eq!(fetched_lists(&said(text)), fetched, "{text}");
+    }
+    let load = |params: Value| builtin::find("apt").unwrap().load(params).unwrap();
+    let applied = interpret::Applied { outputs: vec![said(cases[0].0)], ..Default::default() };
+    assert_eq!(load(json!({"update_cache": true})).verdict(&applied), Ok(false));
+    assert_eq!(load(json!({"update_cache": true, "name": "nginx"})).verdict(&applied), Ok(true));
+    assert_eq!(load(json!({"update_cache": true})).report(&applied)["cache_updated"], json!(false));
+}
