@@ -337,11 +337,24 @@ pub(super) struct Attributes<'a> {
     pub owner: Option<&'a str>,
     /// A group's name or a number.
     pub group: Option<&'a str>,
+    /// The parameter that gives a part of the SELinux label.
+    pub label: Option<&'static str>,
 }
 
 impl Attributes<'_> {
+    /// A label is for nothing where there is no SELinux, as in Ansible; elsewhere it would be read and not heeded.
+    fn no_label(&self, host: &dyn Host) -> Result<(), Error> {
+        match self.label {
+            Some(param) if super::seboolean::enabled(host)? => Err(Error::Unsupported(format!(
+                "this host has SELinux, and `{param}` is not set from here: use `command: chcon`"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     /// The owner to be, for something new. An account that nobody will make is an error.
     pub(super) fn owner(&self, host: &dyn Host) -> Result<Owner, Error> {
+        self.no_label(host)?;
         user_id(host, self.owner)?;
         group_id(host, self.group)?;
         Ok(Owner { user: self.owner.map(Into::into), group: self.group.map(Into::into) })
@@ -349,6 +362,7 @@ impl Attributes<'_> {
 
     /// What has to be done about something that is there. First the owner: changing it clears the set-id bits.
     pub(super) fn edits(&self, host: &dyn Host, path: &Path, now: &Stat) -> Result<Vec<Edit>, Error> {
+        self.no_label(host)?;
         let mut edits: Vec<Edit> = self.owner_edit(host, path, now)?.into_iter().collect();
         let Some(mode) = self.mode.filter(|_| !now.is_link()) else { return Ok(edits) };
         let before = if !edits.is_empty() && now.is_file() { now.mode & !0o6000 } else { now.mode };

@@ -175,7 +175,9 @@ impl Deb822Repository {
         let path = PathBuf::from(KEYS);
         let mode = Mode::Bits(0o755);
         match host.stat(&path)? {
-            Some(now) => Attributes { mode: Some(&mode), owner: None, group: None }.edits(host, &path, &now),
+            Some(now) => {
+                Attributes { mode: Some(&mode), owner: None, group: None, label: None }.edits(host, &path, &now)
+            }
             None => Ok(vec![Edit::Dir { path, mode: Some(0o755), owner: Owner::default() }]),
         }
     }

@@ -29,6 +29,7 @@ mod debug;
 mod describe;
 mod dnf;
 mod dpkg_divert;
+mod dpkg_selections;
 #[cfg(feature = "manual")]
 mod fail;
 mod fetch;
@@ -66,6 +67,7 @@ mod make;
 mod meta;
 mod modprobe;
 mod mount;
+mod npm;
 mod package;
 mod package_facts;
 mod pam_limits;
@@ -126,6 +128,7 @@ static REGISTRY: &[Entry] = &[
     Entry::of::<debops_divert::DebopsDivert>(),
     Entry::of::<dnf::Dnf>(),
     Entry::of::<dpkg_divert::DpkgDivert>(),
+    Entry::of::<dpkg_selections::DpkgSelections>(),
     Entry::of::<fetch::Fetch>(),
     Entry::of::<file::FileModule>(),
     Entry::of::<file_block::FileBlock>(),
@@ -145,6 +148,7 @@ static REGISTRY: &[Entry] = &[
     Entry::of::<make::Make>(),
     Entry::of::<modprobe::Modprobe>(),
     Entry::of::<mount::Mount>(),
+    Entry::of::<npm::Npm>(),
     Entry::of::<package::Packages>(),
     Entry::of::<package_facts::PackageFacts>(),
     Entry::of::<pam_limits::PamLimits>(),

@@ -17,6 +17,14 @@ macro_rules! with_file_parameters {
             #[serde(default)]
             #[expect(dead_code, reason = "there is nothing that it could change")]
             unsafe_writes: bool,
+            /// The user of the SELinux label. This and its like are for nothing on a host without SELinux, and refused on others.
+            seuser: Option<$crate::param::Word>,
+            /// The role of the SELinux label.
+            serole: Option<$crate::param::Word>,
+            /// The type of the SELinux label.
+            setype: Option<$crate::param::Word>,
+            /// The level of the SELinux label.
+            selevel: Option<$crate::param::Word>,
         }
 
         impl $name {
@@ -26,6 +34,14 @@ macro_rules! with_file_parameters {
                     mode: self.mode.as_ref(),
                     owner: self.owner.as_deref(),
                     group: self.group.as_deref(),
+                    label: [
+                        ("seuser", &self.seuser),
+                        ("serole", &self.serole),
+                        ("setype", &self.setype),
+                        ("selevel", &self.selevel),
+                    ]
+                    .into_iter()
+                    .find_map(|(name, part)| part.as_ref().map(|_| name)),
                 }
             }
         }

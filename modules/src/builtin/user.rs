@@ -19,7 +19,7 @@ use crate::param::Word;
 use crate::plan::{Data, Plan};
 use crate::secret::Secret;
 
-use password::{is_hash, shadow};
+use password::{Days, days, is_hash, shadow};
 
 /// An account of this host, there or not. What is not given is chosen by useradd(8), and left alone afterwards.
 #[derive(Deserialize, JsonSchema)]
@@ -76,6 +76,12 @@ pub(super) struct UserModule {
     password_lock: Option<bool>,
     /// When the account expires, in seconds since 1970; negative for never.
     expires: Option<f64>,
+    /// Days until the password must be changed; -1 for never.
+    password_expire_max: Option<i64>,
+    /// Days until the password may be changed again.
+    password_expire_min: Option<i64>,
+    /// Days before it must be changed on which the account is warned.
+    password_expire_warn: Option<i64>,
     /// Whether to make an SSH key for the account if it has none.
     #[serde(default)]
     generate_ssh_key: bool,
@@ -140,6 +146,7 @@ impl Module for UserModule {
                 plan.edits.extend(self.set_password(found.is_some(), host)?);
                 plan.edits.extend(self.lock(found.is_some(), host)?);
                 plan.edits.extend(self.expire(found.is_some(), host)?);
+                plan.edits.extend(self.age(found.is_some(), host)?);
                 let home = text(self.home.as_ref()).or_else(|| found.as_ref().map(|user| user.home.clone()));
                 let keeper = User {
                     name: self.name.0.clone(),
@@ -373,7 +380,7 @@ impl UserModule {
         let Some(seconds) = self.expires else { return Ok(None) };
         #[expect(clippy::cast_possible_truncation, reason = "a day that far away is never")]
         let wanted = (seconds >= 0.0).then(|| (seconds / 86_400.0).floor() as i64);
-        let now = if exists { password::expiry(&self.name.0, host)? } else { None };
+        let now = if exists { days(Days::Expiry, &self.name.0, host)? } else { None };
         if wanted == now {
             return Ok(None);
         }
@@ -381,6 +388,24 @@ impl UserModule {
         let value = wanted.map(|day| day.to_string()).unwrap_or_default();
         let effect = vec![self.diff("expires", day(now), day(wanted))];
         Ok(Some(self.edit("usermod", vec![format!("--expiredate={value}")], effect, Vec::new())))
+    }
+
+    /// How old the password may become, by chage(1).
+    fn age(&self, exists: bool, host: &dyn Host) -> Result<Option<Edit>, Error> {
+        let (mut args, mut effect) = (Vec::new(), Vec::new());
+        for (flag, aspect, wanted, which) in [
+            ("--mindays", "least days of the password", self.password_expire_min, Days::Least),
+            ("--maxdays", "most days of the password", self.password_expire_max, Days::Most),
+            ("--warndays", "days of warning", self.password_expire_warn, Days::Warning),
+        ] {
+            let Some(wanted) = wanted else { continue };
+            let now = if exists { days(which, &self.name.0, host)? } else { None };
+            if now.unwrap_or(-1) != wanted || !exists {
+                args.push(format!("{flag}={wanted}"));
+                effect.push(self.diff(aspect, now.map(|now| now.to_string()), wanted.to_string()));
+            }
+        }
+        Ok((!args.is_empty()).then(|| self.edit("chage", args, effect, Vec::new())))
     }
 
     fn delete(&self) -> Edit {

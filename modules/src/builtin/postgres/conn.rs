@@ -45,6 +45,10 @@ macro_rules! with_connection {
             ssl_cert: Option<String>,
             /// A PEM file with the private key of `ssl_cert`, readable by its owner alone.
             ssl_key: Option<String>,
+            /// Taken for Ansible's sake: names and values are quoted in any case.
+            #[serde(default = "crate::builtin::common::yes")]
+            #[expect(dead_code, reason = "there is nothing that it could change")]
+            trust_input: bool,
         }
 
         impl $name {

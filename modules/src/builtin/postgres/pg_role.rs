@@ -58,6 +58,9 @@ pub(in crate::builtin) struct PgRole {
     settings: BTreeMap<String, Option<Scalar>>,
     /// A comment; the empty text removes it.
     comment: Option<String>,
+    /// Taken for Ansible's sake: since PostgreSQL 10 no password is kept as it is, so `false` is an error.
+    #[serde(default = "crate::builtin::common::yes")]
+    encrypted: bool,
     /// Whether the password of a role that is there stays as it is.
     #[serde(default)]
     no_password_changes: bool,
@@ -91,6 +94,9 @@ impl Module for PgRole {
 
     fn plan(&self, host: &dyn Host) -> Result<Plan, Error> {
         let wanted = self.wanted()?;
+        if !self.encrypted {
+            return Err(Error::param("encrypted", "must be true: since PostgreSQL 10 no password is kept as it is"));
+        }
         if self.password.as_ref().is_some_and(|password| password.expose().is_empty()) {
             return Err(Error::param("password", "is empty; without it, the password stays as it is"));
         }

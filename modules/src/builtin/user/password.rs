@@ -13,12 +13,24 @@ pub(super) fn shadow(name: &str, host: &dyn Host) -> Result<Option<Secret>, Erro
     Ok(line.map(|line| Secret::new(line.split(':').next().unwrap_or_default())))
 }
 
-/// The day that the account expires on, counted from 1970; `None` for never.
-pub(super) fn expiry(name: &str, host: &dyn Host) -> Result<Option<i64>, Error> {
+/// A number of shadow(5) that counts days.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Days {
+    /// Until the password may be changed again.
+    Least = 2,
+    /// Until it must be changed.
+    Most = 3,
+    /// How long before that there are warnings.
+    Warning = 4,
+    /// From 1970 until the account expires; `None` for never.
+    Expiry = 6,
+}
+
+pub(super) fn days(which: Days, name: &str, host: &dyn Host) -> Result<Option<i64>, Error> {
     let file = host.read(Path::new("/etc/shadow"))?.unwrap_or_default();
     let text = String::from_utf8_lossy(&file);
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    Ok(line.and_then(|line| line.split(':').nth(6)?.parse().ok()))
+    Ok(line.and_then(|line| line.split(':').nth(which as usize)?.parse().ok()))
 }
 
 /// Whether a text may stand in shadow(5): a hash (`$6$…`, or 13 letters of old), or what no password fits (`!`, `*`).

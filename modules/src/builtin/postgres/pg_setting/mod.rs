@@ -343,8 +343,12 @@ impl PgSetting {
         }
         let secret = steps.iter().any(|step| step.secret);
         let after = Text { bytes: after.into_bytes(), secret };
-        let attributes =
-            Attributes { mode: self.mode.as_ref(), owner: self.owner.as_deref(), group: self.group.as_deref() };
+        let attributes = Attributes {
+            mode: self.mode.as_ref(),
+            owner: self.owner.as_deref(),
+            group: self.group.as_deref(),
+            label: None,
+        };
         let file = File { path: path.into(), now, after, attributes, backup: self.backup, validate: None };
         Ok(Plan { all_or_nothing: true, ..file.plan(host)? })
     }
