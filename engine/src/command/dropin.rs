@@ -214,6 +214,8 @@ fn config_file(level: u8, settings: &Settings) -> Result<(), CommandError> {
 fn list(mut options: Options, wanted: Listing) -> Result<u8, CommandError> {
     options.gather_always = false;
     options.idle = Idle::Kept;
+    // Nothing is run: a task that cannot be is listed like any other.
+    options.fails_late = true;
     let mut text = String::new();
     for playbook in std::mem::take(&mut options.playbooks) {
         options.playbooks = vec![playbook.clone()];

@@ -1,6 +1,7 @@
 //! `ansible-inventory`: what an inventory comes to.
 
 use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
 
 use serde_json::{Map, Value as Json, json};
 
@@ -24,7 +25,8 @@ pub(super) fn run(args: &Args, paint: Paint) -> Result<u8, CommandError> {
     }
     let vault = keys::passwords(&args.vault)?;
     let mut diagnostics = Diagnostics::new();
-    let playbook_dir = args.playbook_dir.as_deref();
+    // Variables beside a playbook are those below the current directory where none is named.
+    let playbook_dir = Some(args.playbook_dir.as_deref().unwrap_or(Path::new(".")));
     let request = inventory::Request { sources: &args.inventory, playbook_dir, vault: &vault };
     let inventory = inventory::load(request, &mut diagnostics);
     print::diagnostics(&diagnostics, paint);

@@ -212,11 +212,8 @@ impl Project {
             if path.is_dir() { Some(path) } else { Some(normal(&path)).filter(|path| path.is_dir()) }
         };
         match dirs.iter().find_map(at) {
-            Some(path) => {
-                let path = real(path);
-                let name = if Path::new(role).is_absolute() { base_name(role) } else { (*role).to_owned() };
-                Ok(Found { path, collection: None, name })
-            }
+            // A path is the name, too, as it is written.
+            Some(path) => Ok(Found { path: real(path), collection: None, name: (*role).to_owned() }),
             None => Err(self.no_role(role, &dirs, span)),
         }
     }
@@ -273,10 +270,6 @@ fn is_word(part: &str) -> bool {
 fn real(path: PathBuf) -> PathBuf {
     let straight = |real: &PathBuf| std::path::absolute(&path).is_ok_and(|path| normal(&path) == *real);
     std::fs::canonicalize(&path).ok().filter(|real| !straight(real)).unwrap_or(path)
-}
-
-fn base_name(path: &str) -> String {
-    Path::new(path).file_name().map_or_else(|| path.to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
 /// Of a directory's files that are called so, with any of YAML's endings or none: the first, or all of a directory of that

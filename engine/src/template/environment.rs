@@ -78,7 +78,8 @@ fn build(trim: bool, lstrip: bool) -> Environment<'static> {
 fn each_name(entry: &'static Entry, mut add: impl FnMut(Cow<'static, str>)) {
     for name in entry.names {
         add(Cow::Borrowed(name));
-        if !name.starts_with("__") {
+        // Those of other collections have their own long names.
+        if !name.starts_with("__") && !entry.names[0].contains('.') {
             add(Cow::Owned(format!("ansible.builtin.{name}")));
             add(Cow::Owned(format!("ansible.legacy.{name}")));
         }

@@ -1,15 +1,19 @@
-//! The filters of Jinja and of `ansible.builtin`.
+//! The filters of Jinja, of `ansible.builtin`, and those of other collections that public playbooks use most.
 
+mod addresses;
 mod basic;
-
 mod dicts;
+mod functions;
 mod hashes;
 mod html;
+mod ipaddr;
 mod json;
 mod lists;
+mod net;
 mod numbers;
 mod passwords;
 mod paths;
+mod query;
 mod regex;
 mod select;
 mod sets;
@@ -28,6 +32,7 @@ pub(crate) use yaml::{dump as yaml_of, result as yaml_of_result};
 /// All filters.
 pub(crate) fn all() -> impl Iterator<Item = &'static Entry> {
     [
+        addresses::ALL,
         basic::ALL,
         dicts::ALL,
         hashes::ALL,
@@ -37,6 +42,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Entry> {
         numbers::ALL,
         passwords::ALL,
         paths::ALL,
+        query::ALL,
         regex::ALL,
         select::ALL,
         sets::ALL,

@@ -76,6 +76,7 @@ pub(crate) fn template(text: &str, literals: Literals) -> Rewritten {
 pub(crate) fn expression(text: &str, literals: Literals) -> Rewritten {
     let mut edits = Edits::new(text, literals);
     if let Some((tokens, _)) = tokenize(text, 0, None) {
+        edits.plain_blanks(&tokens);
         edits.keep_backslashes(&tokens);
         edits.drive(&tokens);
     }
@@ -128,6 +129,7 @@ mod tests {
             ("{% set x = y.z | default(1) %}", "{% set x = y|__get('z') | default(1) %}"),
             ("{% raw %}a < b{% endraw %} < {{ 1 < 2 }}", "{% raw %}a < b{% endraw %} < {{ (1 )|__compare('<', 2) }}"),
             ("{{ open", "{{ open"),
+            ("{{\u{a0}a |\u{a0}f\u{a0}}}", "{{  a |  f  }}"),
         ];
         for (text, expected) in table {
             assert_eq!(&template(text, Literals::Inline).text, expected, "{text}");

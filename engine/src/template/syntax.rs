@@ -114,9 +114,7 @@ pub(crate) fn tokenize(text: &str, mut pos: usize, close: Option<&str>) -> Optio
     let mut tokens = Vec::new();
     let mut depth = 0usize;
     loop {
-        while bytes.get(pos).is_some_and(u8::is_ascii_whitespace) {
-            pos += 1;
-        }
+        pos += text[pos..].len() - text[pos..].trim_start().len();
         if let (Some(close), 0) = (close, depth) {
             let signed = skip_sign(bytes, pos);
             for at in [pos, signed] {
@@ -207,6 +205,7 @@ mod tests {
                 &["{% raw %}{{ a }}{% endraw %}", "{% if b %}", "c", "{% endif %}"],
             ),
             ("{ {x} {{ 'é' ~ ü }}", &["{ {x} ", "{{ 'é' ~ ü }}"]),
+            ("a {{\u{a0}b |\u{3000}d }}", &["a ", "{{\u{a0}b |\u{3000}d }}"]),
         ];
         for (text, expected) in table {
             let found: Vec<_> = segments(text).expect("closed").iter().map(|s| &text[s.start..s.end]).collect();

@@ -534,3 +534,10 @@ fn nobody_becomes_who_he_is() {
     );
     assert_snapshot!(case.apply().told(), @"h1 ok command");
 }
+
+#[test]
+fn a_role_given_by_an_absolute_path_is_called_by_it() {
+    let case = Case::new(1, "- hosts: all\n  gather_facts: false\n  roles: [DIR/apart/x]\n")
+        .file("apart/x/tasks/main.yml", "- name: Tell\n  assert: { that: \"role_name == 'DIR/apart/x'\" }\n");
+    assert_eq!(case.apply_only().told().trim_end(), "h1 ok DIR/apart/x : Tell");
+}

@@ -288,6 +288,8 @@ pub(super) fn play_magic(plan: &PlayPlan, lives: &dyn Fn(&str) -> bool) -> Map {
         ("ansible_play_hosts".to_owned(), hosts(&plan.all_hosts)),
         ("ansible_play_hosts_all".to_owned(), Value::List(all)),
         ("ansible_play_batch".to_owned(), hosts(&plan.hosts)),
+        // The old name of it.
+        ("play_hosts".to_owned(), hosts(&plan.hosts)),
         ("ansible_play_name".to_owned(), Value::Str(plan.name.clone())),
         ("playbook_dir".to_owned(), Value::Str(super::absolute(&plan.dir))),
         ("ansible_role_names".to_owned(), texts(every)),

@@ -67,7 +67,7 @@ impl Run {
         let fatal = step.inherited(&self.compiled, |common| &common.any_errors_fatal);
         let limit = &self.compiled.plays[step.play].play.max_fail_percentage;
         // These follow who has failed.
-        let reads = ["ansible_play_hosts", "ansible_play_batch"].iter().any(|name| step.may_read(name));
+        let reads = ["play_hosts", "ansible_play_hosts", "ansible_play_batch"].iter().any(|name| step.may_read(name));
         let counts = |index: usize| {
             let limit = self.steps()[index].play == step.play && limit.is_some();
             !limit && matches!(fatal, None | Some(Field::Known(false)))

@@ -35,6 +35,14 @@ fn json(c: &mut Call, indent: i64, sort: bool) -> Result<Value, Error> {
     Ok(Value::from(out))
 }
 
+/// JSON without blanks.
+pub(super) fn compact(value: &Value) -> Result<Value, Error> {
+    let separators = Some([",".to_owned(), ":".to_owned()]);
+    let mut out = String::new();
+    Json { indent: 0, sort: false, ascii: true, separators }.write(value, 0, &mut out)?;
+    Ok(Value::from(out))
+}
+
 /// Writes JSON with the spacing of Python's `json`.
 struct Json {
     indent: usize,
@@ -137,7 +145,7 @@ fn from_json(text: &str) -> Result<Value, Error> {
 }
 
 /// A JSON value as minijinja's.
-fn to_mj(value: &serde_json::Value) -> Value {
+pub(super) fn to_mj(value: &serde_json::Value) -> Value {
     match value {
         serde_json::Value::Null => Value::from(()),
         serde_json::Value::Bool(b) => Value::from(*b),

@@ -58,6 +58,7 @@ impl<'t> Edits<'t> {
 
     pub(super) fn segment(&mut self, segment: &Segment) {
         let tokens = &segment.tokens;
+        self.plain_blanks(tokens);
         match segment.kind {
             SegmentKind::Data => {}
             SegmentKind::Expression => {
@@ -82,6 +83,24 @@ impl<'t> Edits<'t> {
     /// statements, too (`set a = …`, `for … if …`, `with a = …, b = …`).
     pub(super) fn drive(&mut self, tokens: &[Token]) {
         Walk::new(self, tokens).row();
+    }
+
+    /// Blanks as ASCII has them in place of others between tokens, such as one that does not break: to Python all are blanks.
+    pub(super) fn plain_blanks(&mut self, tokens: &[Token]) {
+        let Some(first) = tokens.first() else { return };
+        let before = self.text[..first.start].trim_end().len();
+        let mut from = before;
+        for token in tokens {
+            let between = &self.text[from..token.start];
+            if !between.is_ascii() && between.trim().is_empty() {
+                self.replace(from, token.start, " ".repeat(between.len()));
+            }
+            from = token.end;
+        }
+        let after = self.text[from..].len() - self.text[from..].trim_start().len();
+        if !self.text[from..from + after].is_ascii() {
+            self.replace(from, from + after, " ".repeat(after));
+        }
     }
 
     /// Doubles the backslashes in literals, so that they come out as they stand.
