@@ -193,7 +193,7 @@ impl Connection {
     /// About how long a round trip takes: the shortest that was seen.
     pub fn trip(&self) -> Duration {
         match &self.link {
-            Link::Local => Duration::ZERO,
+            Link::Local(_) => Duration::ZERO,
             Link::Ssh(link) => link.trip(),
         }
     }
