@@ -166,3 +166,46 @@ fn programs_that_are_not_here_and_their_versions() {
         assert!(told.contains("trueup version = "), "{told}");
     }
 }
+
+/// What led to a failure is told link by link, as ansible-core 2.19 tells it.
+#[test]
+fn what_a_failure_comes_from() {
+    let site = "\
+- name: P
+  hosts: h1
+  gather_facts: false
+  tasks:
+    - debug: {msg: \"{{ nope }}\"}
+";
+    let dir = dir(&[("hosts", HOSTS), ("site.yml", site)]);
+    let told = out(&called(dir.path(), "ansible-playbook", "-i hosts site.yml"));
+    let place = std::fs::canonicalize(dir.path()).unwrap().display().to_string();
+    let told = told.replace(&place, "DIR").replace(&dir.path().display().to_string(), "DIR");
+    insta::assert_snapshot!(told.split("PLAY RECAP").next().unwrap().trim_end(), @r#"
+
+    PLAY [P] ***********************************************************************
+
+    TASK [debug] *******************************************************************
+    [ERROR]: Task failed: Finalization of task args for 'ansible.builtin.debug' failed: Error while resolving value for 'msg': 'nope' is undefined
+
+    Task failed: Finalization of task args for 'ansible.builtin.debug' failed.
+    Origin: DIR/site.yml:5:7
+
+    3   gather_facts: false
+    4   tasks:
+    5     - debug: {msg: "{{ nope }}"}
+            ^ column 7
+
+    <<< caused by >>>
+
+    Error while resolving value for 'msg': 'nope' is undefined
+    Origin: DIR/site.yml:5:20
+
+    3   gather_facts: false
+    4   tasks:
+    5     - debug: {msg: "{{ nope }}"}
+                         ^ column 20
+
+    fatal: [h1]: FAILED! => {"msg": "Task failed: Finalization of task args for 'ansible.builtin.debug' failed: Error while resolving value for 'msg': 'nope' is undefined"}
+    "#);
+}

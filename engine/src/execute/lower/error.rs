@@ -142,7 +142,7 @@ impl LowerError {
                 let (Some(words), Some(span)) = (inner.words(), inner.span()) else { return Vec::new() };
                 match what.split_once(" failed: ") {
                     Some((task, arg)) => {
-                        vec![head(&format!("{task} failed.")), link(format!("{arg}{words}"), span)]
+                        vec![head(&format!("Task failed: {task} failed.")), link(format!("{arg}{words}"), span)]
                     }
                     None if inner.is_of_condition() => vec![head("Task failed."), link(words, span)],
                     None => vec![head("Task failed."), link(format!("{what}{words}"), span)],
@@ -153,8 +153,8 @@ impl LowerError {
                 None => Vec::new(),
             },
             // `copy` finds that out by itself.
-            Self::NoFile { module, name, candidates, span } if *module != "copy" => {
-                vec![head("Task failed."), link(not_found(module, name, candidates), span)]
+            Self::NoFile { module, name, candidates, .. } if *module != "copy" => {
+                vec![head("Task failed."), head(&not_found(module, name, candidates))]
             }
             _ => Vec::new(),
         }

@@ -79,3 +79,15 @@ pub(super) fn label(result: &TaskResult) -> String {
         None => result.host.clone(),
     }
 }
+
+/// What is said of a failure beside its data. Of a program that there is not, that is more than is registered.
+pub(super) fn reason(data: &Map<String, Value>) -> String {
+    let msg = text_of(data, "msg");
+    let program = text_of(data, "cmd").split_whitespace().next();
+    match (msg.strip_suffix('.'), program) {
+        (Some("Error executing command"), Some(program)) if data.get("rc") == Some(&2.into()) => {
+            format!("Error executing command: [Errno 2] No such file or directory: b'{program}'")
+        }
+        _ => msg.to_owned(),
+    }
+}

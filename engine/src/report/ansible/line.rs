@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde_json::{Map, Value};
 
-use super::data::{failure, job, label, text_of, unreachable, yaml};
+use super::data::{failure, job, label, reason, unreachable, yaml};
 use super::python::{self, dumps, dumps_indented};
 use super::{Ansible, color, included, origin};
 use crate::event::{Status, TaskResult};
@@ -104,7 +104,7 @@ impl<O: Write> Ansible<O> {
             }
             return Ok(());
         }
-        let text = origin::error(&result.task, text_of(&data, "msg"), &result.causes);
+        let text = origin::error(&result.task, &reason(&data), &result.causes);
         if self.errors.insert(text.clone()) {
             self.failing(&text, color::FAILED)?;
         }
