@@ -150,9 +150,8 @@ fn build(arch: &str, extent: Extent, out: &Path, needed: bool) -> Option<PathBuf
 /// Static, relocations packed (7 of 100 bytes), no tables for unwinding (12 of 100), and functions that came out the same once.
 fn rustflags() -> String {
     let script = Path::new(&variable("CARGO_MANIFEST_DIR")).join("../modules/agent/link.ld");
-    let linker =
-        ["--pack-dyn-relocs=relr", "--no-eh-frame-hdr", "--icf=all", "-zmuldefs", &format!("-T{}", script.display())]
-            .map(|argument| format!("-Clink-arg={argument}"));
+    let linker = ["--pack-dyn-relocs=relr", "--no-eh-frame-hdr", "--icf=all", &format!("-T{}", script.display())]
+        .map(|argument| format!("-Clink-arg={argument}"));
     format!("-Clink-self-contained=yes -Ctarget-feature=+crt-static {}", linker.join(" "))
 }
 
