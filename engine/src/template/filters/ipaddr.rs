@@ -49,7 +49,7 @@ pub(super) fn of_kind(c: &mut Call, version: Option<i64>) -> Result<Value, Error
     let query = c.str_or(1, "")?;
     let value = c.value(0)?;
     match value.kind() {
-        ValueKind::String | ValueKind::Seq | ValueKind::Bool => {}
+        ValueKind::String | ValueKind::Seq | ValueKind::Iterable | ValueKind::Bool => {}
         ValueKind::Number if value.is_integer() => {}
         _ => return Err(fail(format!("Unrecognized type <{}> for {} filter <value>", text::type_name(value), c.name))),
     }
