@@ -101,7 +101,9 @@ impl Module for FileBlock {
         let secret = self.block.as_ref().is_some_and(|block| block.0.secret);
         let after = Text { bytes: text.into_bytes(), secret };
         let (attributes, validate) = (self.attributes(), self.validate.as_deref());
-        let plan = Wanted { path, now, after, attributes, backup: self.backup, validate }.plan(host)?;
+        let dirs = if now.is_none() { common::parents(host, &path)? } else { Vec::new() };
+        let mut plan = Wanted { path, now, after, attributes, backup: self.backup, validate }.plan(host)?;
+        plan.edits.splice(0..0, dirs);
         Ok(common::edited(plan, msg))
     }
 

@@ -29,6 +29,14 @@ pub(super) struct GroupModule {
     /// Let `gid` be one that another group has.
     #[serde(default)]
     non_unique: bool,
+    /// The lowest number for a new group.
+    gid_min: Option<u32>,
+    /// The highest.
+    gid_max: Option<u32>,
+    /// Taken for Ansible's sake: groups are always those of this host's files.
+    #[serde(default)]
+    #[expect(dead_code, reason = "it is what is done")]
+    local: bool,
     /// With `state: absent`, remove it though it is the primary group of an account.
     #[serde(default)]
     force: bool,
@@ -76,6 +84,8 @@ impl GroupModule {
         args.extend(self.system.then(|| "--system".to_owned()));
         args.extend(self.gid.map(|gid| format!("--gid={gid}")));
         args.extend(self.non_unique.then(|| "--non-unique".to_owned()));
+        let limits = [("GID_MIN", self.gid_min), ("GID_MAX", self.gid_max)];
+        args.extend(limits.into_iter().filter_map(|(name, limit)| Some(format!("--key={name}={}", limit?))));
         let mut effect = vec![self.diff("state", Shown::Absent, "present")];
         effect.extend(self.gid.map(|gid| self.diff("gid", Shown::Absent, gid.to_string())));
         let group = Group { name: self.name.0.clone(), gid: self.gid, members: Vec::new() };

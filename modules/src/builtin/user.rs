@@ -82,6 +82,14 @@ pub(super) struct UserModule {
     password_expire_min: Option<i64>,
     /// Days before it must be changed on which the account is warned.
     password_expire_warn: Option<i64>,
+    /// The umask by which the mode of a new home directory is found.
+    umask: Option<Word>,
+    /// The lowest number for a new account.
+    uid_min: Option<u32>,
+    /// The highest.
+    uid_max: Option<u32>,
+    /// The account's user for SELinux.
+    seuser: Option<Word>,
     /// Whether to make an SSH key for the account if it has none.
     #[serde(default)]
     generate_ssh_key: bool,
@@ -225,6 +233,10 @@ impl UserModule {
         args.extend(self.system.then(|| "--system".to_owned()));
         args.extend(self.non_unique.then(|| "--non-unique".to_owned()));
         args.extend(self.skeleton.as_ref().map(|Word(skeleton)| format!("--skel={skeleton}")));
+        let limits = [("UID_MIN", self.uid_min), ("UID_MAX", self.uid_max)];
+        let limits = limits.into_iter().filter_map(|(name, limit)| Some(format!("--key={name}={}", limit?)));
+        args.extend(limits.chain(self.umask.as_ref().map(|Word(umask)| format!("--key=UMASK={umask}"))));
+        args.extend(self.seuser.as_ref().map(|Word(user)| format!("--selinux-user={user}")));
         let mut effect = vec![self.diff("state", Shown::Absent, "present")];
         let mut set = |flag: &str, aspect: &str, value: Option<String>| {
             let Some(value) = value else { return };

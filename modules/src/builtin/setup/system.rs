@@ -291,6 +291,12 @@ pub(super) fn local(host: &dyn Host, dir: &Path, warnings: &mut Vec<String>) -> 
         // A link is followed.
         let Some(stat) = host.stat(&path)? else { continue };
         let executable = match stat.kind {
+            Kind::Link(_) if host.read(&path)?.is_none() => {
+                let problem = format!("Could not stat fact ({shown}): [Errno 2] No such file or directory: '{shown}'");
+                warnings.push(problem.clone());
+                local.insert(base.into(), problem.into());
+                continue;
+            }
             Kind::Link(_) => host.access(&path)? & 1 != 0,
             _ => stat.mode & 0o100 != 0,
         };
@@ -303,9 +309,10 @@ pub(super) fn local(host: &dyn Host, dir: &Path, warnings: &mut Vec<String>) -> 
         };
         let fact = read.and_then(|text| match serde_json::from_str(&text) {
             Ok(value) => Ok(value),
-            Err(_) => {
-                ini(&text).ok_or_else(|| format!("error loading facts as JSON or ini - please check content: {shown}"))
-            }
+            Err(_) => ini(&text).map_err(|why| match why {
+                Some(why) => format!("error loading facts as ini - please check content: {shown} ({why})"),
+                None => format!("error loading facts as JSON or ini - please check content: {shown}"),
+            }),
         });
         let fact = fact.unwrap_or_else(|problem| {
             warnings.push(problem.clone());
@@ -328,8 +335,8 @@ fn run(host: &dyn Host, path: &str) -> Result<Result<String, String>, Error> {
 }
 
 /// Sections of options, as Python's `configparser` reads them: names in lower case, `=` or `:`, comments by `#` and `;`,
-/// continued lines indented.
-fn ini(text: &str) -> Option<Value> {
+/// continued lines indented; `%%` is a percent sign, and a single one is an error, which is told.
+fn ini(text: &str) -> Result<Value, Option<String>> {
     let mut sections: Map<String, Value> = Map::new();
     let mut section: Option<String> = None;
     let mut option: Option<String> = None;
@@ -342,18 +349,36 @@ fn ini(text: &str) -> Option<Value> {
             (section, option) = (Some(name.to_owned()), None);
             continue;
         }
-        let options = sections.get_mut(section.as_ref()?)?.as_object_mut()?;
+        let open = section.as_ref().and_then(|section| sections.get_mut(section));
+        let options = open.and_then(Value::as_object_mut).ok_or(None)?;
         if let (true, Some(option)) = (line.starts_with([' ', '\t']), &option) {
             let before = options.get(option).and_then(Value::as_str).unwrap_or_default().to_owned();
             options.insert(option.clone(), format!("{before}\n{}", line.trim()).into());
             continue;
         }
-        let (name, value) = line.split_once(['=', ':'])?;
+        let (name, value) = line.split_once(['=', ':']).ok_or(None)?;
         let name = name.trim().to_lowercase();
         options.insert(name.clone(), value.trim().into());
         option = Some(name);
     }
-    Some(sections.into())
+    for value in sections.values_mut().filter_map(Value::as_object_mut).flat_map(|options| options.values_mut()) {
+        *value = percent(value.as_str().unwrap_or_default())?.into();
+    }
+    Ok(sections.into())
+}
+
+/// A value in which percent signs are written twice.
+fn percent(text: &str) -> Result<String, Option<String>> {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('%') {
+        let Some(behind) = after.strip_prefix('%') else {
+            return Err(Some(format!("'%' must be followed by '%' or '(', found: '%{after}'")));
+        };
+        out = out + before + "%";
+        rest = behind;
+    }
+    Ok(out + rest)
 }
 
 #[cfg(test)]
@@ -365,11 +390,13 @@ mod tests {
         let table = [
             (
                 "[a]\nX = 1\ny: two words\n  and more\n# no\n[b]\n",
-                Some(json!({"a": {"x": "1", "y": "two words\nand more"}, "b": {}})),
+                Ok(json!({"a": {"x": "1", "y": "two words\nand more"}, "b": {}})),
             ),
-            ("", Some(json!({}))),
-            ("x = 1", None),
-            ("[a]\nnothing", None),
+            ("", Ok(json!({}))),
+            ("x = 1", Err(None)),
+            ("[a]\nnothing", Err(None)),
+            ("[a]\nx = 5%%", Ok(json!({"a": {"x": "5%"}}))),
+            ("[a]\nx = 5 % of", Err(Some("'%' must be followed by '%' or '(', found: '% of'".to_owned()))),
         ];
         for (text, wanted) in table {
             assert_eq!(ini(text), wanted, "{text}");
