@@ -38,6 +38,7 @@ use trueup_modules::secret::Secret;
 
 use crate::source::Span;
 use crate::value::{Template, Value, Why};
+use crate::vault::VaultPasswords;
 
 pub use about::MANAGED;
 pub use delimiters::Delimiters;
@@ -108,6 +109,13 @@ impl Templar {
     /// The same, where `ansible_managed` says something else in files.
     pub fn managing(basedir: impl Into<PathBuf>, managed: String) -> Self {
         Self { engine: Arc::new(eval::Engine::new(basedir.into(), managed)) }
+    }
+
+    /// The same, with what opens the sealed files that lookups read.
+    pub fn opening(basedir: impl Into<PathBuf>, managed: String, vault: VaultPasswords) -> Self {
+        let mut engine = eval::Engine::new(basedir.into(), managed);
+        engine.vault = vault;
+        Self { engine: Arc::new(engine) }
     }
 
     fn context(&self, vars: &Arc<dyn Lookup>) -> Evaluation {

@@ -170,8 +170,8 @@ pub fn decrypt_text(text: &str, passwords: &VaultPasswords, name: &str) -> Resul
     Ok(Secret::new(text))
 }
 
-/// Seals a content. `id` goes into the header (format 1.2); `salt` must be 32 random bytes that were never used before.
-pub fn encrypt(content: &[u8], password: &Secret, id: Option<&str>, salt: &[u8; 32]) -> String {
+/// Seals a content. `id` goes into the header (format 1.2); `salt` should be 32 random bytes that were never used before.
+pub fn encrypt(content: &[u8], password: &Secret, id: Option<&str>, salt: &[u8]) -> String {
     let keys = Keys::derive(password, salt);
     let fill = BLOCK - content.len() % BLOCK;
     let mut text = content.to_vec();

@@ -274,7 +274,7 @@ fn template<T>(field: &Opt<T>) -> Option<String> {
     }
 }
 
-fn node(from: &Node, texts: &mut Vec<String>) {
+pub(super) fn node(from: &Node, texts: &mut Vec<String>) {
     match &from.data {
         Data::Seq(items) => items.iter().for_each(|item| node(item, texts)),
         Data::Map(map) => map.values().for_each(|entry| node(&entry.value, texts)),

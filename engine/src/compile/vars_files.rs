@@ -79,6 +79,14 @@ impl Flattener<'_> {
         let Field::Template(template) = &name.value else { return true };
         let mut words = BTreeSet::new();
         data::identifiers(&template.text, &mut words);
+        // What the play's own variables are made of counts, too.
+        let mut open: Vec<String> = words.iter().cloned().collect();
+        while let Some(entry) = open.pop().map(|word| play.common.vars.get(&word)) {
+            let (mut texts, mut more) = (Vec::new(), BTreeSet::new());
+            entry.iter().for_each(|entry| data::node(&entry.value, &mut texts));
+            texts.iter().for_each(|text| data::identifiers(text, &mut more));
+            open.extend(more.into_iter().filter(|word| words.insert(word.clone())));
+        }
         let mut layers = self.inventory.hosts.values().flat_map(|host| self.inventory.layers(host));
         let of_hosts = layers.any(|layer| words.iter().any(|word| layer.vars.contains_key(word)));
         let of_host = words.iter().any(|word| is_fact(word) || OF_HOSTS.contains(&word.as_str()));

@@ -130,6 +130,15 @@ impl Lower<'_> {
         Layers { strong, own, weak }
     }
 
+    /// An item as it is now that the one before it is done, and time has passed.
+    pub(in crate::execute) fn anew(&self, step: &Step, item: &Item, before: &Item) -> Item {
+        let view = match facts::set_by(step, &before.work) {
+            Some(facts) => item.view.clone().with(facts),
+            None => item.view.clone(),
+        };
+        Item { acts: item.acts.clone(), ..self.item(step, view, item.label.clone()) }
+    }
+
     /// The items of a step, each with its conditions applied.
     pub(super) fn items(&self, step: &Step, view: &View) -> Result<Vec<Item>, LowerError> {
         let vars = view.clone().shared();
@@ -137,7 +146,7 @@ impl Lower<'_> {
             return Ok(vec![self.item(step, view.clone(), None)]);
         };
         // A condition that holds the step off altogether must not need the loop's list.
-        let list = match self.list(&looping.over, &vars) {
+        let list = match self.list(&looping.over, step.entry.name, &vars) {
             Ok(list) => list,
             Err(error) => match self.holds(step, &vars) {
                 Ok(Some(because)) => {

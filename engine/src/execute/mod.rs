@@ -166,7 +166,7 @@ pub fn compile(options: &Options, diagnostics: &mut Diagnostics) -> Option<Progr
     inventory.assume(&options.assumed);
     let extra = extra_vars(&options.extra_vars, &options.vault_passwords, diagnostics);
     let managed = options.managed.clone().unwrap_or_else(|| template::MANAGED.into());
-    let templar = Templar::managing(dir, managed);
+    let templar = Templar::opening(dir, managed, options.vault_passwords.clone());
     let selection = Selection {
         limit: options.limit.clone(),
         tags: options.tags.clone(),

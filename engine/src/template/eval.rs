@@ -9,6 +9,7 @@ use minijinja::{Environment, Error, Expression};
 
 use crate::source::Span;
 use crate::value::Template;
+use crate::vault::VaultPasswords;
 
 use super::delimiters::Delimiters;
 use super::environment::{self, Emits, Whitespace};
@@ -26,6 +27,8 @@ pub(crate) struct Engine {
     pub basedir: PathBuf,
     /// What `ansible_managed` says in files.
     pub managed: String,
+    /// What opens the files that lookups read.
+    pub vault: VaultPasswords,
     compiled: RwLock<HashMap<Box<str>, Arc<Compiled>>>,
 }
 
@@ -41,7 +44,7 @@ enum Compiled {
 
 impl Engine {
     pub(crate) fn new(basedir: PathBuf, managed: String) -> Self {
-        Self { basedir, managed, compiled: RwLock::default() }
+        Self { basedir, managed, ..Self::default() }
     }
 
     /// Renders a text: a lone expression to its value, anything else to text.

@@ -18,6 +18,7 @@ mod regex;
 mod select;
 mod sets;
 mod strings;
+mod vault;
 mod yaml;
 
 use super::call::Entry;
@@ -47,6 +48,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Entry> {
         select::ALL,
         sets::ALL,
         strings::ALL,
+        vault::ALL,
         yaml::ALL,
     ]
     .into_iter()

@@ -10,11 +10,11 @@ use crate::value::{Map, Value};
 use crate::yaml::Node;
 
 impl Lower<'_> {
-    pub(super) fn list(&self, over: &LoopOver, vars: &Arc<dyn Lookup>) -> Result<Vec<Value>, LowerError> {
+    pub(super) fn list(&self, over: &LoopOver, module: &str, vars: &Arc<dyn Lookup>) -> Result<Vec<Value>, LowerError> {
         let (node, flatten) = match over {
             LoopOver::List(node) => (node, false),
             LoopOver::Lookup(name, node) if name.value == "items" => (node, true),
-            LoopOver::Lookup(name, node) => return self.looked_up(name, node, vars),
+            LoopOver::Lookup(name, node) => return self.looked_up(name, node, module, vars),
         };
         match self.templar.resolve(&node.to_value(), vars)? {
             Value::List(items) if flatten => Ok(items
@@ -52,7 +52,13 @@ impl Lower<'_> {
     }
 
     /// `with_<lookup>`: what the lookup makes of its terms.
-    fn looked_up(&self, name: &Spanned<String>, node: &Node, vars: &Arc<dyn Lookup>) -> Result<Vec<Value>, LowerError> {
+    fn looked_up(
+        &self,
+        name: &Spanned<String>,
+        node: &Node,
+        module: &str,
+        vars: &Arc<dyn Lookup>,
+    ) -> Result<Vec<Value>, LowerError> {
         const TERMS: &str = "ansible_loop_terms";
         let mut terms = node.to_value();
         if name.value.rsplit('.').next() == Some("first_found") {
@@ -64,7 +70,11 @@ impl Lower<'_> {
             term => vec![term],
         };
         let given: String = (0..terms.len()).map(|at| format!(", {TERMS}[{at}]")).collect();
-        let call = format!("query('{}'{given})", name.value);
+        let folder = match name.value.rsplit('.').next() {
+            Some("first_found") => format!(", _subdir='{}'", folder(module)),
+            _ => String::new(),
+        };
+        let call = format!("query('{}'{given}{folder})", name.value);
         let terms = Map::from_iter([(TERMS.to_owned(), Value::List(terms))]);
         let vars: Arc<dyn Lookup> = Arc::new(Over { map: terms, below: Arc::clone(vars) });
         match self.templar.expression(&call, &name.span, &vars)? {
@@ -72,5 +82,14 @@ impl Lower<'_> {
             Value::Unknown(why) => Err(LowerError::Unknown(why)),
             other => Ok(vec![other]),
         }
+    }
+}
+
+/// In which directory of a role a module's files are, for `with_first_found`.
+fn folder(module: &str) -> &'static str {
+    match module {
+        module if module.contains("template") => "templates",
+        module if module.contains("var") => "vars",
+        _ => "files",
     }
 }

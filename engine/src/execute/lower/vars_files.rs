@@ -1,14 +1,18 @@
 //! Which of the files of `vars_files` a host has.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::{Lower, mapping, show};
 use crate::compile::PlayPlan;
 use crate::compile::vars_files::{Chosen, places};
+use crate::diagnostic::Diagnostics;
 use crate::execute::vars::{Fleet, HostVars, Layers, View};
 use crate::playbook::Field;
+use crate::source::Source;
 use crate::template::Lookup;
 use crate::value::Map;
+use crate::yaml::{self, Node};
 
 impl Lower<'_> {
     /// What a step has from where it stands, with the files that this host chooses. As in Ansible, their names see what is
@@ -47,7 +51,16 @@ impl Lower<'_> {
             if let Some((_, node)) = found.iter().find_map(candidate) {
                 return node.as_map().map(|map| Arc::new(mapping(map)));
             }
+            // A name that comes from elsewhere whole, or by way of another variable, could not be foreseen.
+            if let Some(node) = found.iter().filter(|place| place.is_file()).find_map(|place| self.read(place)) {
+                return node.as_map().map(|map| Arc::new(mapping(map)));
+            }
         }
         None
+    }
+
+    fn read(&self, path: &Path) -> Option<Node> {
+        let source = Source::read(path).ok()?;
+        yaml::load(&source, self.vault, &mut Diagnostics::new())
     }
 }

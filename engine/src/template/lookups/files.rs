@@ -14,12 +14,13 @@ use super::super::lazy::Context;
 use super::super::python::{methods, text};
 use super::{Lookup, Terms};
 use crate::source::{Source, Span};
+use crate::vault;
 
 pub(super) static ALL: &[Lookup] = &[
     Lookup { name: "file", doc: "The content of files.", options: &["lstrip", "rstrip"], run: file },
     Lookup {
         name: "unvault",
-        doc: "The content of files as it is; of those that are sealed, not supported.",
+        doc: "The content of files as it is; of those that are sealed, what is in them.",
         options: &[],
         run: unvault,
     },
@@ -43,19 +44,19 @@ pub(super) static ALL: &[Lookup] = &[
     Lookup {
         name: "first_found",
         doc: "The first of several files that exists.",
-        options: &["files", "paths", "skip"],
+        options: &["files", "paths", "skip", "_subdir"],
         run: first_found,
     },
     Lookup {
         name: "ini",
         doc: "A value in an INI file.",
-        options: &["file", "section", "default", "type", "re", "allow_no_value"],
+        options: &["file", "section", "default", "type", "re", "allow_no_value", "encoding", "case_sensitive"],
         run: ini,
     },
     Lookup {
         name: "csvfile",
         doc: "A field in a CSV file.",
-        options: &["file", "delimiter", "col", "default", "keycol"],
+        options: &["file", "delimiter", "col", "default", "keycol", "encoding"],
         run: csv,
     },
 ];
@@ -83,7 +84,14 @@ fn find(ctx: &Arc<Context>, kind: &str, name: &str) -> Result<Option<PathBuf>, E
         Some(rest) => Path::new(&std::env::var("HOME").unwrap_or_default()).join(rest),
         None => PathBuf::from(name),
     };
-    let places = directories(ctx)?.into_iter().flat_map(|dir| [dir.join(kind).join(&name), dir.join(&name)]);
+    // What is in a role's `tasks` is looked for in the role, too.
+    let above = |dir: &PathBuf| {
+        let in_role = dir.ends_with("tasks").then(|| dir.parent()).flatten();
+        in_role.map(|role| role.join(kind).join(&name))
+    };
+    let places = directories(ctx)?
+        .into_iter()
+        .flat_map(|dir| above(&dir).into_iter().chain([dir.join(kind).join(&name), dir.join(&name)]));
     Ok(places.into_iter().find(|path| path.exists()))
 }
 
@@ -99,19 +107,52 @@ fn need(ctx: &Arc<Context>, kind: &str, name: &str) -> Result<PathBuf, Error> {
     })
 }
 
-fn read(path: &Path) -> Result<String, Error> {
-    std::fs::read_to_string(path).map_err(|e| fail(format!("cannot read {}: {e}", path.display())))
+/// A file's content; of one that is sealed, what is in it.
+fn read(ctx: &Arc<Context>, path: &Path) -> Result<String, Error> {
+    let content = read_as(path, "utf-8")?;
+    if !vault::is_vault(&content) {
+        return Ok(content);
+    }
+    let name = format!("file `{}`", path.display());
+    let opened = vault::decrypt_text(&content, &ctx.scope.engine.vault, &name).map_err(|e| fail(e.to_string()))?;
+    ctx.scope.taint();
+    Ok(opened.expose().to_owned())
+}
+
+/// A file's text as it is, in UTF-8 or one of the encodings in which each byte is a letter.
+fn read_as(path: &Path, encoding: &str) -> Result<String, Error> {
+    let wrong = |why: String| fail(format!("cannot read {}: {why}", path.display()));
+    let bytes = std::fs::read(path).map_err(|e| wrong(e.to_string()))?;
+    let name: String = encoding.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
+    let letters = |other: &dyn Fn(u8) -> char| bytes.iter().map(|byte| other(*byte)).collect();
+    match name.as_str() {
+        "utf8" | "ascii" | "usascii" => String::from_utf8(bytes).map_err(|_| wrong("it is not text in UTF-8".into())),
+        "latin1" | "iso88591" => Ok(letters(&char::from)),
+        "iso885915" | "latin9" => Ok(letters(&latin9)),
+        _ => Err(wrong(format!("the encoding {encoding} is not known here"))),
+    }
+}
+
+/// ISO 8859-15 has eight letters that ISO 8859-1, and so the beginning of Unicode, has not.
+fn latin9(byte: u8) -> char {
+    match byte {
+        0xa4 => '€',
+        0xa6 => 'Š',
+        0xa8 => 'š',
+        0xb4 => 'Ž',
+        0xb8 => 'ž',
+        0xbc => 'Œ',
+        0xbd => 'œ',
+        0xbe => 'Ÿ',
+        other => other.into(),
+    }
 }
 
 fn unvault(t: &mut Terms) -> Result<Vec<Value>, Error> {
     let ctx = Context::of(t.call.state)?;
     let mut out = Vec::new();
     for name in t.texts()? {
-        let content = read(&need(&ctx, "files", &name)?)?;
-        if content.starts_with("$ANSIBLE_VAULT;") {
-            return Err(fail(format!("'{name}' is a vault file: name it in 'vars_files'")));
-        }
-        out.push(Value::from(content));
+        out.push(Value::from(read(&ctx, &need(&ctx, "files", &name)?)?));
     }
     Ok(out)
 }
@@ -121,10 +162,7 @@ fn file(t: &mut Terms) -> Result<Vec<Value>, Error> {
     let (left, right) = (t.option("lstrip").is_some_and(Value::is_true), t.option("rstrip").is_none_or(Value::is_true));
     let mut out = Vec::new();
     for name in t.texts()? {
-        let content = read(&need(&ctx, "files", &name)?)?;
-        if content.starts_with("$ANSIBLE_VAULT;") {
-            return Err(fail(format!("'{name}' is a vault file: name it in 'vars_files'")));
-        }
+        let content = read(&ctx, &need(&ctx, "files", &name)?)?;
         let content = if right { content.trim_end() } else { &content };
         out.push(Value::from(if left { content.trim_start() } else { content }));
     }
@@ -147,11 +185,14 @@ fn template(t: &mut Terms) -> Result<Vec<Value>, Error> {
     let mut out = Vec::new();
     for name in t.texts()? {
         let path = need(&ctx, "templates", &name)?;
-        let content = delimiters.translate(&read(&path)?);
+        let content = delimiters.translate(&read(&ctx, &path)?);
         let ctx = ctx.over(about(&ctx.vars, &ctx.scope.engine.managed, &path, &name, None))?;
         let source = Arc::new(Source { path, text: content.clone() });
         let rendered = ctx.scope.engine.file(&content, whitespace, &Span::new(&source, 0, content.len()), &ctx);
-        out.push(Value::from(rendered.map_err(|e| methods::pass_on(&ctx, e))?));
+        let rendered = rendered.map_err(|e| methods::pass_on(&ctx, e))?;
+        // A template that writes nothing at all comes to nothing, and one that writes an empty text to that.
+        let writes = content.contains("{{");
+        out.push(if rendered.is_empty() && !writes { Value::from(()) } else { Value::from(rendered) });
     }
     Ok(out)
 }
@@ -164,13 +205,19 @@ fn fileglob(t: &mut Terms) -> Result<Vec<Value>, Error> {
         let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         let parent = path.parent().unwrap_or(Path::new(""));
         let places = directories(&ctx)?.into_iter().flat_map(|dir| [dir.join("files").join(parent), dir.join(parent)]);
-        let Some(dir) = places.into_iter().find(|dir| dir.is_dir()) else { continue };
-        let entries = std::fs::read_dir(&dir).map_err(|e| fail(format!("cannot list {}: {e}", dir.display())))?;
-        let files = entries.filter_map(Result::ok).map(|e| e.path()).filter(|p| p.is_file());
         let fits = |p: &PathBuf| p.file_name().is_some_and(|n| wildcard(&name, &n.to_string_lossy()));
-        let mut found: Vec<_> = files.filter(fits).map(|p| p.display().to_string()).collect();
-        found.sort();
-        out.extend(found.into_iter().map(Value::from));
+        for dir in places.filter(|dir| dir.is_dir()) {
+            let entries = std::fs::read_dir(&dir).map_err(|e| fail(format!("cannot list {}: {e}", dir.display())))?;
+            let files = entries.filter_map(Result::ok).map(|e| e.path()).filter(|p| p.is_file());
+            let mut found: Vec<_> = files.filter(fits).map(|p| p.display().to_string()).collect();
+            found.sort();
+            // A directory that is named is the one; else each is looked through until files fit.
+            let ends = !found.is_empty() || !parent.as_os_str().is_empty();
+            out.extend(found.into_iter().map(Value::from));
+            if ends {
+                break;
+            }
+        }
     }
     Ok(out)
 }
@@ -254,11 +301,11 @@ fn first_found(t: &mut Terms) -> Result<Vec<Value>, Error> {
             add(list(term)?, &paths);
         }
     }
+    // In `with_first_found` the task says in which directory of a role files of its kind are; else it is none of them.
+    let folder = t.option_str("_subdir", "")?;
     for name in &candidates {
-        for kind in ["files", "templates", "vars", ""] {
-            if let Some(path) = find(&ctx, kind, name)? {
-                return Ok(vec![Value::from(path.display().to_string())]);
-            }
+        if let Some(path) = find(&ctx, &folder, name)? {
+            return Ok(vec![Value::from(path.display().to_string())]);
         }
     }
     if skip {
@@ -275,7 +322,8 @@ fn ini(t: &mut Terms) -> Result<Vec<Value>, Error> {
     options_of_terms(t, &["file", "section", "type", "default", "encoding"])?;
     let ctx = Context::of(t.call.state)?;
     let properties = t.option_str("type", "ini")? == "properties";
-    let content = read(&need(&ctx, "files", &t.option_str("file", "ansible.ini")?)?)?;
+    let path = need(&ctx, "files", &t.option_str("file", "ansible.ini")?)?;
+    let content = read_as(&path, &t.option_str("encoding", "utf-8")?)?;
     let wanted_section = t.option_str("section", if properties { "" } else { "global" })?;
     let mut section = String::new();
     let mut entries = Vec::new();
@@ -316,7 +364,8 @@ fn options_of_terms(t: &mut Terms, known: &[&'static str]) -> Result<(), Error> 
 fn csv(t: &mut Terms) -> Result<Vec<Value>, Error> {
     options_of_terms(t, &["file", "delimiter", "col", "keycol", "default", "encoding"])?;
     let ctx = Context::of(t.call.state)?;
-    let content = read(&need(&ctx, "files", &t.option_str("file", "ansible.csv")?)?)?;
+    let path = need(&ctx, "files", &t.option_str("file", "ansible.csv")?)?;
+    let content = read_as(&path, &t.option_str("encoding", "utf-8")?)?;
     let delimiter = match t.option_str("delimiter", "TAB")?.as_str() {
         "TAB" | "\\t" | "t" => '\t',
         other => other.chars().next().unwrap_or('\t'),

@@ -35,7 +35,29 @@ impl DateTime {
     }
 
     pub(crate) fn strftime(&self, format: &str) -> Result<String, Error> {
-        BrokenDownTime::from(self.0).to_string(format).map_err(|e| fail(format!("'{format}': {e}")))
+        let known = self.fill_in(format);
+        BrokenDownTime::from(self.0).to_string(&known).map_err(|e| fail(format!("'{format}': {e}")))
+    }
+
+    /// What Python prints of a time that has no zone: it is the machine's own where a number of seconds is asked for, and no
+    /// name; and microseconds have six digits.
+    fn fill_in(&self, format: &str) -> String {
+        let mut out = String::new();
+        let mut letters = format.chars();
+        while let Some(letter) = letters.next() {
+            let directive = if letter == '%' { letters.next() } else { None };
+            match directive {
+                Some('f') => out.push_str(&format!("{:06}", self.0.subsec_nanosecond() / 1000)),
+                Some('s') => {
+                    let seconds = self.0.to_zoned(TimeZone::system()).map(|zoned| zoned.timestamp().as_second());
+                    out.extend(seconds.map(|seconds| seconds.to_string()));
+                }
+                Some('z' | 'Z') => {}
+                Some(other) => out.extend(['%', other]),
+                None => out.push(letter),
+            }
+        }
+        out
     }
 
     pub(crate) fn isoformat(&self, separator: &str) -> String {
