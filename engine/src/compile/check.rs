@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{Program, Step, defaults, reach};
+use super::{Program, Step, data, defaults, reach};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::playbook::{Condition, Field, LoopOver};
 use crate::template::{Delimiters, Templar, TemplateError};
@@ -80,6 +80,14 @@ pub(crate) fn included(program: &Program, steps: &mut [Arc<Step>], templar: &Tem
     }
 }
 
+/// Whether nothing may be given after all: that the module has no such parameter matters where something is.
+fn may_be_omitted(value: &Node) -> bool {
+    let Some(scalar) = value.as_scalar().filter(|_| value.is_template()) else { return false };
+    let mut words = BTreeSet::new();
+    data::identifiers(&scalar.text, &mut words);
+    words.contains("omit")
+}
+
 /// What is wrong with a step.
 #[derive(Default)]
 struct Found {
@@ -139,6 +147,9 @@ fn params(step: &Step, diagnostics: &mut Diagnostics) {
     let has_src = args.given().any(|(name, _)| name == "src");
     for problem in step.entry.check_names(names.chain(lowered.filter(|_| has_src))) {
         let written = args.given().find(|(name, _)| **name == problem.param);
+        if written.is_some_and(|(_, entry)| may_be_omitted(&entry.value)) {
+            continue;
+        }
         let span = written.map_or(&step.task.module.span, |(_, entry)| &entry.key);
         let error = Diagnostic::error(problem.reason).at(span);
         diagnostics.push(problem.hint.into_iter().fold(error, Diagnostic::hint));

@@ -10,7 +10,7 @@ use super::project::{Kind, Project};
 use super::role::{FromFiles, Wanted};
 use super::{BlockInfo, Program, Section, Selection, Step, check, data, handlers, tags};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::playbook::{self, Common};
+use crate::playbook::{self, Common, Task};
 use crate::value::Map;
 
 /// What an include comes to on a host.
@@ -136,6 +136,10 @@ fn insert(program: &mut Program, mut insertions: Vec<(usize, Vec<Arc<Step>>)>) -
 
 impl Lister<'_> {
     fn include(&mut self, step: &Step, include: &Include, audience: usize) -> Result<(), Diagnostic> {
+        if let Some(task) = &step.chooses {
+            self.chosen(step, task, &include.name, audience);
+            return Ok(());
+        }
         let mut around = self.included(step, include, audience)?;
         if step.entry.name == "include_role" {
             return self.include_role(step, include, &around);
@@ -146,6 +150,17 @@ impl Lister<'_> {
         around.files.push(path.into());
         self.list(&steps, &around);
         Ok(())
+    }
+
+    /// The task that a step stands for, now that its module is known.
+    fn chosen(&mut self, step: &Step, task: &Task, module: &str, audience: usize) {
+        let mut task = task.clone();
+        task.module.value = playbook::plain_name(module).to_owned();
+        task.written = module.to_owned();
+        let mut around = step.around.clone();
+        around.includes.push(step.id);
+        around.audience = Some(audience);
+        self.step(&task, &around, None);
     }
 
     /// What the steps inherit: all that the include inherits, its variables, and what `apply` says.

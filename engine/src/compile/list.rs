@@ -139,6 +139,10 @@ impl Lister<'_> {
         }
         if task.written.contains("{{") {
             self.name_module(&mut task, around);
+            if is_template(&task.written) && handler.is_none() {
+                self.choose_module(task, around);
+                return;
+            }
         }
         if let Err(error) = self.name_loop(&mut task, around) {
             self.diagnostics.push(error);
@@ -168,6 +172,34 @@ impl Lister<'_> {
             task.module.value = playbook::plain_name(&name).to_owned();
             task.written = name;
         }
+    }
+
+    /// The same, where only the run knows it.
+    fn choose_module(&mut self, task: Task, around: &Around) {
+        let Some(entry) = builtin::find("include_tasks") else { return };
+        let chooses = Some(Arc::new(task.clone()));
+        let name = Node::text(&task.written, &task.module.span);
+        let task = Task {
+            args: playbook::Args { free_form: Some(name), ..Default::default() },
+            // Of a loop each item has conditions of its own.
+            when: if task.looping.is_some() { Vec::new() } else { task.when },
+            looping: None,
+            register: None,
+            retry: Default::default(),
+            detached: Default::default(),
+            changed_when: Vec::new(),
+            failed_when: Vec::new(),
+            notify: Vec::new(),
+            delegate_to: None,
+            delegate_facts: None,
+            wrong: Vec::new(),
+            ..task
+        };
+        self.steps.push(Arc::new(Step {
+            id: self.project.number(),
+            chooses,
+            ..Step::new(self.play, Arc::new(task), entry, around.clone())
+        }));
     }
 
     /// `loop_var` and `index_var` where they are templates.

@@ -216,6 +216,8 @@ pub struct Step {
     pub once: bool,
     /// Why it fails if it is reached: there is no such module, or it has no such parameter.
     pub wrong: Vec<Diagnostic>,
+    /// It stands for a task of which only the run knows the module: it says which, and puts the task behind it.
+    pub chooses: Option<Arc<Task>>,
 }
 
 /// What a handler is notified by.
@@ -307,6 +309,7 @@ impl Step {
             notifies: BTreeSet::new(),
             once: false,
             wrong: Vec::new(),
+            chooses: None,
         }
     }
 
@@ -319,7 +322,10 @@ impl Step {
     /// around the flush.
     pub fn catching(&self) -> impl DoubleEndedIterator<Item = &(Arc<BlockInfo>, Section)> {
         let flush = self.handler.as_ref().map_or(self.around.flushed_in.as_slice(), |handler| &handler.within);
-        flush.iter().chain(self.blocks())
+        // A role's handler comes after its tasks, and is not in the block that they are.
+        let handles = self.handler.is_some() || self.around.in_handler;
+        let catches = move |block: &BlockInfo| !handles || block.has_rescue || block.has_always;
+        flush.iter().chain(self.blocks()).filter(move |(block, _)| catches(block))
     }
 
     /// Where the text begins that holds a place of the task's: a parameter's value, a condition.

@@ -115,6 +115,10 @@ impl Judged {
         let mut map: Map = from_object(self.data.clone());
         map.insert("changed".into(), Value::Bool(self.did_change));
         map.insert("failed".into(), Value::Bool(self.failed()));
+        if !self.warnings.is_empty() {
+            let texts = self.warnings.iter().map(|text| Value::Str(text.clone()));
+            map.insert("warnings".into(), Value::List(texts.collect()));
+        }
         match &self.status {
             // Then it is the module that says so.
             Status::Skipped { .. } if self.data.contains_key("skipped") => {}
@@ -361,7 +365,8 @@ fn waits(judged: &Judged) -> bool {
     matches!(judged.status, Status::Would | Status::Unknown(_))
 }
 
-fn changed_when(lower: &Lower<'_>, step: &Step, item: &Item, judged: &mut Judged) {
+/// Whether it counts as a change, if the task says when.
+pub(super) fn changed_when(lower: &Lower<'_>, step: &Step, item: &Item, judged: &mut Judged) {
     let conditions = &step.task.changed_when;
     let constant = conditions.iter().all(|one| matches!(one.text.as_str(), "true" | "false"));
     if conditions.is_empty() || (waits(judged) && !constant) {
@@ -406,6 +411,7 @@ fn failed_when(lower: &Lower<'_>, step: &Step, item: &Item, judged: &mut Judged)
             if let Status::Failed { error, .. } = &judged.status {
                 judged.data.entry("msg").or_insert(json!(error));
             }
+            judged.data.insert("failed_when_suppressed_exception".into(), json!("(traceback unavailable)"));
             judged.status = if judged.did_change { Status::Changed } else { Status::Ok };
         }
         Ok(Truth::Unknown(why)) => judged.status = Status::Unknown(why),

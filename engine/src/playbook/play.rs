@@ -54,6 +54,9 @@ fn play(node: &Node, diagnostics: &mut Diagnostics) -> Option<Play> {
     }
     // The old name of `remote_user`.
     if let Some(user) = r.field("user") {
+        if play.common.remote_user.is_some() {
+            r.diagnostics.push(Diagnostic::error("both `user` and `remote_user` are set for this play").at(&node.span));
+        }
         play.common.remote_user.get_or_insert(user);
     }
     r.close(&mut play.common);

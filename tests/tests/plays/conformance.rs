@@ -252,6 +252,7 @@ files!(
     failures,
     fetch,
     tags,
+    targets,
     flushes,
     values,
     blocks,

@@ -97,6 +97,23 @@ impl Lower<'_> {
         })
     }
 
+    /// While facts are gathered, what is made of the facts about the environment is left out, as in Ansible.
+    fn before_facts(&self, step: &Step, written: Value, vars: &Arc<dyn Lookup>) -> Value {
+        const OF_ENVIRONMENT: [&str; 3] = ["ansible_env", "ansible_facts.env", "ansible_facts['env']"];
+        let of_environment = |value: &Value| match value {
+            Value::Template(template) if OF_ENVIRONMENT.iter().any(|fact| template.text.contains(fact)) => {
+                self.templar.render(template, vars).is_err()
+            }
+            _ => false,
+        };
+        match written {
+            Value::Map(map) if step.entry.name == "setup" => {
+                Value::Map(map.into_iter().filter(|(_, value)| !of_environment(value)).collect())
+            }
+            other => other,
+        }
+    }
+
     pub(super) fn environment(
         &self,
         step: &Step,
@@ -104,8 +121,8 @@ impl Lower<'_> {
     ) -> Result<BTreeMap<String, Json>, LowerError> {
         let mut environment = BTreeMap::new();
         for node in step.scopes(self.program).flat_map(|common| &common.environment) {
-            let value =
-                self.templar.resolve(&node.to_value(), vars).map_err(|error| of_keyword("environment", error))?;
+            let written = self.before_facts(step, node.to_value(), vars);
+            let value = self.templar.resolve(&written, vars).map_err(|error| of_keyword("environment", error))?;
             match value {
                 Value::Map(map) => {
                     for (name, value) in map {
@@ -117,6 +134,7 @@ impl Lower<'_> {
                         environment.insert(name, value);
                     }
                 }
+                Value::Omit => {}
                 Value::Unknown(why) => return Err(LowerError::Unknown(why)),
                 other => {
                     return Err(LowerError::Value(

@@ -12,7 +12,7 @@ use crate::compile::expand::{self, Include};
 use crate::compile::{self, PlayPlan, Step};
 use crate::diagnostic::{Diagnostics, Paint};
 use crate::event::Status;
-use crate::execute::judge::Judged;
+use crate::execute::judge::{Judged, changed_when};
 use crate::execute::lower::{Item, Work, loops};
 use crate::template::Lookup;
 use crate::value::{Map, Value};
@@ -34,8 +34,10 @@ impl Run {
             if matches!(step.entry.name, "add_host" | "group_by") {
                 let params = task.params.clone();
                 match self.add(at, planned.step, &one.data, &params) {
-                    Ok(news) if step.task.changed_when.is_empty() => one.count_as(news),
-                    Ok(_) => {}
+                    Ok(news) => {
+                        one.count_as(news);
+                        changed_when(&self.lower(&self.hosts[at]), &step, item, one);
+                    }
                     Err(error) => one.fail(error),
                 }
                 continue;
@@ -189,7 +191,16 @@ impl Run {
         for batch in play..self.play_magic.len() {
             if self.compiled.plays[batch].written == self.compiled.plays[play].written {
                 self.refresh_batch(batch);
+            } else {
+                self.stale.insert(batch);
             }
+        }
+    }
+
+    /// What an earlier play has made of the hosts counts when a play begins.
+    pub(super) fn refresh_stale(&mut self, play: usize) {
+        if self.stale.remove(&play) {
+            self.refresh_batch(play);
         }
     }
 
@@ -200,7 +211,7 @@ impl Run {
         let lives = |name: &str| {
             let host = self.place(name).map(|at| &self.hosts[at]);
             host.is_none_or(|host| {
-                let failed = host.play.is_some_and(of) && host.control.is_over()
+                let failed = host.play.is_some_and(|other| of(other) || other < play) && host.control.is_over()
                     || host.failed_in.iter().any(|other| of(*other));
                 !host.gone && !failed && !host.ended.contains(&play)
             })

@@ -115,6 +115,7 @@ impl Run {
                 continue;
             }
             if self.hosts[at].play != Some(step.play) {
+                self.refresh_stale(step.play);
                 // Failures and notifications are a play's own: they begin anew when the one before is concluded.
                 if self.hosts[at].planned.is_empty() {
                     self.enter(at, step.play);
@@ -314,6 +315,8 @@ impl Run {
         };
         let really = self.preview() && !previews;
         let delegated = items.iter().any(|item| item.acts.is_some());
+        let paused =
+            step.task.looping.as_ref().is_some_and(|looping| looping.control.pause.is_some()) && items.len() > 1;
         let alone = delegated
             || asks
             || step.is_ours()
@@ -321,7 +324,7 @@ impl Run {
             || step.reads_itself
             || !step.task.retry.until.is_empty()
             || really;
-        let solo = alone && remote;
+        let solo = alone && remote || paused && !previews;
         let gates = match lower.gates(step, &view.clone().shared()) {
             Ok(gates) => gates,
             Err(error) => {

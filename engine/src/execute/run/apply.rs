@@ -17,6 +17,15 @@ use crate::execute::lower::Item;
 use crate::execute::vars::View;
 use crate::remote::{Question, RemoteError, Told};
 
+/// How many steps in a row, and how many tasks, were sent along.
+type Asked = (usize, usize);
+
+/// What came of applying a step on a host.
+type Applied = Result<Finished, Lost>;
+
+/// By host.
+type Ended = BTreeMap<usize, (Asked, Planned, Applied)>;
+
 impl Run {
     /// What it takes to run tasks on a host, to be moved into a task of the runtime.
     pub(super) fn errand(&mut self, host: &str, index: usize) -> Errand {
@@ -50,9 +59,20 @@ impl Run {
         }
     }
 
+    /// Waits for what is being applied.
+    async fn gather(&self, applying: &mut JoinSet<(usize, Asked, Planned, Applied)>, ended: &mut Ended) {
+        while let Some(applied) = applying.join_next().await {
+            match applied {
+                Ok((at, asked, planned, result)) => drop(ended.insert(at, (asked, planned, result))),
+                Err(panic) => self.send(Event::Warning(format!("internal error: {panic}"))).await,
+            }
+        }
+    }
+
     /// Applies the step at the frontier on every host that has stopped there, all at the same time.
     pub(super) async fn apply_at(&mut self, frontier: usize) {
         let mut applying = JoinSet::new();
+        let mut ended = BTreeMap::new();
         let stops = |planned: &Planned| planned.step == frontier && planned.stop().is_some();
         let due = |at: &usize| self.hosts[*at].planned.front().is_some_and(stops);
         let due: Vec<usize> = (0..self.hosts.len()).filter(due).collect();
@@ -74,14 +94,12 @@ impl Run {
                 let done = finish_step(&shared, &lower, &errands, &host, &mut planned, onward).await;
                 (at, asked, planned, done)
             });
-        }
-        let mut ended = BTreeMap::new();
-        while let Some(applied) = applying.join_next().await {
-            match applied {
-                Ok((at, asked, planned, result)) => drop(ended.insert(at, (asked, planned, result))),
-                Err(panic) => self.send(Event::Warning(format!("internal error: {panic}"))).await,
+            // One at a time is one after the other, in the order of the play.
+            if self.shared.options.forks == 1 {
+                self.gather(&mut applying, &mut ended).await;
             }
         }
+        self.gather(&mut applying, &mut ended).await;
         // What is done stays, whatever becomes of another host.
         for (at, ((row, _), _, result)) in &mut ended {
             if let Ok(finished) = result {

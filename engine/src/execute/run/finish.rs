@@ -46,16 +46,20 @@ pub(super) async fn finish_step(
         return apply_whole(&errands.own, host, planned, onward, show).await;
     }
     let mut batches = 0;
-    let mut pause = None;
     for at in 0..planned.items.len() {
+        // Between any two, whatever there is to do for them, as in Ansible.
+        if at > 0
+            && !planned.previews
+            && let Some(time) = pause_of(lower, step, &planned.items[at - 1])
+        {
+            tokio::time::sleep(time).await;
+            planned.items[at] = lower.anew(step, &planned.items[at], &planned.items[at - 1]);
+            planned.outcomes[at] = None;
+        }
         if step.reads_itself && at > 0 {
             anew(lower, step, planned, at);
         }
         if !planned.is_settled(at) {
-            if let Some(time) = pause {
-                tokio::time::sleep(time).await;
-            }
-            pause = pause_of(lower, step, &planned.items[at]).filter(|_| !planned.previews);
             let errand = errands.of(&planned.items[at]);
             batches += finish_item(shared, lower, errand, host, planned, at).await?;
         }

@@ -190,7 +190,9 @@ impl HostRun {
         let Some(role) = &step.around.role else { return !ended };
         let which = |role: &Role| self.ran.get(&(step.play, role.key.clone())).copied();
         let ran = |role: &Role| !role.allow_duplicates && which(role).is_some_and(|id| id != role.id);
-        !ended && !self.left_roles.contains(&role.id) && !ran(role)
+        // What it has notified there is handled all the same, by whichever use of the role has the handler.
+        let handles = step.handler.is_some() || step.around.in_handler;
+        !ended && (handles || !self.left_roles.contains(&role.id) && !ran(role))
     }
     /// Steps were put in at a position.
     pub(super) fn make_room(&mut self, position: usize, count: usize) {

@@ -78,6 +78,8 @@ struct Run {
     includes: HashMap<usize, Vec<(Include, usize)>>,
     /// Magic variables of each play.
     play_magic: Vec<Arc<Map>>,
+    /// The plays that have not begun since hosts failed or came back.
+    stale: BTreeSet<usize>,
     connections: Connections,
     events: Sender<Event>,
     hosts: Vec<HostRun>,
@@ -153,6 +155,7 @@ impl Run {
             project: program.project.clone(),
             includes: HashMap::new(),
             play_magic,
+            stale: BTreeSet::new(),
             compiled,
             connections,
             events,
@@ -383,6 +386,13 @@ fn followed_version() -> Value {
     ]))
 }
 
+/// What runs Ansible there. Nothing of it runs here, but playbooks hand it on as an interpreter, and run programs by it.
+fn python() -> String {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|dir| dir.join("python3")).find(|file| file.is_file());
+    found.map_or_else(|| "/usr/bin/python3".to_owned(), |file| file.display().to_string())
+}
+
 /// All hosts' variables at the beginning.
 fn fleet(shared: &Shared) -> Fleet {
     let program = &shared.program;
@@ -409,6 +419,7 @@ fn fleet(shared: &Shared) -> Fleet {
         ("ansible_skip_tags".to_owned(), texts(&selection.skip_tags)),
         ("omit".to_owned(), Value::Omit),
     ]);
+    magic.insert("ansible_playbook_python".into(), Value::Str(python()));
     magic.extend(selection.limit.iter().map(|limit| ("ansible_limit".to_owned(), Value::Str(limit.clone()))));
     if let Some(file) = shared.options.inventories.first() {
         let file = std::path::Path::new(file);

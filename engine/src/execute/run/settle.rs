@@ -539,9 +539,10 @@ fn count(recap: &mut Recap, step: &Step, judged: &[Judged], rescued: bool) {
     }
 }
 
-/// `meta` is not told of, unless it fails.
+/// `meta` is not told of, unless it fails; nor is that a task's module is known now.
 fn is_silent(step: &Step, judged: &[Judged]) -> bool {
-    step.entry.name == "meta" && !judged.iter().any(Judged::failed)
+    let chosen = step.chooses.is_some() && judged.iter().all(|one| one.status == Status::Ok);
+    chosen || step.entry.name == "meta" && !judged.iter().any(Judged::failed)
 }
 
 /// The facts that a step would set, of which nothing is known yet: what reads them is not known either, and not undefined.
