@@ -83,6 +83,10 @@ fn prepared(written: &Written) -> Case {
             "--tags" => value.split(',').fold(case, Case::tag),
             "--skip-tags" => value.split(',').fold(case, Case::skip_tag),
             "--limit" => case.limit(&value),
+            "--vault-password-file" => {
+                let file = written.files.iter().find(|(name, _)| *name == value).expect("a file with the password");
+                case.vault(file.1.trim().to_owned().leak())
+            }
             other => panic!("{}: there is no argument `{other}`", written.name),
         };
     }
