@@ -12,7 +12,7 @@ use super::project::Project;
 use super::prompt;
 use super::role::Wanted;
 use super::selection::{Idle, Selection};
-use super::{BlockInfo, PlayPlan, Program, Section, Step, VarsFiles, tags};
+use super::{BlockInfo, PlayPlan, Program, Section, Step, VarsFiles, search, tags};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::inventory::{Inventory, fnmatch};
 use crate::playbook::{self, Condition, Field, ImportPlaybook, Play, Playbook, Spanned};
@@ -174,14 +174,7 @@ impl Flattener<'_> {
         let path = dir.join(&name);
         if !path.is_file() {
             let absent = Diagnostic::absent(format!("there is no playbook {}", path.display()));
-            let told = format!(
-                "Unable to retrieve file contents.\nCould not find or access '{}' on the Ansible Controller.\nIf you are using \
-                 a module and expect the file to exist on the remote, see the remote_src option: [Errno 2] No such file or \
-                 directory: '{}'\n",
-                crate::execute::absolute(&path),
-                crate::execute::absolute(&path),
-            );
-            return Err(absent.told_alone(told).at(&import.file.span));
+            return Err(absent.told_alone(search::in_vain(&path)).at(&import.file.span));
         }
         let source = Source::read(&path).map_err(|error| error.at(&import.file.span))?;
         let inner = playbook::parse(&source, &self.selection.vault, self.diagnostics);

@@ -11,7 +11,7 @@ use trueup_modules::param::truth;
 
 use super::project::{Kind, Project};
 use super::role::{FromFiles, Own, Role, Wanted, map};
-use super::{BlockInfo, Handler, PlayPlan, Section, Selection, Step, defaults, tags};
+use super::{BlockInfo, Handler, PlayPlan, Section, Selection, Step, defaults, search, tags};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::playbook::{self, Block, Common, Field, Spanned, Task};
 use crate::template::is_template;
@@ -431,13 +431,7 @@ impl Lister<'_> {
             None => {
                 let looked = places.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
                 let told = match (&way, places.first()) {
-                    (Way::Import, Some(first)) => format!(
-                        "Unable to retrieve file contents.\nCould not find or access '{}' on the Ansible Controller.\nIf you are using \
-                         a module and expect the file to exist on the remote, see the remote_src option: [Errno 2] No such file or \
-                         directory: '{}'\n",
-                        crate::execute::absolute(first),
-                        crate::execute::absolute(first),
-                    ),
+                    (Way::Import, Some(first)) => search::in_vain(first),
                     _ => format!("Could not find or access '{name}' on the Ansible Controller."),
                 };
                 Err(Diagnostic::absent(format!("there is no file of tasks `{name}`"))

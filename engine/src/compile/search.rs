@@ -33,3 +33,12 @@ pub fn candidates(step: &Step, plan: &PlayPlan, folder: &str, name: &str) -> Vec
     }
     places
 }
+
+/// What Ansible says of a file that it is to read before the run and that is not there.
+pub(super) fn in_vain(path: &Path) -> String {
+    let path = crate::execute::absolute(path);
+    format!(
+        "Unable to retrieve file contents.\nCould not find or access '{path}' on the Ansible Controller.\nIf you are using a module \
+         and expect the file to exist on the remote, see the remote_src option: [Errno 2] No such file or directory: '{path}'\n"
+    )
+}
