@@ -60,6 +60,8 @@ fn main() {
         let mut program = bytes.clone();
         calls::pack(&mut program);
         let compressed = zstd::encode_all(program.as_slice(), level).expect("compressing in memory");
+        calls::unpack(&mut program);
+        assert!(program == bytes, "{} does not come back as it was packed", binary.display());
         fs::write(&packed, compressed).unwrap_or_else(|error| panic!("failed to write {}: {error}", packed.display()));
         let sha256: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         let size = bytes.len();

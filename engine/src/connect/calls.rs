@@ -17,7 +17,6 @@ pub(crate) fn pack(program: &mut [u8]) {
 }
 
 /// Replaces places by distances.
-#[allow(dead_code, reason = "the build script, which has this file in it, only packs")]
 pub(crate) fn unpack(program: &mut [u8]) {
     translate(program, i32::from_be_bytes, i32::to_le_bytes, |place, next, end| match place {
         0.. => place - next,
