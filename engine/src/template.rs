@@ -14,6 +14,7 @@ mod eval;
 mod filters;
 mod lazy;
 mod lookups;
+mod plugins;
 mod python;
 mod report;
 mod rewrite;
@@ -28,6 +29,7 @@ mod spec;
 
 pub(crate) use filters::{of_prompt as hash_password, yaml_of, yaml_of_result};
 pub(crate) use lookups::glob;
+pub(crate) use plugins::{Kind as PluginKind, note as of_plugin};
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

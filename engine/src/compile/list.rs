@@ -14,7 +14,7 @@ use super::role::{FromFiles, Own, Role, Wanted, map};
 use super::{BlockInfo, Handler, PlayPlan, Section, Selection, Step, defaults, search, tags};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::playbook::{self, Block, Common, Field, Spanned, Task};
-use crate::template::is_template;
+use crate::template::{self, PluginKind, is_template};
 use crate::value::{Map, Template, Value};
 use crate::yaml::Node;
 
@@ -219,7 +219,12 @@ impl Lister<'_> {
     fn module(&self, task: &Task) -> Result<&'static Entry, Diagnostic> {
         let name = task.module.value.as_str();
         builtin::find(name).ok_or_else(|| {
-            let error = Diagnostic::error(format!("there is no module `{}`", task.written)).at(&task.module.span);
+            let places = [task.module.span.path(), &self.plan.dir.join("playbook")];
+            let note = places.into_iter().find_map(|place| template::of_plugin(PluginKind::Module, name, place));
+            let message = format!("there is no module `{}`", task.written);
+            let own = note.is_some();
+            let message = note.map_or(message.clone(), |note| format!("{message}: {note}"));
+            let error = Diagnostic::error(message).at(&task.module.span);
             let error = error.told(format!(
                 "couldn't resolve module/action '{}'. This often indicates a misspelling, missing collection, or incorrect \
                  module path.",
@@ -228,7 +233,7 @@ impl Lister<'_> {
             if name == "include" {
                 return error.hint("it was removed from Ansible: use `include_tasks` or `import_tasks`");
             }
-            error.did_you_mean(name, builtin::names())
+            if own { error } else { error.did_you_mean(name, builtin::names()) }
         })
     }
 

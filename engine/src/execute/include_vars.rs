@@ -6,6 +6,7 @@ use fancy_regex::Regex;
 
 use super::lower::{Lower, LowerError, truthy};
 use crate::compile::{Step, search};
+use crate::source::normal;
 use crate::template::Lookup;
 use crate::value::{Map, Value};
 
@@ -38,8 +39,8 @@ impl Lower<'_> {
             (None, None) => return Err(wrong("`include_vars` must name a `file` or a `dir`".into())),
         };
         let list = |files: Vec<String>| Value::List(files.into_iter().map(Value::Str).collect());
-        // What is told of them is where they really are.
-        let real = |file: &PathBuf| std::fs::canonicalize(file).unwrap_or_else(|_| file.clone()).display().to_string();
+        // What is told of them is a whole path; links are not followed.
+        let real = |file: &PathBuf| normal(Path::new(&super::absolute(file))).display().to_string();
         params.insert("told".into(), list(files.iter().map(real).collect()));
         params.insert("files".into(), list(files.iter().map(|file| file.display().to_string()).collect()));
         Ok(())

@@ -261,8 +261,9 @@ impl Lower<'_> {
         acting: Option<Arc<dyn Lookup>>,
     ) -> Result<WireTask, LowerError> {
         if let Some(wrong) = step.wrong.first() {
-            let fitted = self.params(step, vars).map(|given| step.entry.fit(Json::Object(given)));
-            let msg = fitted.ok().and_then(Result::err).and_then(|problem| problem.msg);
+            let fit = || Some(step.entry.fit(Json::Object(self.params(step, vars).ok()?)));
+            let problem = if step.is_missing() { None } else { fit().and_then(Result::err) };
+            let msg = problem.and_then(|problem| problem.msg);
             return Err(LowerError::Wrong(Box::new(wrong.clone()), msg));
         }
         let given = Json::Object(self.params(step, vars)?);

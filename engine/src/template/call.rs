@@ -5,6 +5,7 @@ use minijinja::{Error, ErrorKind, State};
 
 use super::eval::undefined;
 use super::lazy::NotKnown;
+use super::plugins;
 use super::python::text;
 
 /// An entry of a registry.
@@ -100,16 +101,25 @@ pub(crate) fn fail(message: impl Into<String>) -> Error {
 
 /// A failure with its reason, and what Ansible says of it.
 pub(crate) fn fail_told(message: impl Into<String>, told: impl Into<String>) -> Error {
-    fail(message).with_source(Told(told.into()))
+    fail(message).with_source(Told { words: told.into(), wanted: None })
+}
+
+/// The same of a plugin that there is not.
+pub(crate) fn fail_without(kind: plugins::Kind, name: &str, message: String, told: String) -> Error {
+    fail(message).with_source(Told { words: told, wanted: Some((kind, name.to_owned())) })
 }
 
 /// What Ansible says of a failure, as the source of our error.
 #[derive(Debug)]
-pub(crate) struct Told(pub String);
+pub(crate) struct Told {
+    pub words: String,
+    /// The plugin that there is not.
+    pub wanted: Option<(plugins::Kind, String)>,
+}
 
 impl std::fmt::Display for Told {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.words)
     }
 }
 
@@ -117,7 +127,16 @@ impl std::error::Error for Told {}
 
 /// What Ansible says of this failure, if it was made to be told.
 pub(crate) fn told(error: &Error) -> Option<&str> {
-    std::error::Error::source(error)?.downcast_ref::<Told>().map(|told| told.0.as_str())
+    of(error).map(|told| told.words.as_str())
+}
+
+/// The plugin that it fails for want of.
+pub(crate) fn wanted(error: &Error) -> Option<(plugins::Kind, &str)> {
+    of(error)?.wanted.as_ref().map(|(kind, name)| (*kind, name.as_str()))
+}
+
+fn of(error: &Error) -> Option<&Told> {
+    std::error::Error::source(error)?.downcast_ref::<Told>()
 }
 
 /// One call: its arguments in the order of the parameters.

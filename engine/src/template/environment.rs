@@ -15,7 +15,7 @@ use super::call::Entry;
 use super::error::{Problem, TemplateError};
 use super::python::{methods, operators, text};
 use super::rewrite::{self, Literals};
-use super::{filters, lookups, tests};
+use super::{filters, lookups, plugins, tests};
 
 /// What becomes of the whitespace around statements.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -194,7 +194,12 @@ pub(crate) fn unknown_name(is_test: bool, name: &str) -> Option<Located> {
     let what = if is_test { "test" } else { "filter" };
     let near = closest(short, known.iter().copied()).map(str::to_owned);
     let message = format!("there is no {what} '{name}'");
+    let kind = if is_test { plugins::Kind::Test } else { plugins::Kind::Filter };
+    let name = name.to_owned();
     Some(Box::new(move |span| {
+        if let Some(note) = plugins::note(kind, &name, span.path()) {
+            return TemplateError::new(Problem::Syntax(format!("{message}: {note}")), span);
+        }
         let error = TemplateError::new(Problem::Syntax(message.clone()), span);
         match &near {
             Some(near) => error.hint(format!("did you mean '{near}'?")),

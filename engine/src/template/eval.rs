@@ -119,7 +119,9 @@ impl Engine {
                 let value = expression.eval(root()).map_err(|e| report::error(&e, &origin, ctx))?;
                 match value.as_str() {
                     Some(found) if *newline => Ok(Mj::from(as_ended(found.to_owned(), "\n"))),
-                    _ if value.is_undefined() => Err(report::nothing(&origin, ctx)),
+                    _ if value.is_undefined() => {
+                        Err(report::nothing(&origin, &expression.undeclared_variables(true), ctx))
+                    }
                     _ => Ok(value),
                 }
             }
@@ -190,6 +192,43 @@ fn as_ended(mut found: String, template: &str) -> String {
     found
 }
 
+/// What a setting of [`HEADER`] is given.
+enum Setting<'t> {
+    Flag(bool),
+    Text(&'t str),
+}
+
+/// `trim_blocks: False`; values are Python's. The error is Ansible's.
+fn setting_of(pair: &str) -> Result<(&str, Setting<'_>), String> {
+    if pair.trim().is_empty() {
+        return Err("Empty '#jinja2:' override pair not allowed.".into());
+    }
+    let Some((name, value)) = pair.split_once(':') else {
+        return Err(format!("Missing key-value separator `:` in '#jinja2:' override pair '{pair}'."));
+    };
+    let (name, value) = (name.trim(), value.trim());
+    let flags = ["trim_blocks", "lstrip_blocks", "keep_trailing_newline"];
+    let is_flag = flags.contains(&name);
+    let texts = ["newline_sequence", "line_statement_prefix", "line_comment_prefix"];
+    if !is_flag && !texts.contains(&name) && !Delimiters::names().any(|known| known == name) {
+        return Err(format!("Invalid '#jinja2:' override key '{name}'."));
+    }
+    let quoted = ['\'', '"'].into_iter().find_map(|quote| value.strip_prefix(quote)?.strip_suffix(quote));
+    let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+    let (setting, kind) = match (value, quoted) {
+        ("True", _) => (Setting::Flag(true), "bool"),
+        ("False", _) => (Setting::Flag(false), "bool"),
+        (_, Some(text)) => (Setting::Text(text), "str"),
+        (_, None) if is_number => (Setting::Text(value), "int"),
+        _ => return Err(format!("`{value}` is no literal of Python's: True, False or a text in quotes is wanted")),
+    };
+    let wanted = if is_flag { "bool" } else { "str" };
+    if kind != wanted {
+        return Err(format!("TemplateOverrides.{name} must be <class '{wanted}'> instead of <class '{kind}'>"));
+    }
+    Ok((name, setting))
+}
+
 /// How the first line of a file begins that sets rules for it.
 const HEADER: &str = "#jinja2:";
 
@@ -205,22 +244,18 @@ fn header(
     let line = rest.lines().next().unwrap_or_default();
     let (mut trim_blocks, mut lstrip_blocks) = given.flags();
     for setting in line.split(',') {
-        let (name, value) = setting.split_once(':').unwrap_or((setting, ""));
-        let flag = match value.trim().trim_matches(['\'', '"']).to_lowercase().as_str() {
-            "true" | "yes" => Some(true),
-            "false" | "no" => Some(false),
-            _ => None,
+        let wrong = |message: String| {
+            let place = Origin { text, span, at: 0, rewritten: None }.place(0, line.len() + HEADER.len());
+            let mut error = TemplateError::new(Problem::Failed(format!("the '#jinja2:' line: {message}")), place);
+            error.told = Some(format!("Syntax error in template: {message}").into());
+            error
         };
-        match (name.trim(), flag) {
-            ("trim_blocks", Some(flag)) => trim_blocks = flag,
-            ("lstrip_blocks", Some(flag)) => lstrip_blocks = flag,
-            (name, _) if delimiters.set(name, value.trim().trim_matches(['\'', '"'])) => {}
-            (name, _) => {
-                let message = format!("the setting '{name}' in the '#jinja2:' line is not supported");
-                let place = Origin { text, span, at: 0, rewritten: None }.place(0, line.len() + 8);
-                let hint = "supported: trim_blocks and lstrip_blocks, true or false, and the strings of delimiters";
-                return Err(TemplateError::new(Problem::Syntax(message), place).hint(hint));
-            }
+        match setting_of(setting).map_err(wrong)? {
+            ("trim_blocks", Setting::Flag(flag)) => trim_blocks = flag,
+            ("lstrip_blocks", Setting::Flag(flag)) => lstrip_blocks = flag,
+            (name, Setting::Text(value)) if delimiters.set(name, value) => {}
+            ("newline_sequence", Setting::Text("\\n")) | ("keep_trailing_newline", Setting::Flag(false)) => {}
+            (name, _) => return Err(wrong(format!("Trueup has no other `{name}`"))),
         }
     }
     let at = text.find('\n').map_or(text.len(), |end| end + 1);

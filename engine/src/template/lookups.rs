@@ -12,9 +12,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use minijinja::value::{Object, Value as Mj, ValueKind};
 use minijinja::{Error, ErrorKind, State};
 
-use super::call::{Call, Entry, Told, Undefined, fail, fail_told, told};
+use super::call::{Call, Entry, Told, Undefined, fail, fail_without, told};
 use super::environment::closest;
 use super::lazy::Context;
+use super::plugins;
 use super::python::time::DateTime;
 use super::python::{mutable, text};
 
@@ -105,10 +106,9 @@ fn run(c: &mut Call, as_list: bool) -> Result<Mj, Error> {
     let short = name.strip_prefix("ansible.builtin.").or_else(|| name.strip_prefix("ansible.legacy.")).unwrap_or(&name);
     let Some(lookup) = all().find(|l| l.name == short) else {
         let near = closest(short, all().map(|l| l.name)).map_or_else(String::new, |n| format!("; did you mean '{n}'?"));
-        return Err(fail_told(
-            format!("there is no lookup '{name}'{near}"),
-            format!("The lookup plugin '{name}' was not found."),
-        ));
+        let (message, told) =
+            (format!("there is no lookup '{name}'{near}"), format!("The lookup plugin '{name}' was not found."));
+        return Err(fail_without(plugins::Kind::Lookup, &name, message, told));
     };
     let as_list = as_list || take(c, "wantlist").is_some_and(|v| v.is_true());
     let errors = take(c, "errors").map_or_else(|| Ok("strict".into()), |v| text::str(&v))?;
@@ -149,7 +149,7 @@ fn within(name: &str, error: Error) -> Error {
         return error;
     }
     let reason = told(&error).or(error.detail()).unwrap_or_default();
-    let told = Told(format!("The lookup plugin '{name}' failed: {reason}"));
+    let told = Told { words: format!("The lookup plugin '{name}' failed: {reason}"), wanted: None };
     error.with_source(told)
 }
 

@@ -1,5 +1,6 @@
 //! From minijinja's errors to ours: the place in the user's file, the reason in plain words, what to do.
 
+use std::collections::HashSet;
 use std::error::Error as _;
 use std::sync::Arc;
 
@@ -8,10 +9,11 @@ use minijinja::{Error, ErrorKind};
 use crate::source::{Source, Span};
 use crate::value::Value;
 
-use super::call::told;
+use super::call::{told, wanted};
 use super::environment;
 use super::error::{Problem, TemplateError, Via};
 use super::lazy::Context;
+use super::plugins;
 use super::rewrite::{self, Literals, Rewritten};
 
 /// A text that was compiled: `at` is where the compiled part starts in it.
@@ -63,8 +65,8 @@ pub(crate) fn syntax(error: &Error, origin: &Origin) -> TemplateError {
     hint.into_iter().fold(error, TemplateError::hint)
 }
 
-/// An expression whose value is nothing at all: what it names is undefined.
-pub(crate) fn nothing(origin: &Origin, ctx: &Arc<Context>) -> TemplateError {
+/// An expression whose value is nothing at all: what it names is undefined. `reads` are the variables in it.
+pub(crate) fn nothing(origin: &Origin, reads: &HashSet<String>, ctx: &Arc<Context>) -> TemplateError {
     let text = origin.rewritten.map_or(origin.text, |r| &r.text).trim();
     if steps(text).is_some() {
         let start = origin.at;
@@ -72,6 +74,9 @@ pub(crate) fn nothing(origin: &Origin, ctx: &Arc<Context>) -> TemplateError {
     }
     if let Some(why) = ctx.scope.why_missing() {
         return why;
+    }
+    if let Some(name) = first_missing(text, reads, ctx) {
+        return undefined(name, origin, origin.at, origin.text.len(), ctx);
     }
     TemplateError::new(Problem::Nothing, origin.span.clone())
         .hint("an inline 'if' needs an 'else'; 'first' and 'last' need an item")
@@ -124,8 +129,10 @@ fn located_at(innermost: &Error, (start, end): (usize, usize), origin: &Origin, 
             .why_missing()
             .unwrap_or_else(|| TemplateError::new(Problem::Undefined(origin.snippet(start, end).to_owned()), place)),
         _ => {
-            let mut error = TemplateError::new(Problem::Failed(message), place);
-            error.told = told(innermost).map(Into::into);
+            let note = wanted(innermost).and_then(|(kind, name)| plugins::note(kind, name, place.path()));
+            let noted = |text: &str| note.as_ref().map_or(text.to_owned(), |note| format!("{text}: {note}"));
+            let mut error = TemplateError::new(Problem::Failed(noted(&message)), place);
+            error.told = told(innermost).map(|told| noted(told).into());
             error
         }
     }
@@ -196,6 +203,19 @@ fn undefined(name: &str, origin: &Origin, start: usize, end: usize, ctx: &Arc<Co
         Some(near) => error.hint(format!("did you mean '{near}'?")),
         None => error.hint("define it, or give a value for the case with '| default(…)'"),
     }
+}
+
+/// The variable that is missing first, of those that nothing in the text makes up for.
+fn first_missing<'r>(text: &str, reads: &'r HashSet<String>, ctx: &Arc<Context>) -> Option<&'r str> {
+    let needed = |name: &str| {
+        let at = text.find(name)?;
+        let behind = text[at + name.len()..].trim_start();
+        let behind = behind.strip_prefix('|').map(str::trim_start).unwrap_or_default();
+        let made_up = ["default", "d("].iter().any(|filter| behind.starts_with(filter));
+        (!made_up && missing(name, ctx).is_some()).then_some(at)
+    };
+    let found = reads.iter().filter_map(|name| Some((needed(name)?, name)));
+    found.min().map(|(_, name)| name.as_str())
 }
 
 /// What Ansible says of a path: which step of it is missing, and in what.

@@ -274,9 +274,23 @@ fn files_keep_their_last_newline() {
     assert_eq!(render(text), Ok(Rendered::Plain("x\n".into())));
     let text = "#jinja2: variable_start_string: '[[', variable_end_string: ']]'\n{{ x }} [[ count ]]\n";
     assert_eq!(render(text), Ok(Rendered::Plain("{{ x }} 3\n".into())));
-    let error = render("#jinja2: line_prefix: '%'\n").expect_err("not supported");
-    assert!(error.to_string().contains("line_prefix"), "{error}");
-    let error = render("#jinja2: trim_blocks: no\nb {{ missing }}\n").expect_err("undefined");
+    let told = [
+        ("line_prefix: '%'", "Invalid '#jinja2:' override key 'line_prefix'."),
+        (r#"trim_blocks: "true""#, "TemplateOverrides.trim_blocks must be <class 'bool'> instead of <class 'str'>"),
+        ("trim_blocks: 1", "TemplateOverrides.trim_blocks must be <class 'bool'> instead of <class 'int'>"),
+        (
+            "variable_start_string: 3",
+            "TemplateOverrides.variable_start_string must be <class 'str'> instead of <class 'int'>",
+        ),
+        ("trim_blocks", "Missing key-value separator `:` in '#jinja2:' override pair 'trim_blocks'."),
+        ("trim_blocks: False,", "Empty '#jinja2:' override pair not allowed."),
+    ];
+    for (line, words) in told {
+        let error = render(&format!("#jinja2:{line}\nx\n")).expect_err(line);
+        assert_eq!(error.told.as_deref(), Some(format!("Syntax error in template: {words}").as_str()), "{line}");
+    }
+    assert!(render("#jinja2: trim_blocks: no\nx\n").is_err());
+    let error = render("#jinja2: trim_blocks: False\nb {{ missing }}\n").expect_err("undefined");
     assert_eq!(error.span.to_string(), "play.yml:2:6");
     let error = render("a\nb {{ missing }}\n").expect_err("undefined");
     assert_eq!(error.span.to_string(), "play.yml:2:6");

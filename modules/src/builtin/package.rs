@@ -200,7 +200,7 @@ impl Module for Packages {
         }
         let changes = match found {
             // Newer versions may be in the lists then.
-            Ok(found) if nothing_due && !(update && self.state == State::Latest && !due.is_empty()) => {
+            Ok(found) if nothing_due && !(update && self.asks_for_newer(&due)) => {
                 if WHOLE.contains(&verb) {
                     plan.data.extend(said(&found.output));
                     self.told(&found.output, &mut plan.data);
@@ -218,7 +218,11 @@ impl Module for Packages {
             Err(_) if update => not_yet_known(Vec::new(), &due, &installed),
             Err(output) => return Err(refused(&command, &due, output)),
         };
-        self.guarded(&mut plan, change_edit(command, &changes), host)?;
+        let mut edit = change_edit(command, &changes);
+        if let (true, Edit::Run { effect, .. }) = (changes.is_empty(), &mut edit) {
+            effect.push(Diff::new("packages", "version", Shown::Unknown, Shown::Unknown));
+        }
+        self.guarded(&mut plan, edit, host)?;
         plan.edits.extend(self.keep(&wanted, &installed, host)?);
         Ok(plan)
     }
@@ -226,17 +230,27 @@ impl Module for Packages {
     fn report(&self, applied: &Applied) -> Data {
         let outputs = &applied.outputs;
         // What is marked as wanted at the end has little to say.
-        let telling = outputs.iter().rev().find(|output| !output.stdout.is_empty()).or(outputs.last());
-        let Some(output) = telling else { return Data::new() };
-        let mut data = said(output);
-        self.told(output, &mut data);
+        let last = outputs.iter().rev().find(|output| !output.stdout.is_empty()).or(outputs.last());
+        let mut data = match outputs.iter().find(|output| apt::summary(output).is_some()).or(last) {
+            Some(_) if self.was_idle(applied) && !self.everything() => Data::new(),
+            Some(output) => {
+                let mut data = said(output);
+                self.told(output, &mut data);
+                data
+            }
+            None => return Data::new(),
+        };
         let updated = outputs.iter().find_map(fetched_lists);
         data.extend(updated.map(|updated| ("cache_updated".to_owned(), updated.into())));
         data
     }
 
-    /// Lists that are as new as before are no change, if nothing else was to be done.
+    /// Lists that are as new as before are no change, if nothing else was to be done; and where newer packages were looked for,
+    /// the lists are none by themselves.
     fn verdict(&self, applied: &Applied) -> Result<bool, Error> {
+        if self.was_idle(applied) {
+            return Ok(false);
+        }
         let more = self.everything() || self.autoremove || self.autoclean || self.clean || self.deb.is_some();
         let alone = self.name.is_empty() && !more;
         Ok(!alone || applied.outputs.iter().find_map(fetched_lists).unwrap_or(true))
@@ -272,6 +286,17 @@ impl Packages {
     /// All that is installed is to be the newest.
     fn everything(&self) -> bool {
         self.upgrade != Upgrade::No || self.name.iter().any(|Word(name)| name == "*")
+    }
+
+    /// What is the newest is known only with lists that are.
+    fn asks_for_newer(&self, due: &[&Wanted]) -> bool {
+        self.everything() || self.state == State::Latest && !due.is_empty()
+    }
+
+    /// It has looked for newer packages and found none.
+    fn was_idle(&self, applied: &Applied) -> bool {
+        let looked = self.everything() || self.state == State::Latest;
+        looked && applied.outputs.iter().find_map(apt::summary).is_some_and(|line| line.starts_with(apt::IDLE))
     }
 
     fn cleaning(&self) -> Plan {

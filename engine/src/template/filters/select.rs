@@ -3,9 +3,10 @@
 use minijinja::value::{Kwargs, Value};
 use minijinja::{Error, State};
 
-use super::super::call::{Call, Entry, fail};
+use super::super::call::{Call, Entry, fail, fail_without};
 use super::super::environment::unknown_name;
 use super::super::lazy::Context;
+use super::super::plugins;
 use super::super::python::text;
 
 pub(super) static ALL: &[Entry] = &[
@@ -63,7 +64,8 @@ fn map(c: &mut Call) -> Result<Value, Error> {
     };
     let filter = name.to_owned();
     if unknown_name(false, &filter).is_some() {
-        return Err(fail(format!("there is no filter '{filter}'")));
+        let message = format!("there is no filter '{filter}'");
+        return Err(fail_without(plugins::Kind::Filter, &filter, message.clone(), message));
     }
     let args = arguments(c, 1);
     each(c.state, list, |state, item| {
@@ -105,7 +107,8 @@ fn select(c: &mut Call, by_attribute: bool, keep: bool) -> Result<Value, Error> 
     };
     let test = test.as_ref().and_then(Value::as_str).map(str::to_owned);
     if let Some(test) = test.as_ref().filter(|t| unknown_name(true, t).is_some()) {
-        return Err(fail(format!("there is no test '{test}'")));
+        let message = format!("there is no test '{test}'");
+        return Err(fail_without(plugins::Kind::Test, test, message.clone(), message));
     }
     let args = arguments(c, skip);
     let mut out = Vec::new();

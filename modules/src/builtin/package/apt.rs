@@ -102,6 +102,14 @@ pub(in crate::builtin) fn update_edit() -> Edit {
     }
 }
 
+/// How [`summary`] begins where there was nothing to do.
+pub(super) const IDLE: &str = "0 upgraded, 0 newly installed, 0 to remove";
+
+/// The line in which apt-get says how much it does: `1 upgraded, 2 newly installed, 0 to remove and 3 not upgraded.`
+pub(super) fn summary(output: &Output) -> Option<&str> {
+    output.stdout.lines().find(|line| line.contains(" upgraded, ") && line.contains(" newly installed, "))
+}
+
 /// Of `apt-get update`: whether any list was fetched, rather than found to be the newest. `None` of any other program.
 pub(super) fn fetched_lists(output: &Output) -> Option<bool> {
     let mut answers =

@@ -176,3 +176,25 @@ fn lists_that_are_as_new_as_before_are_no_change() {
     assert_eq!(load(json!({"update_cache": true, "name": "nginx"})).verdict(&applied), Ok(true));
     assert_eq!(load(json!({"update_cache": true})).report(&applied)["cache_updated"], json!(false));
 }
+
+/// Of lists that were outdated it is only known afterwards whether they have anything newer.
+#[test]
+fn what_is_the_newest_already_is_no_change() {
+    let said = |stdout: &str| Output { status: 0, stdout: stdout.into(), stderr: String::new(), time: None };
+    let load = |params: Value| builtin::find("apt").unwrap().load(params).unwrap();
+    let run = |summary: &str| interpret::Applied {
+        outputs: vec![said("Get:1 http://a Packages\n"), said(summary), said("nginx set to manually installed.\n")],
+        ..Default::default()
+    };
+    let idle = run("nginx is the newest.\n0 upgraded, 0 newly installed, 0 to remove and 7 not upgraded.\n");
+    let busy = run("1 upgraded, 0 newly installed, 0 to remove and 7 not upgraded.\n");
+    let latest = json!({"update_cache": true, "name": "nginx", "state": "latest"});
+    assert_eq!(load(latest.clone()).verdict(&idle), Ok(false));
+    assert_eq!(load(latest.clone()).report(&idle).get("stdout"), None);
+    assert_eq!(load(latest.clone()).report(&idle)["cache_updated"], json!(true));
+    assert_eq!(load(latest.clone()).verdict(&busy), Ok(true));
+    assert_eq!(load(latest).report(&busy)["stdout"], json!(busy.outputs[1].stdout));
+    let upgrade = json!({"update_cache": true, "upgrade": "dist"});
+    assert_eq!(load(upgrade.clone()).verdict(&idle), Ok(false));
+    assert_eq!(load(upgrade).report(&idle)["msg"], json!(idle.outputs[1].stdout));
+}

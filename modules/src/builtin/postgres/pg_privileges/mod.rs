@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::change::{Changes, text};
 use super::quote::identifier;
+use crate::builtin::common;
 use crate::builtin::state::State;
 use crate::edit::{Diff, Shown};
 use crate::host::{Error, Host};
@@ -57,6 +58,9 @@ pub(in crate::builtin) struct PgPrivileges {
     /// Whether the roles shall have them.
     #[serde(default)]
     state: State,
+    /// Whether a role that there is not is an error; else it is passed over with a warning.
+    #[serde(default = "common::yes")]
+    fail_on_role: bool,
 }
 }
 
@@ -77,11 +81,11 @@ impl Module for PgPrivileges {
 
     fn plan(&self, host: &dyn Host) -> Result<Plan, Error> {
         let wanted = self.privileges(host)?;
-        self.roles_exist(host)?;
+        let (roles, warnings) = self.those_that_exist(host)?;
         let objects = self.look(host)?;
         let mut steps: BTreeMap<(Step, String), Vec<(&Object, Diff)>> = BTreeMap::new();
         for object in &objects {
-            for role in &self.roles {
+            for role in &roles {
                 let none = BTreeMap::new();
                 let seen = object.granted.get(&canonical(role)).unwrap_or(&none);
                 for step in self.steps(role, &wanted, seen) {
@@ -104,7 +108,7 @@ impl Module for PgPrivileges {
                 _ => changes.make(self.statement(&step, &objects)?, diffs),
             }
         }
-        Ok(changes.plan())
+        Ok(Plan { warnings, ..changes.plan() })
     }
 
     fn intent(&self) -> Vec<Diff> {
@@ -157,25 +161,30 @@ impl PgPrivileges {
     }
 
     /// In a preview, an earlier task may yet make a role that is not there; that is the caller's to know.
-    fn roles_exist(&self, host: &dyn Host) -> Result<(), Error> {
+    /// The roles, and what there is to say of those that are passed over.
+    fn those_that_exist(&self, host: &dyn Host) -> Result<(Vec<&String>, Vec<String>), Error> {
         const ROLES: &str = "SELECT rolname FROM pg_catalog.pg_roles ORDER BY 1";
         let rows = host.sql(&self.conn(), ROLES, &[])?.rows;
         let there: BTreeSet<&str> = rows.iter().filter_map(|row| text(row, 0)).collect();
-        let roles = self
-            .roles
-            .iter()
-            .map(|role| ("roles", role))
-            .chain(self.target_roles.iter().map(|role| ("target_roles", role)));
-        for (param, role) in roles {
-            let known = there.contains(role.as_str()) || param == "roles" && is_public(role);
-            if !known {
-                let near = nearest(role, there.iter().copied())
-                    .map(|near| format!("; did you mean `{near}`?"))
-                    .unwrap_or_default();
-                return Err(Error::param(param, format!("there is no role `{role}`{near}")));
-            }
+        let missing = |param, role: &String| {
+            let near = nearest(role, there.iter().copied()).map(|near| format!("; did you mean `{near}`?"));
+            let error = Error::param(param, format!("there is no role `{role}`{}", near.unwrap_or_default()));
+            error.telling("msg", format!("Role '{role}' does not exist"))
+        };
+        let (found, lacking): (Vec<_>, Vec<_>) =
+            self.roles.iter().partition(|role| there.contains(role.as_str()) || is_public(role));
+        if let (Some(role), true) = (lacking.first(), self.fail_on_role) {
+            return Err(missing("roles", role));
         }
-        Ok(())
+        if let Some(role) = self.target_roles.iter().find(|role| !there.contains(role.as_str())) {
+            return Err(missing("target_roles", role));
+        }
+        let mut warnings: Vec<String> =
+            lacking.iter().map(|role| format!("Role '{role}' does not exist, pass it")).collect();
+        if found.is_empty() {
+            warnings.push("No valid roles provided, nothing to do".into());
+        }
+        Ok((found, warnings))
     }
 
     fn steps(&self, role: &str, wanted: &BTreeSet<String>, seen: &BTreeMap<String, bool>) -> Vec<Step> {
