@@ -260,6 +260,8 @@ fn options(playbook: PathBuf, inventory: &Path, vault_passwords: VaultPasswords)
         verbosity: 0,
         given: None,
         plays: Default::default(),
+        manner: Default::default(),
+        warns_of_no_hosts: false,
         idle: trueup::compile::Idle::default(),
         fails_late: false,
         managed: None,

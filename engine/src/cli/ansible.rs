@@ -110,6 +110,9 @@ pub struct Inventory {
     /// Only these hosts.
     #[arg(short, long, value_name = "SUBSET")]
     pub limit: Option<String>,
+    /// Variables of every host: `name=value`, YAML, JSON, or `@file`.
+    #[arg(short, long, value_name = "VARS")]
+    pub extra_vars: Vec<String>,
     /// Write it to this file.
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -119,7 +122,7 @@ pub struct Inventory {
     /// Where `group_vars` and `host_vars` are looked for, too.
     #[arg(long)]
     pub playbook_dir: Option<PathBuf>,
-    /// Accepted; nothing more is told.
+    /// Says first whose settings hold.
     #[arg(short, long, action = ArgAction::Count)]
     pub verbose: u8,
     /// What opens vaults.

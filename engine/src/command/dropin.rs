@@ -13,6 +13,7 @@ use crate::cli::ansible::{AdHoc, Common, Config, Doc, Inventory, Playbook, Vault
 use crate::cli::{Modules, Reach, Run};
 use crate::compile::Idle;
 use crate::execute::{FOLLOWED, Options};
+use crate::inventory::{LOCALHOST, Manner};
 use crate::report::Format;
 use crate::report::ansible::Verbosity;
 use crate::report::ansible::listing::{self, Listing};
@@ -79,7 +80,8 @@ pub(super) fn main(program: Program, args: Vec<OsString>) -> Result<u8, CommandE
                 args.inventory = settings.list("inventory");
             }
             settings::keys(&mut args.vault, &settings);
-            inventory::run(&args, COLOR.for_errors())
+            config_file(args.verbose, &settings)?;
+            inventory::run(&args, manner(&settings), COLOR.for_errors())
         }
         Program::Vault => vault::run(VaultProgram::try_parse_from(args)?.verb, COLOR),
         Program::Config => config(&Config::try_parse_from(args)?),
@@ -255,8 +257,13 @@ fn ad_hoc(args: AdHoc) -> Result<u8, CommandError> {
         true => Format::AnsibleOneLine,
         false => Format::AnsibleMinimal(Some(told(&args))),
     };
-    let limited = args.common.limit.is_some();
-    let mut options = options(args.common, Vec::new(), Vec::new(), Vec::new(), &settings)?;
+    // This machine by its name is there whatever the limit says.
+    let here = LOCALHOST.contains(&args.pattern.as_str());
+    let mut common = args.common;
+    common.limit.take_if(|_| here);
+    let limited = common.limit.is_some();
+    let mut options = options(common, Vec::new(), Vec::new(), Vec::new(), &settings)?;
+    options.warns_of_no_hosts &= !here;
     options.given = Some(Arc::new(given));
     (options.fails_late, options.verbosity) = (true, verbosity.level);
     let program = match run::compiled(&options, COLOR.for_errors()) {
@@ -264,11 +271,18 @@ fn ad_hoc(args: AdHoc) -> Result<u8, CommandError> {
         Err(_) if limited => return Err(CommandError::NoTarget),
         Err(status) => return Ok(status),
     };
+    let nobody = program.steps().plays.is_empty();
+    let hosts_known = !program.inventory().hosts.is_empty();
+    if nobody && hosts_known && limited {
+        return Err(CommandError::NoTarget);
+    }
+    if nobody && (hosts_known || !list_hosts) {
+        print::say("[WARNING]: No hosts matched, nothing to do\n");
+    }
     if list_hosts {
         return shown(&listing::hosts(program.steps()));
     }
-    if program.steps().plays.is_empty() {
-        print::say("[WARNING]: No hosts matched, nothing to do\n");
+    if nobody {
         return Ok(0);
     }
     config_file(verbosity.level, &settings)?;
@@ -336,7 +350,8 @@ fn options(
     let mut run = Run {
         playbooks,
         inventories: common.inventory,
-        limit: common.limit,
+        // As in Ansible, a limit that says nothing is none.
+        limit: common.limit.filter(|limit| !limit.trim().is_empty()),
         tags,
         skip_tags,
         extra_vars: common.extra_vars,
@@ -364,7 +379,17 @@ fn options(
     options.assumed.extend(assumed.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
     settings::assume(&mut options, settings);
     options.idle = Idle::PassedOver;
+    options.manner = manner(settings);
+    options.warns_of_no_hosts = settings.flag("localhost_warning");
     Ok(options)
+}
+
+/// What becomes of inventories that cannot be read.
+fn manner(settings: &Settings) -> Manner {
+    match settings.flag("inventory_any_unparsed_is_failed") {
+        true => Manner::Strict,
+        false => Manner::Lenient,
+    }
 }
 
 /// Ansible's inventory where nothing names another.

@@ -9,15 +9,16 @@ use super::run::WRONG_INPUT;
 use super::{CommandError, keys};
 use crate::cli::ansible::Inventory as Args;
 use crate::diagnostic::{Diagnostics, Paint};
-use crate::inventory::{self, ALL, Inventory};
+use crate::execute;
+use crate::inventory::{self, ALL, Inventory, Manner};
 use crate::report::ansible::python::{self, dumps_indented};
 use crate::report::print;
 use crate::source::Span;
 use crate::template::yaml_of;
-use crate::yaml::{Entry, Mapping, to_yaml};
+use crate::yaml::{Data, Mapping, Node, to_yaml};
 
 /// Prints it.
-pub(super) fn run(args: &Args, paint: Paint) -> Result<u8, CommandError> {
+pub(super) fn run(args: &Args, manner: Manner, paint: Paint) -> Result<u8, CommandError> {
     match [args.list, args.host.is_some(), args.graph].into_iter().filter(|asked| *asked).count() {
         0 => return Err(CommandError::NoAction),
         1 => {}
@@ -27,13 +28,27 @@ pub(super) fn run(args: &Args, paint: Paint) -> Result<u8, CommandError> {
     let mut diagnostics = Diagnostics::new();
     // Variables beside a playbook are those below the current directory where none is named.
     let playbook_dir = Some(args.playbook_dir.as_deref().unwrap_or(Path::new(".")));
-    let request = inventory::Request { sources: &args.inventory, playbook_dir, vault: &vault };
+    let request = inventory::Request { sources: &args.inventory, playbook_dir, vault: &vault, manner };
     let inventory = inventory::load(request, &mut diagnostics);
     print::diagnostics(&diagnostics, paint);
     if diagnostics.has_errors() {
         return Ok(WRONG_INPUT);
     }
-    let shown = Shown { inventory: &inventory, export: args.export, limit: limit(&inventory, args) };
+    let extra = execute::extra_vars(&args.extra_vars, &vault, &mut diagnostics);
+    if diagnostics.has_errors() {
+        print::diagnostics(&diagnostics, paint);
+        return Ok(WRONG_INPUT);
+    }
+    let shown = Shown {
+        inventory: &inventory,
+        export: args.export,
+        limit: limit(&inventory, args),
+        marks: !args.yaml && !args.graph,
+        extra: extra
+            .iter()
+            .map(|(name, value)| (name.clone(), serde_json::to_value(to_yaml(value)).unwrap_or_default()))
+            .collect(),
+    };
     let dump = |json: &Json| match args.yaml {
         true => yaml_of(json).trim_end().to_owned(),
         false => dumps_indented(json),
@@ -76,6 +91,10 @@ struct Shown<'i> {
     /// Each group and host has its own variables only.
     export: bool,
     limit: Option<HashSet<String>>,
+    /// Texts that are no templates are marked as such, for who reads it again.
+    marks: bool,
+    /// What `-e` says, which no host's own variable changes.
+    extra: Map<String, Json>,
 }
 
 impl Shown<'_> {
@@ -87,14 +106,18 @@ impl Shown<'_> {
                 merged.extend(layer.vars.clone());
             }
         }
-        json_of(&merged)
+        let mut vars = object(json_of(&merged, self.marks));
+        vars.extend(self.extra.clone());
+        vars.retain(|name, _| !INTERNAL.contains(&name.as_str()));
+        Json::Object(vars)
     }
 
     /// A group's own, those of its files too.
-    fn group_vars(group: &inventory::Group) -> Map<String, Json> {
+    fn group_vars(&self, group: &inventory::Group) -> Map<String, Json> {
         let mut merged = group.vars.clone();
         group.files.iter().for_each(|file| merged.extend(file.vars.clone()));
-        let mut vars = object(json_of(&merged));
+        let mut vars = object(json_of(&merged, self.marks));
+        vars.retain(|name, _| !INTERNAL.contains(&name.as_str()));
         if group.priority != 1 {
             vars.insert("ansible_group_priority".into(), group.priority.into());
         }
@@ -127,7 +150,7 @@ impl Shown<'_> {
             add(&mut parts, "children", group.children.keys().cloned().collect::<Vec<_>>().into());
             add(&mut parts, "hosts", hosts.into());
             if self.export {
-                add(&mut parts, "vars", Json::Object(Self::group_vars(group)));
+                add(&mut parts, "vars", Json::Object(self.group_vars(group)));
             }
             add(&mut all, &group.name, Json::Object(parts));
         }
@@ -160,7 +183,7 @@ impl Shown<'_> {
         add(&mut parts, "children", Json::Object(children));
         add(&mut parts, "hosts", Json::Object(own));
         if self.export {
-            add(&mut parts, "vars", Json::Object(Self::group_vars(group)));
+            add(&mut parts, "vars", Json::Object(self.group_vars(group)));
         }
         let mut told = Map::new();
         add(&mut told, name, Json::Object(parts));
@@ -191,7 +214,7 @@ impl Shown<'_> {
             }
         }
         if with_vars {
-            leaves(&Self::group_vars(group), depth + 1, out);
+            leaves(&self.group_vars(group), depth + 1, out);
         }
     }
 }
@@ -211,9 +234,57 @@ fn object(json: Json) -> Map<String, Json> {
     }
 }
 
-fn json_of(vars: &Mapping) -> Json {
-    let value = |entry: &Entry| serde_json::to_value(to_yaml(&entry.value.to_value())).unwrap_or_default();
-    Json::Object(vars.iter().map(|(name, entry)| (name.clone(), value(entry))).collect())
+/// Variables that are Ansible's own, and so nobody's in an inventory.
+const INTERNAL: [&str; 33] = [
+    "ansible_async_path",
+    "ansible_collection_name",
+    "ansible_config_file",
+    "ansible_dependent_role_names",
+    "ansible_diff_mode",
+    "ansible_facts",
+    "ansible_forks",
+    "ansible_inventory_sources",
+    "ansible_limit",
+    "ansible_play_batch",
+    "ansible_play_hosts",
+    "ansible_play_hosts_all",
+    "ansible_play_role_names",
+    "ansible_playbook_python",
+    "ansible_role_name",
+    "ansible_role_names",
+    "ansible_run_tags",
+    "ansible_skip_tags",
+    "ansible_verbosity",
+    "ansible_version",
+    "group_names",
+    "groups",
+    "hostvars",
+    "inventory_dir",
+    "inventory_file",
+    "inventory_hostname",
+    "inventory_hostname_short",
+    "play_hosts",
+    "playbook_dir",
+    "role_name",
+    "role_names",
+    "role_path",
+    "role_uuid",
+];
+
+fn json_of(vars: &Mapping, marks: bool) -> Json {
+    Json::Object(vars.iter().map(|(name, entry)| (name.clone(), json(&entry.value, marks))).collect())
+}
+
+/// A value; a text that is no template stands, where it is to be marked, in a dictionary that says so.
+fn json(node: &Node, marks: bool) -> Json {
+    match &node.data {
+        Data::Seq(items) => items.iter().map(|item| json(item, marks)).collect(),
+        Data::Map(map) => json_of(map, marks),
+        Data::Scalar(_) => match serde_json::to_value(to_yaml(&node.to_value())).unwrap_or_default() {
+            Json::String(text) if marks && node.is_unsafe => json!({ "__ansible_unsafe": text }),
+            other => other,
+        },
+    }
 }
 
 fn line(depth: usize, text: &str) -> String {

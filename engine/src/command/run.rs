@@ -127,6 +127,8 @@ pub(super) fn executable(args: Run) -> Result<Options, CommandError> {
         start_at: args.start_at_task,
         force_handlers: args.force_handlers,
         plays: PlayDefaults::default(),
+        manner: Default::default(),
+        warns_of_no_hosts: false,
         idle: Idle::default(),
         fails_late: false,
         asker: None,

@@ -88,6 +88,10 @@ pub struct Options {
     pub force_handlers: bool,
     /// What plays mean that do not say it: where the settings speak of it.
     pub plays: compile::PlayDefaults,
+    /// What becomes of inventories that cannot be read.
+    pub manner: inventory::Manner,
+    /// Whether it is told that an inventory has no hosts at all.
+    pub warns_of_no_hosts: bool,
     /// What becomes of plays without hosts.
     pub idle: compile::Idle,
     /// What is wrong with a task fails it when its turn comes, and stops nothing before the run.
@@ -143,6 +147,11 @@ impl Program {
     pub fn steps(&self) -> &compile::Program {
         &self.compiled
     }
+
+    /// The hosts and groups.
+    pub fn inventory(&self) -> &inventory::Inventory {
+        &self.inventory
+    }
 }
 
 /// Reads and compiles what the options name. `None`, or errors among the diagnostics: nothing may run.
@@ -160,9 +169,18 @@ pub fn compile(options: &Options, diagnostics: &mut Diagnostics) -> Option<Progr
     let first = options.given.as_ref().map(|source| &source.path).or(options.playbooks.first());
     let dir = first.and_then(|path| path.parent()).unwrap_or(Path::new(""));
     let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
-    let request =
-        inventory::Request { sources: &options.inventories, playbook_dir: Some(dir), vault: &options.vault_passwords };
+    let request = inventory::Request {
+        sources: &options.inventories,
+        playbook_dir: Some(dir),
+        vault: &options.vault_passwords,
+        manner: options.manner,
+    };
     let mut inventory = inventory::load(request, diagnostics);
+    if options.warns_of_no_hosts && inventory.hosts.is_empty() {
+        let told = "provided hosts list is empty, only localhost is available. Note that the implicit localhost does not match 'all'";
+        let message = "the inventory has no hosts: there is only this machine, `localhost`, which `all` does not mean";
+        diagnostics.push(Diagnostic::warning(message).told_alone(told));
+    }
     inventory.assume(&options.assumed);
     let extra = extra_vars(&options.extra_vars, &options.vault_passwords, diagnostics);
     let managed = options.managed.clone().unwrap_or_else(|| template::MANAGED.into());
@@ -199,7 +217,7 @@ pub fn compile(options: &Options, diagnostics: &mut Diagnostics) -> Option<Progr
 }
 
 /// `-e`, each in the three forms that Ansible takes.
-fn extra_vars(given: &[String], vault: &VaultPasswords, diagnostics: &mut Diagnostics) -> Map {
+pub(crate) fn extra_vars(given: &[String], vault: &VaultPasswords, diagnostics: &mut Diagnostics) -> Map {
     let mut extra = Map::new();
     for text in given {
         let source = match text.strip_prefix('@') {

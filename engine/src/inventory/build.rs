@@ -49,6 +49,13 @@ impl Builder {
         self.groups.get(name).is_some_and(|group| !group.hosts.is_empty() || !group.children.is_empty())
     }
 
+    /// The first group whose name is not that of a variable.
+    pub(super) fn odd_group(&self) -> Option<&str> {
+        let fits = |at: usize, c: char| c.is_ascii_alphabetic() || c == '_' || (at > 0 && c.is_ascii_digit());
+        let odd = |name: &&String| !name.chars().enumerate().all(|(at, c)| fits(at, c));
+        self.groups.keys().find(odd).map(String::as_str)
+    }
+
     /// Puts a group into a group.
     pub(super) fn child(&mut self, parent: &str, child: &str, span: &Span) {
         self.group(parent).children.entry(child.to_owned()).or_insert_with(|| span.clone());
@@ -79,25 +86,21 @@ impl Builder {
 
     /// Ties what hangs loose to `all` and `ungrouped`, and finds how deep each group is.
     pub(super) fn finish(mut self, diagnostics: &mut Diagnostics) -> Inventory {
+        self.adopt();
         if let Some(cycle) = self.cycle() {
             diagnostics.push(cycle);
             self.groups.values_mut().for_each(|group| group.children.clear());
             self.groups.values_mut().for_each(|group| group.parents.clear());
+            self.adopt();
         }
-        let orphans: Vec<String> = self
-            .groups
-            .values()
-            .filter(|group| group.name != ALL && group.parents.is_empty())
-            .map(|g| g.name.clone())
-            .collect();
-        orphans.iter().for_each(|name| self.child(ALL, name, &Span::none()));
         self.settle_ungrouped();
         self.deepen(ALL, 0);
         for group in self.groups.values_mut() {
             group.priority = take_priority(group, diagnostics);
             if let Some(host) = self.hosts.get(&group.name) {
                 let message = format!("`{}` is the name of both a group and a host", group.name);
-                diagnostics.push(Diagnostic::warning(message).at(&host.span));
+                let told = format!("Found both group and host with same name: {}", group.name);
+                diagnostics.push(Diagnostic::warning(message).at(&host.span).told_alone(told));
             }
         }
         Inventory {
@@ -105,6 +108,37 @@ impl Builder {
             groups: self.groups,
             implicit: super::LOCALHOST.map(implicit),
             files: Default::default(),
+        }
+    }
+
+    /// Puts each group that is in no other into `all`.
+    fn adopt(&mut self) {
+        let orphan = |group: &&Group| group.name != ALL && group.parents.is_empty();
+        let orphans: Vec<String> = self.groups.values().filter(orphan).map(|group| group.name.clone()).collect();
+        orphans.iter().for_each(|name| self.child(ALL, name, &Span::none()));
+    }
+
+    /// Takes out the links of a cycle, if there is one, and tells of it.
+    pub(super) fn untie(&mut self) -> Option<Diagnostic> {
+        let (cycle, told) = {
+            let cycle = self.cycle_of()?;
+            (cycle.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>(), self.describe_cycle(&cycle))
+        };
+        for (at, name) in cycle.iter().enumerate() {
+            let child = &cycle[(at + 1) % cycle.len()];
+            self.group(name).children.shift_remove(child);
+            self.group(child).parents.shift_remove(name);
+        }
+        Some(told)
+    }
+
+    /// Forgets all but the hosts that are in no group: what stays where no source could be read.
+    pub(super) fn forget_groups(&mut self) {
+        self.groups.retain(|name, _| name == ALL || name == UNGROUPED);
+        let ungrouped = self.groups[UNGROUPED].hosts.clone();
+        self.hosts.retain(|name, _| ungrouped.contains(name));
+        for host in self.hosts.values_mut() {
+            host.groups.retain(|group| group == UNGROUPED);
         }
     }
 
@@ -134,14 +168,18 @@ impl Builder {
     }
 
     fn cycle(&self) -> Option<Diagnostic> {
+        self.cycle_of().map(|cycle| self.describe_cycle(&cycle))
+    }
+
+    fn cycle_of(&self) -> Option<Vec<&str>> {
         let mut done = IndexSet::new();
         self.groups.keys().find_map(|name| self.walk(name, &mut Vec::new(), &mut done))
     }
 
     /// Looks for a way from a group back to one on the way to it.
-    fn walk<'b>(&'b self, name: &'b str, way: &mut Vec<&'b str>, done: &mut IndexSet<&'b str>) -> Option<Diagnostic> {
+    fn walk<'b>(&'b self, name: &'b str, way: &mut Vec<&'b str>, done: &mut IndexSet<&'b str>) -> Option<Vec<&'b str>> {
         if let Some(at) = way.iter().position(|earlier| *earlier == name) {
-            return Some(self.describe_cycle(&way[at..]));
+            return Some(way[at..].to_vec());
         }
         if done.contains(name) {
             return None;
@@ -156,7 +194,15 @@ impl Builder {
     fn describe_cycle(&self, cycle: &[&str]) -> Diagnostic {
         let closed: Vec<&str> = cycle.iter().chain(cycle.first()).copied().collect();
         let message = format!("the group `{}` contains itself: {}", closed[0], closed.join(" → "));
-        closed.windows(2).fold(Diagnostic::error(message), |diagnostic, link| {
+        let told = match cycle {
+            [_] => "can't add group to itself".to_owned(),
+            _ => format!(
+                "Adding group '{}' as child to '{}' creates a recursive dependency loop.",
+                cycle[0],
+                cycle[cycle.len() - 1]
+            ),
+        };
+        closed.windows(2).fold(Diagnostic::error(message).told(told), |diagnostic, link| {
             let span = &self.groups[link[0]].children[link[1]];
             diagnostic.label(span, format!("`{}` is put into `{}` here", link[1], link[0]))
         })

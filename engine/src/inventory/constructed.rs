@@ -3,14 +3,15 @@
 
 use std::sync::Arc;
 
-use super::Inventory;
 use super::build::Builder;
+use super::load::Files;
+use super::{Inventory, Manner, Request, vars_files};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::execute::json::to_json;
 use crate::source::Span;
 use crate::template::{Lookup, MapLookup, Templar, TemplateError, Truth};
 use crate::value::{Map, Value};
-use crate::yaml::{Entry, Mapping, Node, Plain};
+use crate::yaml::{Data, Entry, Mapping, Node, Plain};
 
 const NAMES: [&str; 2] = ["constructed", "ansible.builtin.constructed"];
 const OPTIONS: [&str; 8] = [
@@ -26,7 +27,13 @@ const OPTIONS: [&str; 8] = [
 const KEYED: [&str; 6] = ["key", "prefix", "separator", "parent_group", "default_value", "trailing_separator"];
 
 /// Adds what the document says to all hosts so far.
-pub(super) fn read(plugin: &Node, options: &Mapping, builder: &mut Builder, diagnostics: &mut Diagnostics) {
+pub(super) fn read(
+    plugin: &Node,
+    options: &Mapping,
+    request: Request<'_>,
+    builder: &mut Builder,
+    diagnostics: &mut Diagnostics,
+) {
     let name = plugin.as_scalar().map(|scalar| scalar.text.as_str()).unwrap_or_default();
     if !NAMES.contains(&name) {
         let message = format!("there is no inventory plugin `{name}`");
@@ -40,19 +47,26 @@ pub(super) fn read(plugin: &Node, options: &Mapping, builder: &mut Builder, diag
     }
     for (key, entry) in options.iter().filter(|(key, _)| !OPTIONS.contains(&key.as_str())) {
         let message = format!("`constructed` has no option `{key}`");
-        diagnostics.push(Diagnostic::error(message).at(&entry.key).did_you_mean(key, OPTIONS));
+        if request.manner == Manner::Strict {
+            diagnostics.push(Diagnostic::error(message).at(&entry.key).did_you_mean(key, OPTIONS));
+        }
     }
     let flag = |name: &str, default| options.get(name).map_or(default, |entry| is_true(&entry.value));
     let plan = Constructed {
         options,
         templar: Templar::new("."),
+        manner: request.manner,
         strict: flag("strict", false),
         leading: flag("leading_separator", true),
     };
-    let before = builder.clone().finish(&mut Diagnostics::new());
+    let mut before = builder.clone().finish(&mut Diagnostics::new());
+    if flag("use_vars_plugins", false) {
+        before.files = Files::of(request);
+        vars_files::read(&mut before, &|_| true, diagnostics);
+    }
     for host in before.hosts.keys() {
         if let Err(problem) = plan.host(host, &before, builder) {
-            diagnostics.push(*problem);
+            return diagnostics.push(*problem);
         }
     }
 }
@@ -60,6 +74,7 @@ pub(super) fn read(plugin: &Node, options: &Mapping, builder: &mut Builder, diag
 struct Constructed<'a> {
     options: &'a Mapping,
     templar: Templar,
+    manner: Manner,
     /// Whether an expression that fails is an error, rather than passed over.
     strict: bool,
     leading: bool,
@@ -70,12 +85,18 @@ type Outcome<T> = Result<T, Box<Diagnostic>>;
 impl Constructed<'_> {
     fn host(&self, name: &str, before: &Inventory, builder: &mut Builder) -> Outcome<()> {
         let mut vars = variables(name, before);
+        // None sees what another makes.
+        let known = lookup(&vars);
         for (var, entry) in self.section("compose") {
             let text = text(&entry.value);
-            let value = self.templar.expression(&text, &entry.value.span, &lookup(&vars));
+            if is_no_text(&entry.value) && !self.strict {
+                continue;
+            }
+            let value = self.templar.expression(&text, &entry.value.span, &known);
             if let Some(value) = self.lenient(value, name, &format!("set `{var}`"))? {
                 let node = to_json(&value).map(|json| Node::from_json(&json, &entry.value.span));
                 let node = node.unwrap_or_else(|_| Node::text(String::new(), &entry.value.span));
+                let node = self.made(node, before, name);
                 let entry = Entry { key: entry.key.clone(), value: node };
                 builder.vars_of(name, Mapping::from_iter([(var.clone(), entry)]));
                 vars.insert(var.clone(), value);
@@ -90,6 +111,25 @@ impl Constructed<'_> {
         }
         let keyed = self.options.get("keyed_groups").and_then(|entry| entry.value.as_seq()).unwrap_or_default();
         keyed.iter().try_for_each(|node| self.keyed(name, node, &vars, builder))
+    }
+
+    /// A text that the host has already may be a template; what was made of it is data, and no text in it is one.
+    fn made(&self, node: Node, before: &Inventory, host: &str) -> Node {
+        let own = |node: &Node| {
+            let same = |entry: &Entry| node.as_scalar().is_some_and(|text| entry.value.as_scalar() == Some(text));
+            let host = before.hosts.get(host);
+            host.is_some_and(|host| before.layers(host).iter().any(|layer| layer.vars.values().any(same)))
+        };
+        let data = match node.data {
+            Data::Scalar(_) if own(&node) => return node,
+            Data::Scalar(_) => return node.into_unsafe(),
+            Data::Seq(items) => Data::Seq(items.into_iter().map(|item| self.made(item, before, host)).collect()),
+            Data::Map(map) => {
+                let entry = |entry: Entry| Entry { value: self.made(entry.value, before, host), ..entry };
+                Data::Map(map.into_iter().map(|(key, value)| (key, entry(value))).collect())
+            }
+        };
+        Node { data, span: node.span, is_unsafe: false }
     }
 
     fn section(&self, name: &str) -> impl Iterator<Item = (&String, &Entry)> {
@@ -128,8 +168,14 @@ impl Constructed<'_> {
             return Err(problem(message, &node.span));
         }
         let Some(key) = option("key") else {
-            return Err(problem("a keyed group needs a `key`".into(), &node.span));
+            return match self.manner == Manner::Lenient {
+                true => Ok(()),
+                false => Err(problem("a keyed group needs a `key`".into(), &node.span)),
+            };
         };
+        if is_no_text(key) && !self.strict {
+            return Ok(());
+        }
         let value = self.templar.expression(&text(key), &key.span, vars);
         let Some(value) = self.lenient(value, host, "compute a group")? else { return Ok(()) };
         let prefix = option("prefix").map(text).unwrap_or_default();
@@ -237,6 +283,11 @@ fn safe(name: &str) -> String {
 
 fn text(node: &Node) -> String {
     node.as_scalar().filter(|_| !node.is_null()).map(|scalar| scalar.text.clone()).unwrap_or_default()
+}
+
+/// Ansible takes texts for expressions, and nothing else.
+fn is_no_text(node: &Node) -> bool {
+    !matches!(node.as_scalar().map(crate::yaml::Scalar::resolve), Some(Plain::Str(_)))
 }
 
 fn is_true(node: &Node) -> bool {

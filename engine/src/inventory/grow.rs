@@ -62,12 +62,13 @@ impl Inventory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inventory::Request;
+    use crate::inventory::{Manner, Request};
     use crate::vault::VaultPasswords;
 
     fn inventory() -> Inventory {
         let vault = VaultPasswords::none();
-        let request = Request { sources: &["a,b,".to_owned()], playbook_dir: None, vault: &vault };
+        let request =
+            Request { sources: &["a,b,".to_owned()], playbook_dir: None, vault: &vault, manner: Manner::Strict };
         crate::inventory::load(request, &mut Diagnostics::new())
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::build::Builder;
-use super::{UNGROUPED, literal, range, words};
+use super::{Manner, UNGROUPED, literal, range, words};
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
 use crate::source::{Source, Span};
 use crate::yaml::{Entry, Mapping, Node};
@@ -16,12 +16,15 @@ enum Kind {
     Vars,
 }
 
-/// Adds what a source says.
-pub(super) fn read(source: &Arc<Source>, builder: &mut Builder, diagnostics: &mut Diagnostics) {
-    let mut reader = Reader { source, builder, diagnostics, declared: Vec::new(), wanted: Vec::new() };
+/// Adds what a source says; up to the first mistake where that is no reason to stop.
+pub(super) fn read(source: &Arc<Source>, manner: Manner, builder: &mut Builder, diagnostics: &mut Diagnostics) {
+    let mut reader = Reader { source, manner, builder, diagnostics, declared: Vec::new(), wanted: Vec::new() };
     let (mut group, mut kind) = (UNGROUPED.to_owned(), Kind::Hosts);
     let mut start = 0;
     for line in source.text.split('\n') {
+        if manner == Manner::Lenient && reader.diagnostics.has_errors() {
+            return;
+        }
         let text = line.trim();
         let span = reader.within(start, line, text);
         start += line.len() + 1;
@@ -54,6 +57,7 @@ fn section(text: &str) -> Option<&str> {
 
 struct Reader<'s, 'd> {
     source: &'s Arc<Source>,
+    manner: Manner,
     builder: &'d mut Builder,
     diagnostics: &'d mut Diagnostics,
     declared: Vec<String>,
@@ -73,6 +77,10 @@ impl Reader<'_, '_> {
             self.diagnostics.push(
                 Diagnostic::error("this is not a section")
                     .at(span)
+                    .told(format!(
+                        "Invalid section entry: '[{inner}]'. Please make sure that there are no spaces in the section entry, and \
+                         that there are no other invalid characters"
+                    ))
                     .hint("a section is `[group]`, `[group:vars]` or `[group:children]`"),
             );
             return None;
@@ -83,6 +91,7 @@ impl Reader<'_, '_> {
             "vars" => Kind::Vars,
             other => {
                 let diagnostic = Diagnostic::error(format!("unknown kind `{other}` of section `{name}`")).at(span);
+                let diagnostic = diagnostic.told(format!("Section [{inner}] has unknown type: {other}"));
                 self.diagnostics.push(match nearest(other, ["vars", "children", "hosts"]) {
                     Some(near) => diagnostic.hint(format!("did you mean `[{name}:{near}]`?")),
                     None => diagnostic.hint("it is `vars`, `children` or `hosts`"),
@@ -102,17 +111,25 @@ impl Reader<'_, '_> {
     fn host(&mut self, line: &str, group: &str, span: &Span) {
         let words = match words::split(line) {
             Ok(words) => words,
-            Err(why) => return self.refuse(span, &format!("this line is damaged: {why}")),
+            Err(why) => {
+                let told = format!("Error parsing host definition '{line}': {why}");
+                return self.refuse(span, &format!("this line is damaged: {why}"), &told);
+            }
         };
         let Some((pattern, assignments)) = words.split_first() else { return };
         if pattern == "---" || pattern.ends_with(':') {
             let diagnostic = Diagnostic::error(format!("`{pattern}` is not the name of a host")).at(span);
+            let why = match pattern == "---" {
+                true => "'---' is normally a sign this is a YAML file.",
+                false => "ending in ':' is not allowed, this character is reserved to provide a port.",
+            };
+            let diagnostic = diagnostic.told(format!("Invalid host pattern '{pattern}' supplied, {why}"));
             self.diagnostics.push(diagnostic.hint("if this is a YAML inventory, name the file `….yml`"));
             return;
         }
         let (names, port) = match range::expand(pattern) {
             Ok(expanded) => expanded,
-            Err(why) => return self.refuse(span, &why),
+            Err(why) => return self.refuse(span, &why, &why),
         };
         let mut vars = Mapping::new();
         if let Some(port) = port {
@@ -126,11 +143,15 @@ impl Reader<'_, '_> {
                 self.diagnostics.push(
                     Diagnostic::error(format!("`{word}` is not `variable=value`"))
                         .at(span)
+                        .told(format!("Expected key=value host variable assignment, got: {word}"))
                         .hint("behind the name of a host stand its variables; a value with blanks must be quoted"),
                 );
                 continue;
             };
             vars.insert(key.to_owned(), Entry { key: span.clone(), value: literal::value(text, span) });
+        }
+        if self.manner == Manner::Lenient && self.diagnostics.has_errors() {
+            return;
         }
         for name in &names {
             self.builder.host(name, group, span, &self.source.path).vars.extend(vars.clone());
@@ -140,7 +161,8 @@ impl Reader<'_, '_> {
     fn child(&mut self, line: &str, group: &str, span: &Span) {
         let name = line.split('#').next().unwrap_or("").trim();
         if name.is_empty() || name.contains([' ', '\t', ':', ']', '=']) {
-            return self.refuse(span, &format!("`{name}` is not the name of a group"));
+            let told = format!("Expected group name, got: {line}");
+            return self.refuse(span, &format!("`{name}` is not the name of a group"), &told);
         }
         self.wanted.push((format!("[{group}:children]"), name.to_owned(), span.clone()));
         self.builder.child(group, name, span);
@@ -148,14 +170,15 @@ impl Reader<'_, '_> {
 
     fn variable(&mut self, line: &str, group: &str, span: &Span) {
         let Some((key, text)) = line.split_once('=') else {
-            return self.refuse(span, &format!("`{line}` is not `variable=value`"));
+            let told = format!("Expected key=value, got: {line}");
+            return self.refuse(span, &format!("`{line}` is not `variable=value`"), &told);
         };
         let entry = Entry { key: span.clone(), value: literal::value(text.trim(), span) };
         self.builder.group(group).vars.insert(key.trim().to_owned(), entry);
     }
 
-    fn refuse(&mut self, span: &Span, why: &str) {
-        self.diagnostics.push(Diagnostic::error(why).at(span));
+    fn refuse(&mut self, span: &Span, why: &str, told: &str) {
+        self.diagnostics.push(Diagnostic::error(why).at(span).told(told));
     }
 
     /// `[x:vars]` and the lines of `[x:children]` do not make a group: it must have a section of its own.
@@ -167,7 +190,11 @@ impl Reader<'_, '_> {
             }
             let diagnostic =
                 Diagnostic::error(format!("`{section}` names the group `{name}`, which is declared nowhere")).at(span);
-            let diagnostic = diagnostic.did_you_mean(name, self.declared.iter().map(String::as_str));
+            let told = match section.ends_with(":children]") {
+                true => format!("Section {section} includes undefined group '{name}'."),
+                false => format!("Section {section} not valid for undefined group '{name}'."),
+            };
+            let diagnostic = diagnostic.told(told).did_you_mean(name, self.declared.iter().map(String::as_str));
             self.diagnostics.push(diagnostic.hint(format!("add a section `[{name}]`, even an empty one")));
         }
     }

@@ -21,7 +21,7 @@ use std::path::PathBuf;
 
 use indexmap::{IndexMap, IndexSet};
 
-pub use load::{Request, load};
+pub use load::{Manner, Request, load};
 pub use pattern::Selection;
 pub(crate) use pattern::fnmatch;
 

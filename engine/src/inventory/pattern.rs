@@ -88,7 +88,7 @@ impl Inventory {
                 Some(range) => range.filter_map(|at| found.get_index(at).cloned()).collect(),
                 None => {
                     let message = format!("the host pattern `{part}` asks for more than the {total} hosts of `{base}`");
-                    unmatched.push(Diagnostic::warning(message).at(span));
+                    unmatched.push(Diagnostic::warning(message).at(span).told(""));
                     IndexSet::new()
                 }
             },
@@ -117,12 +117,12 @@ impl Inventory {
 
     fn nothing(&self, part: &str, base: &str, span: &Span) -> Diagnostic {
         if let Some(group) = self.groups.get(base) {
-            return Diagnostic::warning(format!("the group `{}` has no hosts", group.name)).at(span);
+            return Diagnostic::warning(format!("the group `{}` has no hosts", group.name)).at(span).told("");
         }
         let names = self.groups.keys().chain(self.hosts.keys()).map(String::as_str);
         let diagnostic =
             Diagnostic::warning(format!("no host or group matches `{part}`")).at(span).did_you_mean(base, names);
-        let diagnostic = diagnostic.told_alone(format!("Could not match supplied host pattern, ignoring: {part}"));
+        let diagnostic = diagnostic.told_alone(format!("Could not match supplied host pattern, ignoring: {base}"));
         match self.hosts.is_empty() {
             true => diagnostic.hint("the inventory has no hosts: name one with `-i`"),
             false => diagnostic,

@@ -1,13 +1,13 @@
 //! Names of hosts with ranges and ports: `web[01:10:2].example.com:2222`, `db[a:f]`.
 
 /// The names that one stands for, and the port behind it.
-pub(super) fn expand(written: &str) -> Result<(Vec<String>, Option<u16>), String> {
+pub(super) fn expand(written: &str) -> Result<(Vec<String>, Option<u32>), String> {
     let (name, port) = split_port(written);
     Ok((ranges(name)?, port))
 }
 
 /// `host:port`, `[::1]:port`; other colons belong to the name.
-fn split_port(written: &str) -> (&str, Option<u16>) {
+fn split_port(written: &str) -> (&str, Option<u32>) {
     if let Some(rest) = written.strip_prefix('[')
         && let Some((address, tail)) = rest.split_once(']')
         && address.parse::<std::net::Ipv6Addr>().is_ok()
@@ -16,7 +16,10 @@ fn split_port(written: &str) -> (&str, Option<u16>) {
     }
     let Some((name, port)) = written.rsplit_once(':') else { return (written, None) };
     match port.parse() {
-        Ok(port) if !name.is_empty() && written.parse::<std::net::Ipv6Addr>().is_err() => (name, Some(port)),
+        // As in Ansible, port 0 is none.
+        Ok(port) if !name.is_empty() && written.parse::<std::net::Ipv6Addr>().is_err() => {
+            (name, Some(port).filter(|port| *port > 0))
+        }
         _ => (written, None),
     }
 }
@@ -82,9 +85,11 @@ mod tests {
 
     #[test]
     fn ranges_and_ports() {
-        let table: &[(&str, &str, Option<u16>)] = &[
+        let table: &[(&str, &str, Option<u32>)] = &[
             ("web", "web", None),
             ("web:2222", "web", Some(2222)),
+            ("web:0", "web", None),
+            ("web:99999", "web", Some(99999)),
             ("web[1:3]", "web1 web2 web3", None),
             ("web[01:10:3].x:22", "web01.x web04.x web07.x web10.x", Some(22)),
             ("db[a:c]", "dba dbb dbc", None),

@@ -12,7 +12,7 @@ use serde_json::{Map as Json, Value};
 use super::build::Builder;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::source::{Source, Span};
-use crate::yaml::{Entry, Mapping, Node};
+use crate::yaml::{Data, Entry, Mapping, Node};
 
 /// Whether a file is a program rather than a text.
 pub(super) fn is_script(path: &Path, text: &str) -> bool {
@@ -117,8 +117,27 @@ impl Script<'_> {
     }
 
     fn mapping(&self, vars: &Json<String, Value>) -> Mapping {
-        let entry = |value| Entry { key: self.span.clone(), value: Node::from_json(value, &self.span) };
+        let entry = |value| Entry { key: self.span.clone(), value: node(value, &self.span) };
         vars.iter().map(|(name, value)| (name.clone(), entry(value))).collect()
+    }
+}
+
+/// A value; `__ansible_unsafe` marks a text that is no template, as `ansible-inventory --list` writes it.
+fn node(value: &Value, span: &Span) -> Node {
+    match value {
+        Value::Array(items) => {
+            let data = Data::Seq(items.iter().map(|item| node(item, span)).collect());
+            Node { data, ..Node::text(String::new(), span) }
+        }
+        Value::Object(map) => match map.get("__ansible_unsafe").and_then(Value::as_str) {
+            Some(text) if map.len() == 1 => Node::text(text, span).into_unsafe(),
+            _ => {
+                let entry = |value| Entry { key: span.clone(), value: node(value, span) };
+                let data = Data::Map(map.iter().map(|(key, value)| (key.clone(), entry(value))).collect());
+                Node { data, ..Node::text(String::new(), span) }
+            }
+        },
+        other => Node::from_json(other, span),
     }
 }
 

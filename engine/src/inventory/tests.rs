@@ -22,9 +22,15 @@ fn read(name: &str, text: &str) -> (Inventory, String) {
     let (mut builder, mut diagnostics) = (Builder::new(), Diagnostics::new());
     if name.ends_with(".yml") {
         let root = yaml::load(&source, &VaultPasswords::none(), &mut diagnostics).expect("it is YAML");
-        tree::read(&root, &source.path, &mut builder, &mut diagnostics);
+        tree::read(
+            &root,
+            &source.path,
+            Request { sources: &[], playbook_dir: None, vault: &VaultPasswords::none(), manner: Manner::Strict },
+            &mut builder,
+            &mut diagnostics,
+        );
     } else {
-        ini::read(&source, &mut builder, &mut diagnostics);
+        ini::read(&source, Manner::Strict, &mut builder, &mut diagnostics);
     }
     let inventory = builder.finish(&mut diagnostics);
     (inventory, diagnostics.render(Paint::Plain))
@@ -34,7 +40,10 @@ fn loaded(sources: &[&str], playbook: Option<&Path>) -> Inventory {
     let sources: Vec<String> = sources.iter().map(|source| (*source).to_owned()).collect();
     let mut diagnostics = Diagnostics::new();
     let vault = VaultPasswords::none();
-    let inventory = load(Request { sources: &sources, playbook_dir: playbook, vault: &vault }, &mut diagnostics);
+    let inventory = load(
+        Request { sources: &sources, playbook_dir: playbook, vault: &vault, manner: Manner::Strict },
+        &mut diagnostics,
+    );
     assert_eq!(diagnostics.render(Paint::Plain), "");
     inventory
 }
@@ -65,7 +74,10 @@ fn scripts_and_constructed_groups() {
     let mut diagnostics = Diagnostics::new();
     let vault = VaultPasswords::none();
     let sources = [dir.display().to_string()];
-    let inventory = load(Request { sources: &sources, playbook_dir: None, vault: &vault }, &mut diagnostics);
+    let inventory = load(
+        Request { sources: &sources, playbook_dir: None, vault: &vault, manner: Manner::Strict },
+        &mut diagnostics,
+    );
     let said = diagnostics.render(Paint::Plain);
     assert_snapshot!(said.replace(&sources[0], "DIR"), @r"
     warning: `DIR/10-script.sh` is run once for each host: it prints no `_meta`
@@ -491,7 +503,7 @@ fn a_cycle_shows_its_way() {
 fn said_when_loading(sources: &[String]) -> String {
     let mut diagnostics = Diagnostics::new();
     let vault = VaultPasswords::none();
-    load(Request { sources, playbook_dir: None, vault: &vault }, &mut diagnostics);
+    load(Request { sources, playbook_dir: None, vault: &vault, manner: Manner::Strict }, &mut diagnostics);
     diagnostics.render(Paint::Plain)
 }
 

@@ -3,20 +3,27 @@
 use std::path::Path;
 
 use super::build::Builder;
-use super::{constructed, literal, range};
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use super::{Manner, Request, constructed, literal, range};
+use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::source::Span;
+use crate::value::Value;
 use crate::yaml::{Entry, Mapping, Node};
 
 const SECTIONS: [&str; 3] = ["hosts", "children", "vars"];
 
 /// Adds what a document says.
-pub(super) fn read(root: &Node, file: &Path, builder: &mut Builder, diagnostics: &mut Diagnostics) {
+pub(super) fn read(
+    root: &Node,
+    file: &Path,
+    request: Request<'_>,
+    builder: &mut Builder,
+    diagnostics: &mut Diagnostics,
+) {
     if let Some((plugin, options)) = root.as_map().and_then(|map| Some((map.get("plugin")?, map))) {
-        return constructed::read(&plugin.value, options, builder, diagnostics);
+        return constructed::read(&plugin.value, options, request, builder, diagnostics);
     }
-    let mut reader = Reader { file, builder, diagnostics };
-    let Some(groups) = reader.map(root, "an inventory") else { return };
+    let mut reader = Reader { file, manner: request.manner, builder, diagnostics };
+    let Some(groups) = reader.map(root, INVENTORY) else { return };
     for (name, entry) in groups {
         reader.group(name, entry);
     }
@@ -24,6 +31,7 @@ pub(super) fn read(root: &Node, file: &Path, builder: &mut Builder, diagnostics:
 
 struct Reader<'d> {
     file: &'d Path,
+    manner: Manner,
     builder: &'d mut Builder,
     diagnostics: &'d mut Diagnostics,
 }
@@ -33,7 +41,7 @@ impl Reader<'_> {
         let map = node.as_map();
         if map.is_none() && !node.is_null() {
             let message = format!("{what} must be a dictionary, and this is {}", node.describe());
-            self.diagnostics.push(Diagnostic::error(message).at(&node.span));
+            self.diagnostics.push(Diagnostic::error(message).at(&node.span).told(told(what, node)));
         }
         map
     }
@@ -46,7 +54,7 @@ impl Reader<'_> {
                 "hosts" => self.hosts(name, &section.value),
                 "children" => self.children(name, &section.value),
                 "vars" => self.vars(name, &section.value),
-                _ => self.diagnostics.push(unknown(name, key, &section.key)),
+                _ => self.diagnostics.push(unknown(name, key, section, self.manner)),
             }
         }
     }
@@ -96,9 +104,52 @@ impl Reader<'_> {
     }
 }
 
-fn unknown(group: &str, key: &str, span: &Span) -> Diagnostic {
-    Diagnostic::error(format!("unknown key `{key}` of the group `{group}`"))
-        .at(span)
+const INVENTORY: &str = "an inventory";
+
+/// What Ansible says of what should be a dictionary.
+fn told(what: &str, node: &Node) -> String {
+    let class = class(node);
+    let what: Vec<&str> = what.split('`').collect();
+    match what[..] {
+        [_, section @ ("hosts" | "children" | "vars"), _, group, _] => format!(
+            "Invalid \"{section}\" entry for \"{group}\" group, requires a dictionary, found \"{class}\" instead."
+        ),
+        _ if what[0] == INVENTORY => {
+            format!("YAML inventory has invalid structure, it should be a dictionary, got: {class}")
+        }
+        _ => format!("Invalid data from file, expected dictionary and got:\n\n{}", node.describe()),
+    }
+}
+
+/// Where it is no reason to stop, Ansible passes it over with a word, or with none where it is empty.
+fn unknown(group: &str, key: &str, section: &Entry, manner: Manner) -> Diagnostic {
+    let (value, severity) =
+        (&section.value, if manner == Manner::Strict { Severity::Error } else { Severity::Warning });
+    let told = match value.as_map() {
+        _ if value.is_null() => String::new(),
+        Some(_) => format!(
+            "Skipping unexpected key ({key}) in group ({group}), only \"vars\", \"children\" and \"hosts\" are valid"
+        ),
+        None => format!("Skipping key ({key}) in group ({group}) as it is not a mapping, it is a {}", class(value)),
+    };
+    let diagnostic = Diagnostic::error(format!("unknown key `{key}` of the group `{group}`"))
+        .at(&section.key)
+        .told_alone(told)
         .did_you_mean(key, SECTIONS)
-        .hint("a group has `hosts`, `children` and `vars`; other groups stand under `children`, variables under `vars`")
+        .hint(
+            "a group has `hosts`, `children` and `vars`; other groups stand under `children`, variables under `vars`",
+        );
+    Diagnostic { severity, hints: if manner == Manner::Strict { diagnostic.hints } else { Vec::new() }, ..diagnostic }
+}
+
+/// What Python calls the class of what stands there.
+fn class(node: &Node) -> String {
+    let name = match node.to_value() {
+        Value::List(_) => "List",
+        Value::Int(_) => "Int",
+        Value::Float(_) => "Float",
+        Value::Bool(_) => return "<class 'bool'>".to_owned(),
+        _ => "Str",
+    };
+    format!("<class 'ansible.module_utils._internal._datatag._AnsibleTagged{name}'>")
 }

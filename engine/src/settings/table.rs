@@ -188,6 +188,22 @@ pub static SETTINGS: &[Setting] = &[
         "whether the keys of hosts are looked at; without that, anybody can answer in their place",
     ),
     setting("inventory", "defaults", "ANSIBLE_INVENTORY", Kind::Paths, "", "the inventories, where `-i` names none"),
+    Setting {
+        name: "inventory_any_unparsed_is_failed",
+        ini: ("inventory", "any_unparsed_is_failed"),
+        variable: "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED",
+        kind: Kind::Flag,
+        default: "false",
+        doc: "whether an inventory that cannot be read stops ansible-playbook and its like; it always stops trueup",
+    },
+    Setting {
+        name: "localhost_warning",
+        ini: ("defaults", "localhost_warning"),
+        variable: "ANSIBLE_LOCALHOST_WARNING",
+        kind: Kind::Flag,
+        default: "true",
+        doc: "whether ansible-playbook and its like say that an inventory has no hosts",
+    },
     setting(
         "private_key_file",
         "defaults",

@@ -172,7 +172,7 @@ impl<'t> Loader<'t, '_> {
             }
             _ => return Err(Box::new(Diagnostic::error("a value is missing here").at(&span))),
         };
-        let node = if node.is_unsafe { make_unsafe(node) } else { node };
+        let node = if node.is_unsafe { node.into_unsafe() } else { node };
         if anchor > 0 {
             let (size, depth) = measure(&node);
             self.anchors.insert(anchor, Anchored { node: node.clone(), size, depth });
@@ -320,19 +320,6 @@ impl<'t> Loader<'t, '_> {
 
 fn too_deep(span: &Span) -> Diagnostic {
     Diagnostic::error(format!("the values of this file nest deeper than {MAX_DEPTH} levels")).at(span)
-}
-
-/// `!unsafe` holds for all that stands below it.
-fn make_unsafe(mut node: Node) -> Node {
-    node.is_unsafe = true;
-    node.data = match node.data {
-        Data::Scalar(scalar) => Data::Scalar(scalar),
-        Data::Seq(items) => Data::Seq(items.into_iter().map(make_unsafe).collect()),
-        Data::Map(map) => Data::Map(
-            map.into_iter().map(|(key, entry)| (key, Entry { value: make_unsafe(entry.value), ..entry })).collect(),
-        ),
-    };
-    node
 }
 
 /// How many nodes a tree has, and how deep it is.

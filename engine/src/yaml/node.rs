@@ -113,6 +113,21 @@ impl Node {
         Self { data, span: span.clone(), is_unsafe: false }
     }
 
+    /// It and all that stands in it, as if it were tagged `!unsafe`.
+    #[must_use]
+    pub fn into_unsafe(mut self) -> Self {
+        self.is_unsafe = true;
+        self.data = match self.data {
+            Data::Seq(items) => Data::Seq(items.into_iter().map(Self::into_unsafe).collect()),
+            Data::Map(map) => {
+                let entry = |entry: Entry| Entry { value: entry.value.into_unsafe(), ..entry };
+                Data::Map(map.into_iter().map(|(key, value)| (key, entry(value))).collect())
+            }
+            scalar => scalar,
+        };
+        self
+    }
+
     /// The scalar, if it is one.
     pub fn as_scalar(&self) -> Option<&Scalar> {
         match &self.data {

@@ -3,6 +3,7 @@
 mod debugger;
 mod dropin;
 mod errors;
+mod inventories;
 
 use std::fs;
 use std::io::{BufRead, BufReader};

@@ -51,7 +51,8 @@ impl Flattener<'_> {
         if self.diagnostics.has_errors() {
             found.unmatched.clear();
         } else if found.hosts.is_empty() && found.unmatched.is_empty() {
-            self.diagnostics.push(Diagnostic::warning(format!("no host matches `{pattern}`")).at(span));
+            let warning = Diagnostic::warning(format!("no host matches `{pattern}`"));
+            self.diagnostics.push(warning.at(span).told(""));
         }
         found.unmatched.into_iter().for_each(|warning| self.diagnostics.push(warning));
         if let Some(limit) = &self.selection.limit {

@@ -84,6 +84,7 @@ impl Run {
             sources: &options.inventories,
             playbook_dir: Some(&self.shared.program.dir),
             vault: &options.vault_passwords,
+            manner: options.manner,
         };
         let mut inventory = inventory::load(request, &mut diagnostics);
         if diagnostics.has_errors() {
