@@ -149,6 +149,11 @@ impl Lister<'_> {
         }
         let (entry, wrong) = match self.module(&task) {
             Ok(entry) => (entry, Vec::new()),
+            // Ansible takes no file in which it stands.
+            Err(error) if task.module.value == "include" => {
+                self.diagnostics.push(Diagnostic { absence: true, ..error });
+                return;
+            }
             Err(error) => match builtin::find("fail") {
                 Some(fail) => (fail, vec![error]),
                 None => return,
@@ -231,6 +236,10 @@ impl Lister<'_> {
                 task.written
             ));
             if name == "include" {
+                let error = error.told(
+                    "The 'ansible.builtin.include' action plugin has been removed. Use include_tasks or import_tasks instead. This \
+                     feature was removed from ansible-core in a release after 2023-05-16.",
+                );
                 return error.hint("it was removed from Ansible: use `include_tasks` or `import_tasks`");
             }
             if own { error } else { error.did_you_mean(name, builtin::names()) }

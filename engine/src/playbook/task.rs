@@ -11,8 +11,14 @@ use crate::value::Value;
 use crate::yaml::{Data, Entry, Node};
 
 /// The collections whose modules Trueup's stand for.
-const COLLECTIONS: [&str; 5] =
-    ["ansible.builtin.", "ansible.legacy.", "ansible.posix.", "community.general.", "community.postgresql."];
+const COLLECTIONS: [&str; 6] = [
+    "ansible.builtin.",
+    "ansible.legacy.",
+    "ansible.posix.",
+    "community.general.",
+    "community.mysql.",
+    "community.postgresql.",
+];
 
 /// A list of tasks and blocks.
 pub(super) fn steps(node: &Node, what: &str, diagnostics: &mut Diagnostics) -> Vec<Step> {

@@ -8,6 +8,7 @@ mod acl;
 #[cfg(feature = "manual")]
 mod add_host;
 mod alternatives;
+mod apache2_module;
 mod apt_key;
 mod apt_repository;
 mod assemble;
@@ -67,6 +68,7 @@ mod make;
 mod meta;
 mod modprobe;
 mod mount;
+mod mysql;
 mod npm;
 mod package;
 mod package_facts;
@@ -113,6 +115,7 @@ mod yum_repository;
 static REGISTRY: &[Entry] = &[
     Entry::of::<acl::Acl>(),
     Entry::of::<alternatives::Alternatives>(),
+    Entry::of::<apache2_module::Apache2Module>(),
     Entry::of::<apt_key::AptKey>(),
     Entry::of::<apt_repository::AptRepository>(),
     Entry::of::<assemble::Assemble>(),
@@ -148,6 +151,10 @@ static REGISTRY: &[Entry] = &[
     Entry::of::<make::Make>(),
     Entry::of::<modprobe::Modprobe>(),
     Entry::of::<mount::Mount>(),
+    Entry::of::<mysql::mysql_db::MysqlDb>(),
+    Entry::of::<mysql::mysql_info::MysqlInfo>(),
+    Entry::of::<mysql::mysql_user::MysqlUser>(),
+    Entry::of::<mysql::mysql_variables::MysqlVariables>(),
     Entry::of::<npm::Npm>(),
     Entry::of::<package::Packages>(),
     Entry::of::<package_facts::PackageFacts>(),

@@ -109,14 +109,7 @@ impl Module for Service {
         let flags = flags.into_iter().filter(|(given, _)| *given).map(|(_, flag)| flag).collect();
         let mut steps = Steps { unit, plan: Plan::nothing(), flags };
         if self.daemon_reexec {
-            steps.plan.edits.push(systemd(
-                "daemon-reexec",
-                "systemd",
-                "program",
-                "running",
-                "started afresh",
-                Vec::new(),
-            ));
+            steps.plan.edits.push(reexec());
         }
         if self.daemon_reload && steps.unit.needs_reload {
             steps.reload();
@@ -220,8 +213,7 @@ impl Service {
     /// No unit is named: any whose file has changed since systemd read it is a reason to reload.
     fn plan_reload(&self, host: &dyn Host) -> Result<Plan, Error> {
         if self.daemon_reexec && self.state.is_none() && self.enabled.is_none() && self.masked.is_none() {
-            let edit = systemd("daemon-reexec", "systemd", "program", "running", "started afresh", Vec::new());
-            return Ok(Plan::nothing().with(edit));
+            return Ok(Plan::nothing().with(reexec()));
         }
         if !self.daemon_reload || self.state.is_some() || self.enabled.is_some() || self.masked.is_some() {
             return Err(Error::param("name", "missing: which unit?"));
@@ -234,6 +226,11 @@ impl Service {
         let stale = output.stdout.lines().any(|line| line == "NeedDaemonReload=yes");
         Ok(if stale { Plan::nothing().with(reload_edit(Vec::new())) } else { Plan::nothing() })
     }
+}
+
+/// systemd starts itself afresh. That is no change: what it knows stays.
+fn reexec() -> Edit {
+    Edit::run(Command::new("systemctl", ["daemon-reexec"]), Vec::new(), Reach::Stated)
 }
 
 /// The edits so far, and the unit as it will be after them.
@@ -270,7 +267,8 @@ impl Steps {
         let on = matches!(before.as_str(), "enabled" | "enabled-runtime" | "alias");
         let off = matches!(before.as_str(), "disabled" | "linked" | "linked-runtime" | "masked" | "");
         let (verb, word) = match wanted {
-            Some(true) if off => ("enable", "enabled"),
+            // What is enabled until the next start only is not enabled.
+            Some(true) if off || before == "enabled-runtime" => ("enable", "enabled"),
             Some(false) if on => ("disable", "disabled"),
             _ => return,
         };

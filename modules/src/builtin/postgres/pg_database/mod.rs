@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::builtin::postgres::change::{Changes, agrees, text};
 use crate::builtin::postgres::quote::{identifier, literal};
 use crate::builtin::state::State;
-use crate::edit::{Diff, Shown};
+use crate::edit::{Diff, Edit, Shown};
 use crate::host::{Error, Host};
 use crate::module::Module;
 use crate::plan::Plan;
@@ -100,7 +100,13 @@ impl Module for PgDatabase {
                 changes.set("comment", seen.map(str::to_owned), comment.clone(), statement);
             }
         }
-        Ok(changes.plan())
+        let plan = changes.plan();
+        let statement = |edit: &Edit| match edit {
+            Edit::Sql { statement, .. } => Some(statement.clone()),
+            _ => None,
+        };
+        let executed: Vec<String> = plan.edits.iter().filter_map(statement).collect();
+        Ok(plan.returning("db", self.name.as_str()).returning("executed_commands", executed))
     }
 
     fn intent(&self) -> Vec<Diff> {
