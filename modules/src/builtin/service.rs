@@ -329,17 +329,6 @@ fn reload_edit(makes: Vec<Fact>) -> Edit {
     Edit::Run { command, effect: Vec::new(), makes, reach: Reach::Stated, progress: None }
 }
 
-/// What is asked of systemd itself.
-fn systemd(verb: &str, subject: &str, aspect: &str, before: &str, after: &str, makes: Vec<Fact>) -> Edit {
-    Edit::Run {
-        command: Command::new("systemctl", [verb]),
-        effect: vec![Diff::new(subject, aspect, before, after)],
-        makes,
-        reach: Reach::Stated,
-        progress: None,
-    }
-}
-
 /// All that systemd says of a unit before anything is done: what Ansible tells in `status`.
 fn status(name: &str, host: &dyn Host) -> Data {
     let shown = host.query(&Command::new("systemctl", ["show", "--", name])).map(|output| output.stdout);
