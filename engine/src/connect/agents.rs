@@ -73,7 +73,7 @@ pub struct Agent {
     /// Its calls translated ([`calls`]), then compressed by zstd.
     packed: Cow<'static, [u8]>,
     /// The binary, once it was needed; a run uploads it to many hosts.
-    binary: OnceLock<Vec<u8>>,
+    binary: OnceLock<io::Result<Vec<u8>>>,
 }
 
 impl Agent {
@@ -91,14 +91,14 @@ impl Agent {
         })
     }
 
-    /// The binary.
+    /// The binary. Whoever asks while it is unpacked waits for that.
     pub fn binary(&self) -> io::Result<&[u8]> {
-        if let Some(binary) = self.binary.get() {
-            return Ok(binary);
-        }
-        let mut binary = zstd::bulk::decompress(&self.packed, self.size)?;
-        calls::unpack(&mut binary);
-        Ok(self.binary.get_or_init(|| binary))
+        let unpacked = self.binary.get_or_init(|| {
+            let mut binary = zstd::bulk::decompress(&self.packed, self.size)?;
+            calls::unpack(&mut binary);
+            Ok(binary)
+        });
+        unpacked.as_deref().map_err(|error| io::Error::new(error.kind(), error.to_string()))
     }
 
     /// What tells this agent from every other, short enough to be a part of a file's name. The directory belongs to

@@ -1,6 +1,8 @@
 //! A command on an SSH channel: one message queue there, three streams and an exit here.
 
 use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Instant;
 
 use russh::client::{Handle, Handler, Msg};
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
@@ -8,6 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::oneshot;
 
 use super::ConnectError;
+use super::flow::{Flow, Flows};
 use super::session::{Ending, Exit, Overflow, PIPE, Session};
 
 /// The size of the packets that stdin is cut into: the most that OpenSSH takes.
@@ -20,14 +23,22 @@ const SMALL: usize = 1024;
 const STDERR: u32 = 1;
 
 /// Starts a command. That the server refuses to is only known from its session.
-pub(super) async fn exec<H: Handler>(handle: &Handle<H>, command: &str, at: &str) -> Result<Session, ConnectError> {
+pub(super) async fn exec<H: Handler>(
+    handle: &Handle<H>,
+    flows: &Flows,
+    command: &str,
+    at: &str,
+) -> Result<Session, ConnectError> {
     let refused = |error: russh::Error| match error {
         russh::Error::ChannelOpenFailure(reason) => {
             ConnectError::Exec { at: at.to_owned(), reason: format!("no channel: {}", reason.description()) }
         }
         _ => ConnectError::Lost { at: at.to_owned() },
     };
+    let begun = Instant::now();
     let (reads, writes) = handle.channel_open_session().await.map_err(refused)?.split();
+    let flow = flows.of(writes.id().into());
+    let ahead = flow.limit(begun.elapsed());
     writes.exec(true, command).await.map_err(refused)?;
 
     let (fed, stdin) = tokio::io::duplex(PIPE);
@@ -35,48 +46,73 @@ pub(super) async fn exec<H: Handler>(handle: &Handle<H>, command: &str, at: &str
     let (stderr, err) = tokio::io::duplex(PIPE);
     let (tell, told) = oneshot::channel();
     let ending = Ending::new(told, at);
-    tokio::spawn(carry(Carrier { reads, out, err: Overflow(err), tell, at: at.to_owned() }, writes, fed));
+    let carrier = Carrier { reads, out, err: Overflow(err), tell, at: at.to_owned() };
+    let (flows, channel) = (flows.clone(), writes.id().into());
+    tokio::spawn(async move {
+        carry(carrier, Feeder { writes, flow, ahead }, fed).await;
+        flows.ended(channel);
+    });
     Ok(Session { stdin: Box::new(stdin), stdout: Box::new(stdout), stderr: Box::new(stderr), ending })
 }
 
 /// Carries bytes both ways until the server closes the channel or nobody listens any more.
-async fn carry(mut carrier: Carrier, writes: ChannelWriteHalf<Msg>, fed: DuplexStream) {
+async fn carry(mut carrier: Carrier, mut feeder: Feeder, fed: DuplexStream) {
     // The feeder never returns, so that it is the command's end that ends this.
     let exit = tokio::select! {
         exit = carrier.hear() => exit,
-        never = feed(fed, &writes) => match never {},
+        never = feeder.feed(fed) => match never {},
     };
     // The server has closed it already, or the connection is gone; then there is nothing to close.
-    let _ = writes.close().await;
+    let _ = feeder.writes.close().await;
     let exit = exit.unwrap_or(Err(ConnectError::Lost { at: carrier.at }));
     // Whoever did not wait for the end does not want to know.
     let _ = carrier.tell.send(exit);
 }
 
-/// Sends stdin, and its end.
-async fn feed(mut fed: DuplexStream, writes: &ChannelWriteHalf<Msg>) -> Infallible {
-    let mut buffer = vec![0; SMALL];
-    loop {
-        match fed.read(&mut buffer).await {
-            Ok(0) | Err(_) => break,
-            Ok(read) if read == buffer.len() => {
-                let whole = std::mem::replace(&mut buffer, vec![0; PACKET]);
-                if writes.data_bytes(whole).await.is_err() {
-                    break;
+/// The sending end of a channel.
+struct Feeder {
+    writes: ChannelWriteHalf<Msg>,
+    flow: Arc<Flow>,
+    /// How much may be ahead of the command, if there is a limit.
+    ahead: Option<u64>,
+}
+
+impl Feeder {
+    /// Sends stdin, and its end.
+    async fn feed(&mut self, mut fed: DuplexStream) -> Infallible {
+        let mut buffer = vec![0; SMALL];
+        loop {
+            match fed.read(&mut buffer).await {
+                Ok(0) | Err(_) => break,
+                Ok(read) if read == buffer.len() => {
+                    let whole = std::mem::replace(&mut buffer, vec![0; PACKET]);
+                    if self.send(whole).await.is_err() {
+                        break;
+                    }
                 }
-            }
-            Ok(read) => {
-                if writes.data_bytes(buffer[..read].to_vec()).await.is_err() {
-                    break;
-                }
-                if buffer.len() > SMALL {
-                    buffer = vec![0; SMALL];
+                Ok(read) => {
+                    if self.send(buffer[..read].to_vec()).await.is_err() {
+                        break;
+                    }
+                    if buffer.len() > SMALL {
+                        buffer = vec![0; SMALL];
+                    }
                 }
             }
         }
+        let _ = self.writes.eof().await;
+        std::future::pending().await
     }
-    let _ = writes.eof().await;
-    std::future::pending().await
+
+    async fn send(&mut self, bytes: Vec<u8>) -> Result<(), russh::Error> {
+        if let Some(limit) = self.ahead
+            && !self.flow.room(limit).await
+        {
+            self.ahead = None;
+        }
+        self.flow.send(bytes.len());
+        self.writes.data_bytes(bytes).await
+    }
 }
 
 /// The receiving end of a channel, and where its messages go.

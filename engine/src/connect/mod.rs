@@ -10,6 +10,7 @@ mod calls;
 mod channel;
 mod door;
 mod error;
+mod flow;
 mod known_hosts;
 mod known_hosts_file;
 mod local;

@@ -13,7 +13,7 @@ const MARK: &str = "TRUEUP-BOOT:";
 const SAY: &str = "say() { echo \"TRUEUP-BOOT:$*\"; }; ";
 
 /// What an agent that is started does.
-pub(super) const SERVE: &str = "serve";
+const SERVE: &str = "serve";
 
 /// Starts the agent where root has it, without asking programs: each costs as much as the agent's start. Whoever owns `/` is
 /// root, and /var/tmp is this machine's own: what root has put there runs here. Only root could let others write there.
@@ -43,35 +43,50 @@ const COMMON: &str = concat!(
     "}; ",
 );
 
-/// Starts the agent if it is there, to do `what`, and reports what is missing otherwise.
-pub(super) fn start(agents: &Agents, remote_tmp: Option<&str>, what: &str) -> String {
-    let arms: String =
-        agents.carried.iter().map(|agent| format!("\"Linux {}\") h={};; ", agent.arch, agent.short_hash())).collect();
-    let script = format!(
-        "{SAY}{}{COMMON}m=$(uname -sm); case $m in {arms}*) say missing $m; exit 3;; esac; \
-         f=$d/agent-$h; if [ -e \"$d\" ] || [ -h \"$d\" ]; then check; fi; \
-         if [ -x \"$f\" ]; then say started $d; exec \"$f\" {what}; fi; say missing $m",
-        start_of_root(agents, what)
-    );
-    wrap(&script, remote_tmp)
+/// Starts the agent to serve. Where it is missing, asks for it, puts it in its place, whole or not at all, and starts it then:
+/// a command of its own for each would cost several times what the upload takes. `ahead` is how many bytes are said without
+/// waiting for the agent; where it is missing they have to be said again, once it is in its place.
+pub(super) fn start(agents: &Agents, remote_tmp: Option<&str>, ahead: usize) -> String {
+    wrap(&format!("{}{}say started $d; exec \"$f\" {SERVE}", find(agents, SERVE), place(ahead)), remote_tmp)
 }
 
-/// Takes the agent from stdin and puts it in its place, whole or not at all.
-pub(super) fn place(agent: &Agent, remote_tmp: Option<&str>) -> String {
-    let (hash, size, sha256) = (agent.short_hash(), agent.size, &agent.sha256);
-    let script = format!(
-        "LC_ALL=C; export LC_ALL; umask 022; {SAY}{COMMON}h={hash}; \
-         if [ -e \"$d\" ] || [ -h \"$d\" ]; then :; else mkdir -p \"$b\" && mkdir \"$d\" || [ -d \"$d\" ] || {{ say failed $d; exit 3; }}; fi; \
-         check; f=$d/agent-$h; t=$d/.agent-$h.$$; clean() {{ rm -f \"$t\"; }}; trap clean 0; trap \"exit 3\" 1 2 15; \
-         cat >\"$t\" || {{ say failed $d; exit 3; }}; \
-         s=$(wc -c <\"$t\"); [ $s -eq {size} ] || {{ say short $s; exit 3; }}; \
-         if command -v sha256sum >/dev/null 2>&1; then set -- $(sha256sum <\"$t\"); \
-         [ \"$1\" = {sha256} ] || {{ say short $s; exit 3; }}; fi; \
-         chmod 755 \"$t\" && mv -f \"$t\" \"$f\" || {{ say failed $d; exit 3; }}; \
-         [ -x \"$f\" ] || {{ say noexec $d; exit 3; }}; \
-         find \"$d\" -type f -name \"*agent-*\" -mtime +30 -exec rm -f {{}} + 2>/dev/null; say placed $d"
-    );
-    wrap(&script, remote_tmp)
+/// Starts an agent that is there once more, to do `what`, and reports that it is missing otherwise.
+pub(super) fn start_beside(agents: &Agents, remote_tmp: Option<&str>, what: &str) -> String {
+    wrap(&format!("{}say missing $m", find(agents, what)), remote_tmp)
+}
+
+/// Starts the agent if it is there, to do `what`. Otherwise sets `m`, the system, `f`, the agent's file, and `n`, its size.
+fn find(agents: &Agents, what: &str) -> String {
+    let arm = |agent: &Agent| {
+        let Agent { arch, size, .. } = agent;
+        format!("\"Linux {arch}\") f=$d/agent-{}; n={size};; ", agent.short_hash())
+    };
+    let arms: String = agents.carried.iter().map(arm).collect();
+    format!(
+        "{SAY}{}{COMMON}m=$(uname -sm); case $m in {arms}*) say missing $m; exit 3;; esac; \
+         if [ -e \"$d\" ] || [ -h \"$d\" ]; then check; fi; \
+         if [ -x \"$f\" ]; then say started $d; exec \"$f\" {what}; fi; ",
+        start_of_root(agents, what)
+    )
+}
+
+/// Takes the agent from stdin. Asks for it only when all that was said `ahead` is read, and says when it has arrived: a `head`
+/// may read further than it was told to. That nothing is changed on the way is SSH's promise; only the end may be missing. All
+/// this stands in a shell of its own, so that the agent's surroundings stay as they were. Agents that nobody has replaced for a
+/// month are removed meanwhile.
+fn place(ahead: usize) -> String {
+    format!(
+        "( LC_ALL=C; export LC_ALL; umask 022; t=${{f%/*}}/.${{f##*/}}.$$; \
+         give_up() {{ rm -f \"$t\"; say \"$@\"; exit 3; }}; trap \"give_up short\" 1 2 15; \
+         c=check; [ -d \"$d\" ] || {{ {{ [ -d \"$b\" ] || mkdir -p \"$b\"; }} && mkdir \"$d\" && c=:; }} || [ -d \"$d\" ] || \
+         give_up failed $d; $c; \
+         k=\"head -c \"; ${{k}}{ahead} >/dev/null 2>&1 || {{ k=\"dd bs=1 count=\"; ${{k}}{ahead} >/dev/null; }}; \
+         say wanted $m; $k$n >\"$t\" || give_up failed $d; \
+         [ $(wc -c <\"$t\") -eq $n ] || give_up short; \
+         chmod 755 \"$t\" && mv -f \"$t\" \"$f\" || give_up failed $d; [ -x \"$f\" ] || give_up noexec $d; say placed $d; \
+         find \"$d\" -type f -name \"*agent-*\" -mtime +30 -exec rm -f {{}} + </dev/null >/dev/null 2>&1 & \
+         ) || exit 3; "
+    )
 }
 
 fn wrap(script: &str, remote_tmp: Option<&str>) -> String {
@@ -90,6 +105,8 @@ pub(super) enum Report {
     Started { dir: String },
     /// There is no agent for this system, as `uname -sm` writes it.
     Missing { system: String },
+    /// The agent for this system is to be sent now.
+    Wanted { system: String },
     /// The directory is not to be trusted.
     Refused { dir: String, reason: String },
     /// A command failed; its stderr says why.
@@ -109,12 +126,25 @@ pub(super) fn last_report(output: &[u8]) -> Option<Report> {
     complete.lines().rev().find_map(|line| report(line.split_once(MARK)?.1.trim_end()))
 }
 
+/// The first report that asks for something, and how many bytes there are up to its end.
+pub(super) fn first_question(output: &[u8]) -> Option<(Report, usize)> {
+    let mut end = 0;
+    output.split_inclusive(|byte| *byte == b'\n').find_map(|line| {
+        end += line.len();
+        match last_report(line)? {
+            report @ (Report::Wanted { .. } | Report::Placed) => Some((report, end)),
+            _ => None,
+        }
+    })
+}
+
 fn report(text: &str) -> Option<Report> {
     let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
     let dir = rest.to_owned();
     Some(match word {
         "started" => Report::Started { dir },
         "missing" => Report::Missing { system: rest.to_owned() },
+        "wanted" => Report::Wanted { system: rest.to_owned() },
         "refused" => {
             let (dir, reason) = rest
                 .split_once(" it ")
@@ -137,7 +167,7 @@ mod tests {
     #[test]
     fn scripts_survive_every_login_shell() {
         let agents = Agents { carried: vec![Agent::pack("x86_64", b"abc").unwrap()], local: None };
-        for command in [start(&agents, None, SERVE), place(&agents.carried[0], Some("~/tmp"))] {
+        for command in [start(&agents, Some("~/tmp"), 7), start_beside(&agents, None, "lane x 1")] {
             let script = command.strip_prefix("exec sh -c '").unwrap();
             let (script, _) = script.split_once("' trueup '").unwrap();
             assert!(!script.contains(['\'', '\\', '\n', '!']), "{script}");

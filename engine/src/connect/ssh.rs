@@ -10,13 +10,14 @@ use std::time::{Duration, Instant};
 
 use russh::client::{self, DisconnectReason, Handle, Handler, Session as Protocol};
 use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PublicKeyOrCertificate};
-use russh::{Names, Preferred, cipher, kex};
+use russh::{ChannelId, Names, Preferred, cipher, kex};
 use rustix::net::sockopt::set_tcp_user_timeout;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::error::ConnectError;
+use super::flow::Flows;
 use super::known_hosts::{KnownHosts, Verdict};
 use super::proxy_command::ProxyCommand;
 use super::quickack::QuickAck;
@@ -43,6 +44,7 @@ pub(super) struct Link {
 struct Host {
     handle: Handle<Gate>,
     seen: Seen,
+    flows: Flows,
     at: String,
     /// How long it took to connect, which is a round trip of the kernels: they answer though the programs are busy.
     trip: Option<Duration>,
@@ -53,7 +55,7 @@ impl Link {
     /// Starts a command on a channel of its own.
     pub(super) async fn exec(&self, command: &str) -> Result<Session, ConnectError> {
         let begun = Instant::now();
-        let session = channel::exec(&self.host.handle, command, &self.at).await;
+        let session = channel::exec(&self.host.handle, &self.host.flows, command, &self.at).await;
         // The server's word that there is a channel was waited for.
         self.trip.fetch_min(micros(begun.elapsed()), Ordering::Relaxed);
         session
@@ -129,13 +131,14 @@ async fn reach(target: &Target, through: Option<&Host>, doors: &Doors) -> Result
 async fn handshake(target: &Target, through: Option<&Host>, doors: &Doors) -> Result<Host, ConnectError> {
     let known = KnownHosts::of(target)?;
     let config = Arc::new(config(&known, target));
-    let seen = Seen::default();
+    let (seen, flows) = (Seen::default(), Flows::default());
     let gate = Gate {
         known,
         host_keys: target.host_keys,
         learns: target.known_hosts.first().cloned(),
         at: target.at(),
         seen: seen.clone(),
+        flows: flows.clone(),
     };
     let limit = target.connect_timeout;
     let (handle, proxy, trip) = match (through, &target.proxy_command) {
@@ -163,7 +166,7 @@ async fn handshake(target: &Target, through: Option<&Host>, doors: &Doors) -> Re
             (exchange(config, stream, gate, target, limit).await?, None, Some(trip))
         }
     };
-    Ok(Host { handle, seen, at: target.at(), trip, _proxy: proxy })
+    Ok(Host { handle, seen, flows, at: target.at(), trip, _proxy: proxy })
 }
 
 async fn exchange<S>(
@@ -338,6 +341,7 @@ pub(super) struct Gate {
     learns: Option<PathBuf>,
     at: String,
     seen: Seen,
+    flows: Flows,
 }
 
 /// Why the protocol's task ended.
@@ -383,6 +387,22 @@ impl Handler for Gate {
     async fn kex_done(&mut self, _: Option<&[u8]>, names: &Names, _: &mut Protocol) -> Result<(), Refusal> {
         let agreed = format!("{}, {}, {}", names.kex.as_ref(), names.cipher.as_ref(), names.key);
         self.seen.lock().names = Some(agreed);
+        Ok(())
+    }
+
+    async fn channel_open_confirmation(
+        &mut self,
+        channel: ChannelId,
+        _: u32,
+        window: u32,
+        _: &mut Protocol,
+    ) -> Result<(), Refusal> {
+        self.flows.opened(channel.into(), window);
+        Ok(())
+    }
+
+    async fn window_adjusted(&mut self, channel: ChannelId, window: u32, _: &mut Protocol) -> Result<(), Refusal> {
+        self.flows.told(channel.into(), window);
         Ok(())
     }
 

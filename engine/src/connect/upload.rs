@@ -1,6 +1,6 @@
 //! The bootstrap: finds the agent on a host by the hash of its content, or uploads it, and starts it.
 //!
-//! A host that has the agent costs one command. One that has not costs three: that it is missing, the upload, the start.
+//! That costs one command, and where the agent is missing, two round trips and the upload more.
 
 use std::ffi::OsString;
 use std::io::Cursor;
@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::agent_error::AgentError;
 use super::agents::{Agent, Agents};
-use super::script::{self, Report, last_report};
+use super::script::{self, Report, first_question, last_report};
 use super::session::{Output, Session};
 use super::{ConnectError, Connection, Exit, Link, local};
 
@@ -37,32 +37,39 @@ pub async fn start_agent(
     remote_tmp: Option<&str>,
     first: &[u8],
 ) -> Result<Session, ConnectError> {
-    let at = connection.at();
-    let failed = |source| ConnectError::Agent { at: at.to_owned(), source };
+    let failed = |source| ConnectError::Agent { at: connection.at().to_owned(), source };
     if let Link::Local(dir) = &connection.link {
         let session = local::spawn(local_agent(agents).map_err(failed)?, dir)?;
-        return match listen(session, preamble, first).await? {
+        return match Talk::over(session, preamble).say(first).await? {
             Heard::Agent(session) => Ok(session),
-            Heard::End { error: AgentError::NoShell { exit, said }, .. } => {
+            Heard::End(AgentError::NoShell { exit, said }) => {
                 // There is no shell in between.
                 Err(failed(AgentError::Died { exit, stderr: said }))
             }
-            Heard::End { error, .. } => Err(failed(error)),
+            other => Err(failed(other.error())),
         };
     }
     if let Some(dir) = remote_tmp.filter(|dir| !script::is_quotable(dir)) {
         return Err(failed(AgentError::Unquotable { dir: dir.to_owned() }));
     }
-    let start = script::start(agents, remote_tmp, script::SERVE);
-    let system = match listen(connection.exec(&start).await?, preamble, first).await? {
+    let start = script::start(agents, remote_tmp, first.len());
+    let talk = Talk::over(connection.exec(&start).await?, preamble);
+    let (talk, agent) = match talk.say(first).await? {
         Heard::Agent(session) => return Ok(session),
-        Heard::End { report: Some(Report::Missing { system }), .. } => system,
-        Heard::End { error, .. } => return Err(failed(error)),
+        Heard::Report(Report::Wanted { system }, talk) => (talk, pick(agents, &system).map_err(failed)?),
+        other => return Err(failed(other.error())),
     };
-    place(connection, pick(agents, &system).map_err(failed)?, remote_tmp).await?;
-    match listen(connection.exec(&start).await?, preamble, first).await? {
+    tracing::debug!(at = connection.at(), ?agent, "uploading the agent");
+    let binary = agent.binary().map_err(AgentError::Unpack).map_err(failed)?;
+    let turn = connection.doors.upload().await;
+    let talk = match talk.say(binary).await? {
+        Heard::Report(Report::Placed, talk) => talk,
+        other => return Err(failed(other.error())),
+    };
+    drop(turn);
+    match talk.say(first).await? {
         Heard::Agent(session) => Ok(session),
-        Heard::End { error, .. } => Err(failed(error)),
+        other => Err(failed(other.error())),
     }
 }
 
@@ -75,10 +82,10 @@ pub async fn start_beside(
     remote_tmp: Option<&str>,
     what: &str,
 ) -> Result<Session, ConnectError> {
-    let start = script::start(agents, remote_tmp, what);
-    match listen(connection.exec(&start).await?, preamble, b"").await? {
+    let start = script::start_beside(agents, remote_tmp, what);
+    match Talk::over(connection.exec(&start).await?, preamble).say(b"").await? {
         Heard::Agent(session) => Ok(session),
-        Heard::End { error, .. } => Err(ConnectError::Agent { at: connection.at().to_owned(), source: error }),
+        other => Err(ConnectError::Agent { at: connection.at().to_owned(), source: other.error() }),
     }
 }
 
@@ -94,90 +101,118 @@ fn local_agent(agents: &Agents) -> Result<Command, AgentError> {
 }
 
 fn pick<'a>(agents: &'a Agents, system: &str) -> Result<&'a Agent, AgentError> {
-    let system = system.to_owned();
-    match system.strip_prefix("Linux ") {
-        Some(arch @ ("x86_64" | "aarch64")) => agents.for_arch(arch).ok_or(AgentError::NotCarried { system }),
-        _ => Err(AgentError::Unsupported { system }),
+    let arch = system.strip_prefix("Linux ");
+    arch.and_then(|arch| agents.for_arch(arch)).ok_or_else(|| unavailable(system.to_owned()))
+}
+
+/// Why there is no agent for a system.
+fn unavailable(system: String) -> AgentError {
+    match system.as_str() {
+        "Linux x86_64" | "Linux aarch64" => AgentError::NotCarried { system },
+        _ => AgentError::Unsupported { system },
     }
 }
 
-async fn place(connection: &Connection, agent: &Agent, remote_tmp: Option<&str>) -> Result<(), ConnectError> {
-    tracing::debug!(at = connection.at(), ?agent, "uploading the agent");
-    let failed = |source| ConnectError::Agent { at: connection.at().to_owned(), source };
-    let binary = agent.binary().map_err(AgentError::Unpack).map_err(failed)?;
-    let _turn = connection.doors.upload().await;
-    let session = connection.exec(&script::place(agent, remote_tmp)).await?;
-    let limit = u64::try_from(NOISE).unwrap_or(u64::MAX);
-    let output = session.output(binary, limit).await?;
-    match last_report(&output.stdout) {
-        Some(Report::Placed) => Ok(()),
-        report => Err(failed(explain(report, &output))),
-    }
+/// What is said to a script, and what it says.
+struct Talk<'a> {
+    session: Session,
+    /// What the agent begins with.
+    preamble: &'a [u8],
+    /// All that was heard.
+    heard: Vec<u8>,
+    /// How much of it has an answer.
+    answered: usize,
 }
 
-/// What came of a start.
-enum Heard {
+/// What came of something that was said.
+enum Heard<'a> {
     /// The agent's preamble; the session begins after it.
     Agent(Session),
-    /// The end of the command, without the agent having spoken.
-    End { report: Option<Report>, error: AgentError },
+    /// The script waits for an answer.
+    Report(Report, Talk<'a>),
+    /// The end of the command, or of the patience, without the agent having spoken.
+    End(AgentError),
 }
 
-/// Says what comes first, and reads up to the preamble, past whatever the shell prints before it.
-async fn listen(mut session: Session, preamble: &[u8], first: &[u8]) -> Result<Heard, ConnectError> {
-    let mut heard = Vec::new();
-    let found = timeout(PATIENCE, meet(&mut session, preamble, first, &mut heard)).await;
-    let end = |error| Ok(Heard::End { report: None, error });
-    match found {
-        Err(_) => end(AgentError::Silent { after: PATIENCE }),
-        Ok(Found::Noise) => end(AgentError::Noise { limit: NOISE, start: tail(&heard[..heard.len().min(60)]) }),
-        Ok(Found::Preamble { after }) => {
-            let first = Cursor::new(heard.split_off(after));
-            session.stdout = Box::new(first.chain(session.stdout));
-            Ok(Heard::Agent(session))
+impl Heard<'_> {
+    /// What it means where something else was waited for.
+    fn error(self) -> AgentError {
+        match self {
+            Self::End(error) => error,
+            Self::Report(Report::Wanted { system }, _) => unavailable(system),
+            Self::Report(..) | Self::Agent(_) => AgentError::Damaged,
         }
-        Ok(Found::End) => {
-            let Output { stderr, exit, .. } = session.output(b"", u64::MAX).await?;
-            let output = Output { stdout: heard, stderr, exit };
-            let report = last_report(&output.stdout);
-            let error = explain(last_report(&output.stdout), &output);
-            Ok(Heard::End { report, error })
+    }
+}
+
+impl<'a> Talk<'a> {
+    fn over(session: Session, preamble: &'a [u8]) -> Self {
+        Self { session, preamble, heard: Vec::new(), answered: 0 }
+    }
+
+    /// Says something, and listens for the preamble or a report, past whatever the shell prints before.
+    async fn say(mut self, text: &[u8]) -> Result<Heard<'a>, ConnectError> {
+        match self.meet(text).await {
+            Found::Silence => Ok(Heard::End(AgentError::Silent { after: PATIENCE })),
+            Found::Noise => {
+                let start = tail(&self.heard[..self.heard.len().min(60)]);
+                Ok(Heard::End(AgentError::Noise { limit: NOISE, start }))
+            }
+            Found::Preamble { after } => {
+                let mut session = self.session;
+                let first = Cursor::new(self.heard.split_off(after));
+                session.stdout = Box::new(first.chain(session.stdout));
+                Ok(Heard::Agent(session))
+            }
+            Found::Report(report) => Ok(Heard::Report(report, self)),
+            Found::End => {
+                let Output { stderr, exit, .. } = self.session.output(b"", u64::MAX).await?;
+                Ok(Heard::End(explain(&Output { stdout: self.heard, stderr, exit })))
+            }
+        }
+    }
+
+    /// Speaks and listens at the same time: neither side may wait for the other to have done. That nobody is there to read is
+    /// told by what is heard.
+    async fn meet(&mut self, text: &[u8]) -> Found {
+        let Session { stdin, stdout, .. } = &mut self.session;
+        let mut saying = pin!(async {
+            let _ = stdin.write_all(text).await;
+            let _ = stdin.flush().await;
+        });
+        let mut finding = pin!(find(stdout, self.preamble, &mut self.heard, &mut self.answered));
+        tokio::select! {
+            () = &mut saying => timeout(PATIENCE, finding).await.unwrap_or(Found::Silence),
+            found = &mut finding => {
+                if let Found::Preamble { .. } = found {
+                    saying.await;
+                }
+                found
+            }
         }
     }
 }
 
 enum Found {
     Preamble { after: usize },
+    Report(Report),
+    Silence,
     Noise,
     End,
 }
 
-/// Speaks and listens at the same time: neither side may wait for the other to have done. That nobody is there to read is
-/// told by what is heard.
-async fn meet(session: &mut Session, preamble: &[u8], first: &[u8], heard: &mut Vec<u8>) -> Found {
-    let Session { stdin, stdout, .. } = session;
-    let mut saying = pin!(async {
-        let _ = stdin.write_all(first).await;
-        let _ = stdin.flush().await;
-    });
-    let mut finding = pin!(find(stdout, preamble, heard));
-    tokio::select! {
-        () = &mut saying => finding.await,
-        found = &mut finding => {
-            if let Found::Preamble { .. } = found {
-                saying.await;
-            }
-            found
-        }
-    }
-}
-
-async fn find(stdout: &mut (impl AsyncRead + Unpin), preamble: &[u8], heard: &mut Vec<u8>) -> Found {
+/// Listens until there is something to answer, or the agent's preamble. What comes after a report may have come with it.
+async fn find(
+    stdout: &mut (impl AsyncRead + Unpin),
+    preamble: &[u8],
+    heard: &mut Vec<u8>,
+    answered: &mut usize,
+) -> Found {
     let mut buffer = [0; 4096];
     loop {
-        match stdout.read(&mut buffer).await {
-            Ok(0) | Err(_) => return Found::End,
-            Ok(read) => heard.extend_from_slice(&buffer[..read]),
+        if let Some((report, length)) = first_question(&heard[*answered..]) {
+            *answered += length;
+            return Found::Report(report);
         }
         if let Some(at) = heard.windows(preamble.len()).position(|window| window == preamble) {
             return Found::Preamble { after: at + preamble.len() };
@@ -185,14 +220,18 @@ async fn find(stdout: &mut (impl AsyncRead + Unpin), preamble: &[u8], heard: &mu
         if heard.len() > NOISE {
             return Found::Noise;
         }
+        match stdout.read(&mut buffer).await {
+            Ok(0) | Err(_) => return Found::End,
+            Ok(read) => heard.extend_from_slice(&buffer[..read]),
+        }
     }
 }
 
 /// Why a script ended without having done what it is for.
-fn explain(report: Option<Report>, output: &Output) -> AgentError {
+fn explain(output: &Output) -> AgentError {
     let detail = tail(&output.stderr);
-    match report {
-        Some(Report::Missing { system }) => AgentError::NotCarried { system },
+    match last_report(&output.stdout) {
+        Some(Report::Missing { system } | Report::Wanted { system }) => unavailable(system),
         Some(Report::Refused { dir, reason }) => AgentError::Unsafe { dir, reason },
         Some(Report::Failed { dir }) if is_full(&detail) => AgentError::NoSpace { dir, detail },
         Some(Report::Failed { dir }) => AgentError::Upload { dir, detail },

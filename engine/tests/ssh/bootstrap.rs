@@ -42,18 +42,18 @@ async fn echo(mut session: Session) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn the_first_contact_uploads_and_the_next_costs_one_command() {
+async fn the_first_contact_costs_one_command_as_does_the_next() {
     let tmp = tempfile::tempdir().unwrap();
     let deep = tmp.path().join("not yet/there");
     let server = serve(Nature::shell(tmp.path(), "echo Welcome; printf 'no newline'")).await;
     let agents = agents(ECHO);
     let session = start(&server, &agents, Some(&deep)).await.unwrap();
     assert_eq!(echo(session).await, b"first, frame");
-    assert_eq!(server.commands.lock().unwrap().len(), 3);
+    assert_eq!(server.commands.lock().unwrap().len(), 1);
 
     let session = start(&server, &agents, Some(&deep)).await.unwrap();
     assert_eq!(echo(session).await, b"first, frame");
-    assert_eq!(server.commands.lock().unwrap().len(), 4);
+    assert_eq!(server.commands.lock().unwrap().len(), 2);
 
     let dir = agent_dir(&deep);
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
@@ -70,6 +70,34 @@ async fn home_is_a_directory_too_and_the_agent_may_be_large() {
     let session = start(&server, &agents(&format!("{ECHO}{padding}")), Some(Path::new("~/tmp"))).await.unwrap();
     assert_eq!(echo(session).await, b"first, frame");
     assert!(agent_dir(&home.path().join("tmp")).is_dir());
+}
+
+#[tokio::test]
+async fn at_the_first_contact_the_agent_has_the_same_surroundings_as_later() {
+    let tmp = tempfile::tempdir().unwrap();
+    let server = serve(Nature::shell(tmp.path(), "umask 027")).await;
+    let agents = agents("#!/bin/sh\nprintf '\\0HELLO1\\0'\numask\nenv | grep -v ^_= | sort\npwd\nexec cat\n");
+    let first = echo(start(&server, &agents, Some(tmp.path())).await.unwrap()).await;
+    assert!(first.starts_with(b"0027\n"), "{}", String::from_utf8_lossy(&first));
+    let later = echo(start(&server, &agents, Some(tmp.path())).await.unwrap()).await;
+    assert_eq!(String::from_utf8_lossy(&first), String::from_utf8_lossy(&later));
+}
+
+#[tokio::test]
+async fn programs_may_be_older_or_read_further_than_they_should() {
+    // Busybox's fills a buffer, and others do not know `-c`.
+    let greedy = "#!/bin/sh\n[ $2 -gt 0 ] || exit 0\nexec dd bs=65536 count=1 2>/dev/null\n";
+    let old = "#!/bin/sh\necho head: illegal option -- c >&2\nexit 1\n";
+    for head in [greedy, old] {
+        let tmp = tempfile::tempdir().unwrap();
+        let bin = tmp.path().join("bin");
+        fs::create_dir(&bin).unwrap();
+        fs::write(bin.join("head"), head).unwrap();
+        fs::set_permissions(bin.join("head"), fs::Permissions::from_mode(0o755)).unwrap();
+        let server = serve(Nature::shell(tmp.path(), "PATH=$HOME/bin:$PATH; export PATH")).await;
+        let session = start(&server, &agents(ECHO), Some(tmp.path())).await.unwrap();
+        assert_eq!(echo(session).await, b"first, frame", "{head}");
+    }
 }
 
 #[tokio::test]
@@ -141,8 +169,11 @@ async fn an_interrupted_upload_leaves_nothing() {
 
 /// What a host says, by script: there is no other way to be a full disk or another machine here.
 fn hosts_that_cannot() -> Vec<(&'static str, Vec<Answer>)> {
-    const MISSING: &str = concat!("TRUEUP-BOOT:missing Linux ", "x86_64", "\n");
     let answer = |stdout: &'static str, stderr, exit| Answer { stdout: Cow::Borrowed(stdout.as_bytes()), stderr, exit };
+    let wanted = |stdout: &str, stderr, exit| {
+        let stdout = format!("TRUEUP-BOOT:wanted Linux x86_64\n{stdout}");
+        Answer { stdout: Cow::Owned(stdout.into_bytes()), stderr, exit }
+    };
     let noise = Answer { stdout: Cow::Owned(b"motd ".repeat(20_000)), stderr: "", exit: 0 };
     vec![
         ("another architecture", vec![answer("TRUEUP-BOOT:missing Linux riscv64\n", "", 3)]),
@@ -150,20 +181,14 @@ fn hosts_that_cannot() -> Vec<(&'static str, Vec<Answer>)> {
         ("an agent that is not carried", vec![answer("TRUEUP-BOOT:missing Linux aarch64\n", "", 3)]),
         (
             "a full disk",
-            vec![
-                answer(MISSING, "", 0),
-                answer("TRUEUP-BOOT:failed /tmp/trueup-7\n", "cat: write error: No space left on device\n", 3),
-            ],
+            vec![wanted("TRUEUP-BOOT:failed /tmp/trueup-7\n", "head: write error: No space left on device\n", 3)],
         ),
         (
             "a disk that cannot be written to",
-            vec![
-                answer(MISSING, "", 0),
-                answer("TRUEUP-BOOT:failed /tmp/trueup-7\n", "mkdir: /tmp/trueup-7: Read-only file system\n", 3),
-            ],
+            vec![answer("TRUEUP-BOOT:failed /tmp/trueup-7\n", "mkdir: /tmp/trueup-7: Read-only file system\n", 3)],
         ),
-        ("a damaged upload", vec![answer(MISSING, "", 0), answer("TRUEUP-BOOT:short 17\n", "", 3)]),
-        ("noexec, found by test -x", vec![answer(MISSING, "", 0), answer("TRUEUP-BOOT:noexec /tmp/trueup-7\n", "", 3)]),
+        ("a damaged upload", vec![wanted("TRUEUP-BOOT:short\n", "", 3)]),
+        ("noexec, found by test -x", vec![wanted("TRUEUP-BOOT:noexec /tmp/trueup-7\n", "", 3)]),
         (
             "noexec, found by exec",
             vec![answer(
@@ -200,7 +225,7 @@ async fn hosts_that_cannot_run_it() {
       start the agent on HOST: this build of Trueup carries no agent for Linux aarch64
       hint: build with both targets installed (rustup target add x86_64-unknown-linux-musl aarch64-unknown-linux-musl) and without TRUEUP_AGENT=none
     a full disk:
-      start the agent on HOST: no space left in /tmp/trueup-7: cat: write error: No space left on device
+      start the agent on HOST: no space left in /tmp/trueup-7: head: write error: No space left on device
       hint: set ansible_remote_tmp to a directory of the host that has space, allows programs, and that others cannot write to
     a disk that cannot be written to:
       start the agent on HOST: write the agent to /tmp/trueup-7: mkdir: /tmp/trueup-7: Read-only file system
