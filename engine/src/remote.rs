@@ -18,7 +18,7 @@ use trueup_modules::edit::Progress;
 use trueup_modules::system::Stream;
 use trueup_modules::wire::{self, BLOB_CHUNK, Batch, Frame, Mode, Outcome, PREAMBLE, Reply, Request, Task, WireError};
 
-use crate::connect::{self, Agents, ConnectError, Connection, Doors, Session, Way};
+use crate::connect::{self, Agents, ConnectError, Connection, Session};
 
 /// The largest file that is sent with the task that puts it in place, in bytes: it is gone before a round trip is over.
 const PUSHED: u64 = 64 << 10;
@@ -219,16 +219,14 @@ async fn push(task: &Task, blobs: &Blobs, room: &mut u64, frames: &mut Vec<u8>) 
 }
 
 impl Remote {
-    /// Connects, starts the agent, and asks it the first question without waiting for it to greet.
-    pub async fn open(
-        way: &Way,
-        doors: &Doors,
+    /// Starts the agent, and asks it the first question without waiting for it to greet.
+    pub async fn start(
+        connection: Connection,
         agents: Arc<Agents>,
         remote_tmp: Option<&str>,
         blobs: Blobs,
         first: Question,
     ) -> Result<Self, RemoteError> {
-        let connection = connect::open(way, doors).await?;
         let via = format!("{} ({})", connection.at(), connection.negotiated());
         let asked = first.frames(1, &blobs).await;
         let session = connect::start_agent(&connection, &agents, PREAMBLE, remote_tmp, &asked).await?;

@@ -13,13 +13,37 @@ use trueup_modules::secret::Secret;
 
 use super::Options;
 use crate::compile;
-use crate::connect::{Agents, Doors, HostKeys, SshConfig, Surroundings, Target, Wanted, Way};
+use crate::connect::{
+    self, Agents, ConnectError, Connection, Doors, HostKeys, SshConfig, Surroundings, Target, Wanted, Way,
+};
 use crate::remote::{Blobs, Question, Remote, RemoteError};
 use crate::template::{Lookup, Templar};
 use crate::value::Value;
 
-/// A host's agent; `None` until it is first needed, and after it was lost.
-pub(super) type Slot = Arc<Mutex<Option<Remote>>>;
+/// The way to a host's agent.
+pub(super) type Slot = Arc<Mutex<Line>>;
+
+/// How far the way to a host's agent is open.
+#[derive(Default)]
+pub(super) enum Line {
+    /// Not at all: it was not needed yet, or was lost.
+    #[default]
+    Down,
+    /// Up to the host, logged in, or not, as it turned out; its agent comes with the first question.
+    Early(Result<Connection, ConnectError>),
+    /// The agent is there.
+    Up(Box<Remote>),
+}
+
+impl Line {
+    /// What the agent calls the machine, if it is there.
+    pub(super) fn machine(&self) -> Option<&str> {
+        match self {
+            Self::Up(remote) => Some(&remote.machine),
+            Self::Down | Self::Early(_) => None,
+        }
+    }
+}
 
 /// Where every agent is kept.
 pub(super) struct Connections {
@@ -191,10 +215,20 @@ pub(super) struct Opener {
 }
 
 impl Opener {
-    /// Connects, waiting for its turn, and asks the first question.
-    pub(super) async fn open(&self, route: &Route, first: Question) -> Result<Remote, RemoteError> {
-        let Route { way, remote_tmp, .. } = route;
-        Remote::open(way, &self.doors, Arc::clone(&self.agents), remote_tmp.as_deref(), self.blobs.clone(), first).await
+    /// Connects, waiting for its turn.
+    pub(super) async fn connect(&self, route: &Route) -> Result<Connection, ConnectError> {
+        connect::open(&route.way, &self.doors).await
+    }
+
+    /// Starts the agent, and asks it the first question.
+    pub(super) async fn start(
+        &self,
+        connection: Connection,
+        route: &Route,
+        first: Question,
+    ) -> Result<Remote, RemoteError> {
+        let tmp = route.remote_tmp.as_deref();
+        Remote::start(connection, Arc::clone(&self.agents), tmp, self.blobs.clone(), first).await
     }
 }
 

@@ -12,6 +12,7 @@ use crate::compile::expand::{self, Include};
 use crate::compile::{self, PlayPlan, Step};
 use crate::diagnostic::{Diagnostics, Paint};
 use crate::event::Status;
+use crate::execute::fleet::Line;
 use crate::execute::judge::{Judged, changed_when};
 use crate::execute::lower::{Item, Work, loops};
 use crate::template::Lookup;
@@ -68,7 +69,7 @@ impl Run {
         let own = &self.hosts[at].name;
         let hosts: BTreeSet<&String> = planned.items.iter().map(|item| item.acts.as_ref().unwrap_or(own)).collect();
         for slot in hosts.into_iter().flat_map(|host| self.connections.slots(host)) {
-            *slot.lock().await = None;
+            *slot.lock().await = Line::Down;
         }
     }
 
@@ -169,7 +170,7 @@ impl Run {
             "refresh_inventory" => self.refresh_inventory(index)?,
             "reset_connection" => {
                 for slot in self.connections.slots(&self.hosts[at].name) {
-                    *slot.lock().await = None;
+                    *slot.lock().await = Line::Down;
                 }
             }
             _ => return Ok(()),

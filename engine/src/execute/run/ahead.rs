@@ -106,6 +106,7 @@ impl Run {
             return;
         }
         let mut control = self.hosts[at].control.clone();
+        let mut route = None;
         let bound = self.bound().min(self.acted_upon(at, done));
         while self.hosts[at].built < bound && self.hosts[at].planned.len() < self.hosts[at].window {
             let index = self.hosts[at].built;
@@ -135,12 +136,13 @@ impl Run {
             if self.waits(at, index, done) || self.goes_elsewhere(at, index) {
                 return;
             }
-            self.log_in(at, index);
+            route = self.log_in(at, index).or(route);
             let planned = self.plan_step(at, index);
             // What it sees here, or fails to see, may be what a step before it is about to make.
             if !self.hosts[at].planned.is_empty() && (step.looks_here || planned.fails()) {
                 return;
             }
+            self.knock(at, &planned, &mut route);
             let stops = planned.stops(step) || (self.dense && planned.stop().is_some());
             self.hosts[at].flushes(step, &planned);
             self.hosts[at].planned.push_back(planned);

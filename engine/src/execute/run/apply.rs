@@ -12,7 +12,7 @@ use super::host::Planned;
 use super::onward::{Onward, Reach};
 use super::{Run, lower_with};
 use crate::event::Event;
-use crate::execute::fleet::{Opener, Route, Slot};
+use crate::execute::fleet::{Line, Opener, Route, Slot};
 use crate::execute::lower::Item;
 use crate::execute::vars::View;
 use crate::remote::{Question, RemoteError, Told};
@@ -232,7 +232,7 @@ impl Errand {
 
     /// Ends the connection; what comes next makes another.
     pub(super) async fn hang_up(&self) {
-        *self.slot.lock().await = None;
+        *self.slot.lock().await = Line::Down;
     }
 
     pub(super) async fn batch(
@@ -246,18 +246,22 @@ impl Errand {
         let route = self.route.as_ref().map_err(|reason| Lost::new(reason.clone(), Vec::new()))?;
         let mut slot = self.slot.lock().await;
         let question = Question { mode, due, tasks };
-        let (remote, asked) = match slot.take() {
-            Some(mut remote) => {
+        let (mut remote, asked) = match std::mem::take(&mut *slot) {
+            Line::Up(mut remote) => {
                 let asked = remote.ask(question).await;
                 (remote, asked)
             }
-            None => {
-                let remote = self.opener.open(route, question).await.map_err(lost)?;
+            line => {
+                let connection = match line {
+                    Line::Early(connection) => connection,
+                    _ => self.opener.connect(route).await,
+                };
+                let connection = connection.map_err(|error| lost(error.into()))?;
+                let remote = self.opener.start(connection, route, question).await.map_err(lost)?;
                 let _ = self.events.send(Event::Connected { host: self.host.clone(), via: remote.via.clone() }).await;
-                (remote, Ok(()))
+                (Box::new(remote), Ok(()))
             }
         };
-        let remote = slot.insert(remote);
         let mut told = |told: Told| {
             if show == Show::Nothing {
                 return;
@@ -275,11 +279,11 @@ impl Errand {
             Err(error) => Err(error),
         };
         match answered {
-            Ok(()) => Ok(heard),
-            Err(error) => {
-                *slot = None;
-                Err(Lost { heard, ..lost(error) })
+            Ok(()) => {
+                *slot = Line::Up(remote);
+                Ok(heard)
             }
+            Err(error) => Err(Lost { heard, ..lost(error) }),
         }
     }
 }

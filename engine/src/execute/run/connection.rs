@@ -7,7 +7,9 @@ use std::sync::Arc;
 use trueup_modules::module::Place;
 
 use super::Run;
+use super::host::Planned;
 use crate::compile::{Program, Step};
+use crate::execute::fleet::{Line, Route};
 use crate::execute::vars::Layers;
 use crate::playbook::Field;
 use crate::template::is_template;
@@ -74,14 +76,32 @@ impl Run {
         last.is_some_and(|last| last.connection != self.scope(step).connection)
     }
 
-    /// Learns who a host is logged in as by a step's connection: becoming that user is nothing.
-    pub(super) fn log_in(&mut self, at: usize, index: usize) {
+    /// Learns who a host is logged in as by a step's connection: becoming that user is nothing. Yields the way there, if it was
+    /// not known.
+    pub(super) fn log_in(&mut self, at: usize, index: usize) -> Option<Route> {
         let step = &self.steps()[index];
         let connection = Arc::clone(&self.scope(step).connection);
         let known = self.hosts[at].login.as_ref().is_some_and(|(of, _)| *of == connection);
-        if !known && step.entry.place == Place::Host {
-            let user = self.route(&self.hosts[at].name, index).ok().and_then(|route| route.login);
-            self.hosts[at].login = Some((connection, user));
+        if known || step.entry.place != Place::Host {
+            return None;
+        }
+        let route = self.route(&self.hosts[at].name, index).ok();
+        self.hosts[at].login = Some((connection, route.as_ref().and_then(|route| route.login.clone())));
+        route
+    }
+    /// Begins to connect to a host that is about to be asked something, by a way that is new, while it is worked out what else.
+    pub(super) fn knock(&mut self, at: usize, planned: &Planned, route: &mut Option<Route>) {
+        if planned.solo || self.dense || planned.open().next().is_none() {
+            return;
+        }
+        let Some(route) = route.take() else { return };
+        let slot = self.connections.slot(&self.hosts[at].name, Some(&route));
+        let opener = self.connections.opener();
+        // Where it is taken, somebody is about to connect.
+        if let Ok(mut line) = slot.try_lock_owned()
+            && matches!(*line, Line::Down)
+        {
+            tokio::spawn(async move { *line = Line::Early(opener.connect(&route).await) });
         }
     }
 }

@@ -93,7 +93,7 @@ impl Run {
             let mut machines = Vec::new();
             for slot in self.connections.slots(name) {
                 match slot.try_lock().as_deref() {
-                    Ok(remote) => machines.extend(remote.as_ref().map(|remote| remote.machine.clone())),
+                    Ok(line) => machines.extend(line.machine().map(str::to_owned)),
                     Err(_) => return false,
                 }
             }

@@ -60,6 +60,7 @@ impl Run {
         let at = unit.host;
         let node = &course.region.nodes[unit.node];
         let (from, mut control) = course.begin(unit);
+        let mut route = None;
         for index in node.steps[from..].iter().copied() {
             let step = Arc::clone(&self.steps()[index]);
             if let Some(planned) = self.hosts[at].planned.iter().find(|planned| planned.step == index) {
@@ -80,11 +81,12 @@ impl Run {
             {
                 return Walk::Stops;
             }
-            self.log_in(at, index);
+            route = self.log_in(at, index).or(route);
             let planned = self.plan_step(at, index);
             if !self.hosts[at].planned.is_empty() && (step.looks_here || planned.fails()) {
                 return Walk::Stops;
             }
+            self.knock(at, &planned, &mut route);
             let stops = planned.stops(&step);
             self.hosts[at].flushes(&step, &planned);
             self.hosts[at].planned.push_back(planned);
