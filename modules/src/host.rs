@@ -20,6 +20,12 @@ pub type Look<T> = Result<T, Error>;
 pub trait Host {
     /// What is at `path`, of a symbolic link the link itself; `None` if there is nothing.
     fn stat(&self, path: &Path) -> Look<Option<Stat>>;
+    /// The same where no symbolic link is on the way nor at its end; `None` where there is one or nothing, or where it takes
+    /// more than a look to tell.
+    fn straight(&self, path: &Path) -> Look<Option<Stat>> {
+        let _ = path;
+        Ok(None)
+    }
     /// What the user that looks may do with what is at `path` or what that points to: read 4, write 2, execute 1 (access(2)).
     fn access(&self, path: &Path) -> Look<u8>;
     /// The content of the file at `path`, at most [`MAX_READ`] bytes; `None` if there is nothing.

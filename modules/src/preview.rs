@@ -293,6 +293,13 @@ impl Host for View<'_> {
         Ok(stat.map(|stat| self.owned(path, stat)))
     }
 
+    fn straight(&self, path: &Path) -> Look<Option<Stat>> {
+        match self.preview.why() {
+            None => self.of_host(self.host.straight(path)),
+            Some(_) => Ok(None),
+        }
+    }
+
     fn access(&self, path: &Path) -> Look<u8> {
         match self.unowned_stat(path)? {
             Some(stat) if stat.detail != Detail::default() => self.of_host(self.host.access(path)),

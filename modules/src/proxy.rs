@@ -30,6 +30,7 @@ use crate::wire::{self, Become, Frame, PREAMBLE};
 #[derive(Serialize, Deserialize)]
 enum Call {
     Stat(PathBuf),
+    Straight(PathBuf),
     Read(PathBuf),
     Access(PathBuf),
     Digest(PathBuf, Algorithm),
@@ -355,6 +356,9 @@ impl Host for Proxy {
     fn stat(&self, path: &Path) -> Look<Option<Stat>> {
         self.call(&Call::Stat(path.into()))
     }
+    fn straight(&self, path: &Path) -> Look<Option<Stat>> {
+        self.call(&Call::Straight(path.into()))
+    }
     fn access(&self, path: &Path) -> Look<u8> {
         self.call(&Call::Access(path.into()))
     }
@@ -498,6 +502,7 @@ fn json<T: Serialize>(look: Look<T>) -> Result<serde_json::Value, Error> {
 fn answer(call: Call, system: &mut Local, output: &mut impl Write) -> Result<serde_json::Value, Error> {
     match call {
         Call::Stat(path) => json(system.stat(&path)),
+        Call::Straight(path) => json(system.straight(&path)),
         Call::Read(path) => json(system.read(&path)),
         Call::Access(path) => json(system.access(&path)),
         Call::Digest(path, algorithm) => json(system.digest(&path, algorithm)),

@@ -60,6 +60,9 @@ impl<W: Write> Host for Linked<'_, W> {
     fn stat(&self, path: &Path) -> Look<Option<Stat>> {
         self.system.stat(path)
     }
+    fn straight(&self, path: &Path) -> Look<Option<Stat>> {
+        self.system.straight(path)
+    }
     fn access(&self, path: &Path) -> Look<u8> {
         self.system.access(path)
     }

@@ -275,6 +275,12 @@ fn absolute<'a>(host: &dyn Host, path: &'a Path) -> Result<Cow<'a, Path>, Error>
 
 fn follow(host: &dyn Host, path: &Path, links: usize) -> Result<(PathBuf, Option<Stat>), Error> {
     let path = &*absolute(host, path)?;
+    // Where no link is on the way, one look tells all.
+    if path.components().all(|part| part != Component::ParentDir)
+        && let Some(stat) = host.straight(path)?
+    {
+        return Ok((path.components().collect(), Some(stat)));
+    }
     let mut at = PathBuf::from("/");
     let mut last = None;
     let mut rest = path.components();

@@ -103,6 +103,9 @@ impl Host for Local {
     fn stat(&self, path: &Path) -> Look<Option<Stat>> {
         file::stat(path)
     }
+    fn straight(&self, path: &Path) -> Look<Option<Stat>> {
+        Ok(file::straight(path))
+    }
     fn access(&self, path: &Path) -> Look<u8> {
         Ok(file::access(path))
     }
