@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use russh::client::{Handle, Handler, Msg};
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
@@ -22,10 +22,11 @@ const SMALL: usize = 1024;
 /// The stream number of stderr (RFC 4254, 5.2).
 const STDERR: u32 = 1;
 
-/// Starts a command. That the server refuses to is only known from its session.
+/// Starts a command, `trip` away as far as is known. That the server refuses to is only known from its session.
 pub(super) async fn exec<H: Handler>(
     handle: &Handle<H>,
     flows: &Flows,
+    trip: Duration,
     command: &str,
     at: &str,
 ) -> Result<Session, ConnectError> {
@@ -38,7 +39,7 @@ pub(super) async fn exec<H: Handler>(
     let begun = Instant::now();
     let (reads, writes) = handle.channel_open_session().await.map_err(refused)?.split();
     let flow = flows.of(writes.id().into());
-    let ahead = flow.limit(begun.elapsed());
+    let trip = begun.elapsed().min(trip);
     writes.exec(true, command).await.map_err(refused)?;
 
     let (fed, stdin) = tokio::io::duplex(PIPE);
@@ -49,7 +50,7 @@ pub(super) async fn exec<H: Handler>(
     let carrier = Carrier { reads, out, err: Overflow(err), tell, at: at.to_owned() };
     let (flows, channel) = (flows.clone(), writes.id().into());
     tokio::spawn(async move {
-        carry(carrier, Feeder { writes, flow, ahead }, fed).await;
+        carry(carrier, Feeder { writes, flow, trip, told: true }, fed).await;
         flows.ended(channel);
     });
     Ok(Session { stdin: Box::new(stdin), stdout: Box::new(stdout), stderr: Box::new(stderr), ending })
@@ -73,8 +74,9 @@ async fn carry(mut carrier: Carrier, mut feeder: Feeder, fed: DuplexStream) {
 struct Feeder {
     writes: ChannelWriteHalf<Msg>,
     flow: Arc<Flow>,
-    /// How much may be ahead of the command, if there is a limit.
-    ahead: Option<u64>,
+    trip: Duration,
+    /// Whether the server tells of what was read, as far as is known.
+    told: bool,
 }
 
 impl Feeder {
@@ -105,10 +107,10 @@ impl Feeder {
     }
 
     async fn send(&mut self, bytes: Vec<u8>) -> Result<(), russh::Error> {
-        if let Some(limit) = self.ahead
-            && !self.flow.room(limit).await
+        if self.told
+            && let Some(limit) = self.flow.limit(self.trip)
         {
-            self.ahead = None;
+            self.told = self.flow.room(limit).await;
         }
         self.flow.send(bytes.len());
         self.writes.data_bytes(bytes).await

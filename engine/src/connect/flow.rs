@@ -13,8 +13,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-/// What may be ahead where a round trip takes no time, in bytes. OpenSSH tells of what was read from 96 KiB on.
-const LEAST: u64 = 256 << 10;
+/// What may be ahead where a round trip takes no time, in bytes. OpenSSH tells of what was read from 96 KiB on. To it comes what
+/// the connection's task has not put into packets yet, some 300 KiB, which is taken for read.
+const LEAST: u64 = 128 << 10;
 
 /// What a connection carries, in bytes a microsecond: no network that is told from a faster one by what is ahead is faster.
 const SPEED: u64 = 400;
@@ -29,7 +30,7 @@ pub(super) struct Flows(Arc<Mutex<HashMap<u32, Arc<Flow>>>>);
 /// What goes to a command, and what it has read.
 #[derive(Default)]
 pub(super) struct Flow {
-    /// The window that the channel was opened with; 0 if that is not known.
+    /// The channel's window while nothing was sent; 0 if that is not known yet.
     window: AtomicU32,
     sent: AtomicU64,
     read: watch::Sender<u64>,
@@ -40,7 +41,7 @@ impl Flows {
         Arc::clone(self.lock().entry(channel).or_default())
     }
 
-    /// A channel was opened.
+    /// A channel was opened. OpenSSH opens it with no window, and widens it once there is a command.
     pub(super) fn opened(&self, channel: u32, window: u32) {
         self.of(channel).window.store(window, Ordering::Relaxed);
     }
@@ -48,6 +49,10 @@ impl Flows {
     /// The server has told of what was read: so much may be sent now.
     pub(super) fn told(&self, channel: u32, window: u32) {
         let Some(flow) = self.lock().get(&channel).map(Arc::clone) else { return };
+        if flow.window.load(Ordering::Relaxed) == 0 {
+            flow.window.store(window, Ordering::Relaxed);
+            return;
+        }
         let before = flow.sent.load(Ordering::Relaxed) + u64::from(window);
         flow.read.send_replace(before.saturating_sub(flow.window.load(Ordering::Relaxed).into()));
     }
@@ -90,7 +95,9 @@ mod tests {
 
     fn channel() -> (Flows, u32) {
         let (flows, id) = (Flows::default(), 7);
-        flows.opened(id, 2 << 20);
+        flows.of(id);
+        flows.opened(id, 0);
+        flows.told(id, 2 << 20);
         (flows, id)
     }
 
@@ -102,10 +109,10 @@ mod tests {
         let mut room = std::pin::pin!(flow.room(LEAST));
         assert!(timeout(PATIENCE / 2, &mut room).await.is_err(), "nothing was read yet");
         // 96 KiB were read.
-        flows.told(id, (2 << 20) - (160 << 10));
+        flows.told(id, (2 << 20) - (32 << 10));
         assert!(room.await);
-        assert!(!flow.room(160 << 10).await, "there are just as many ahead");
-        assert!(flow.room((160 << 10) + 1).await);
+        assert!(!flow.room(32 << 10).await, "there are just as many ahead");
+        assert!(flow.room((32 << 10) + 1).await);
     }
 
     #[test]

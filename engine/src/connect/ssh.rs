@@ -55,7 +55,7 @@ impl Link {
     /// Starts a command on a channel of its own.
     pub(super) async fn exec(&self, command: &str) -> Result<Session, ConnectError> {
         let begun = Instant::now();
-        let session = channel::exec(&self.host.handle, &self.host.flows, command, &self.at).await;
+        let session = channel::exec(&self.host.handle, &self.host.flows, self.trip(), command, &self.at).await;
         // The server's word that there is a channel was waited for.
         self.trip.fetch_min(micros(begun.elapsed()), Ordering::Relaxed);
         session
