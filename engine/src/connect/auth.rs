@@ -7,7 +7,7 @@ use std::sync::Arc;
 use russh::client::{AuthResult, Handle, KeyboardInteractiveAuthResponse as Reply};
 use russh::keys::agent::AgentIdentity;
 use russh::keys::agent::client::AgentClient;
-use russh::keys::{self, Certificate, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey};
+use russh::keys::{self, Algorithm, Certificate, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey};
 use russh::{MethodKind, MethodSet};
 use tokio::net::UnixStream;
 use trueup_modules::secret::Secret;
@@ -20,15 +20,16 @@ use super::{Identity, Target};
 /// A server asks once for a password, perhaps once more for a new one; more rounds are not a login.
 const MAX_ROUNDS: usize = 8;
 
-/// Logs in, or says everything that was tried. `parting` yields what the server said when it hung up.
+/// Logs in, or says everything that was tried. `parting` yields what the server said when it hung up. Tells whether a person may
+/// have had to touch a key for it.
 pub(super) async fn log_in(
     handle: &mut Handle<Gate>,
     target: &Target,
     parting: impl Fn() -> Option<String>,
-) -> Result<(), ConnectError> {
-    let mut login = Login { handle, target, tried: Vec::new(), accepted: None };
+) -> Result<bool, ConnectError> {
+    let mut login = Login { handle, target, tried: Vec::new(), accepted: None, touched: false };
     match login.try_all().await {
-        Ok(true) => return Ok(()),
+        Ok(true) => return Ok(login.touched),
         Ok(false) => {}
         Err(error) => tracing::debug!(host = target.name, %error, "the login broke off"),
     }
@@ -45,6 +46,8 @@ struct Login<'a> {
     tried: Vec<Attempt>,
     /// The methods that the server accepts, once it has said so.
     accepted: Option<MethodSet>,
+    /// Whether a key was used that signs only when it is touched.
+    touched: bool,
 }
 
 /// Whether the user is in.
@@ -159,6 +162,7 @@ impl Login<'_> {
     async fn try_agent_key(&mut self, agent: &mut AgentClient<UnixStream>, identity: AgentIdentity) -> Step {
         let public = identity.public_key();
         let what = format!("ssh-agent's key {}", describe(&public).1);
+        self.touched |= matches!(public.algorithm(), Algorithm::SkEd25519 | Algorithm::SkEcdsaSha2NistP256);
         let hash = self.rsa_hash(public.algorithm().is_rsa()).await?;
         let user = self.target.user.as_str();
         let answer = match identity {

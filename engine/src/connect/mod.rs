@@ -25,6 +25,7 @@ mod ssh_config;
 mod upload;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use trueup_modules::secret::Secret;
@@ -144,7 +145,7 @@ pub enum Way {
     /// This machine, without SSH; programs begin in that directory.
     Local(PathBuf),
     /// Another machine, through SSH.
-    Ssh(Box<Target>),
+    Ssh(Arc<Target>),
 }
 
 /// `local` and where, or `USER@HOST:PORT`.
@@ -159,6 +160,7 @@ impl std::fmt::Display for Way {
 
 /// A host that commands can be run on. Dropping it ends it, once its last [`Session`] is gone.
 pub struct Connection {
+    way: Way,
     link: Link,
     negotiated: String,
     doors: Doors,
@@ -172,14 +174,15 @@ enum Link {
 /// Opens a connection and logs in, in turn with others who use the same `doors`.
 pub async fn open(way: &Way, doors: &Doors) -> Result<Connection, ConnectError> {
     let doors = doors.clone();
-    match way {
-        Way::Local(dir) => Ok(Connection { link: Link::Local(dir.clone()), negotiated: "local".to_owned(), doors }),
+    let (link, negotiated) = match way {
+        Way::Local(dir) => (Link::Local(dir.clone()), "local".to_owned()),
         Way::Ssh(target) => {
             let link = ssh::open(target, &doors).await?;
             let negotiated = link.negotiated();
-            Ok(Connection { link: Link::Ssh(Box::new(link)), negotiated, doors })
+            (Link::Ssh(Box::new(link)), negotiated)
         }
-    }
+    };
+    Ok(Connection { way: way.clone(), link, negotiated, doors })
 }
 
 impl Connection {
@@ -188,6 +191,14 @@ impl Connection {
         match &self.link {
             Link::Local(dir) => local::exec(command, dir),
             Link::Ssh(link) => link.exec(command).await,
+        }
+    }
+
+    /// Opens another by the same way. `None` where a person may have to touch a key for it.
+    pub async fn another(&self) -> Option<Result<Self, ConnectError>> {
+        match &self.link {
+            Link::Ssh(link) if link.touched => None,
+            _ => Some(open(&self.way, &self.doors).await),
         }
     }
 

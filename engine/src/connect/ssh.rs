@@ -38,6 +38,8 @@ pub(super) struct Link {
     at: String,
     /// The shortest round trip so far, in microseconds.
     trip: AtomicU64,
+    /// Whether a person may have had to touch a key for it.
+    pub(super) touched: bool,
 }
 
 /// One host on the way, or its end.
@@ -48,6 +50,7 @@ struct Host {
     at: String,
     /// How long it took to connect, which is a round trip of the kernels: they answer though the programs are busy.
     trip: Option<Duration>,
+    touched: bool,
     _proxy: Option<ProxyCommand>,
 }
 
@@ -90,7 +93,8 @@ pub(super) async fn open(target: &Target, doors: &Doors) -> Result<Link, Connect
     }
     let host = reach(target, before.last(), doors).await?;
     let trip = host.trip.filter(|_| before.is_empty()).map_or(u64::MAX, micros);
-    Ok(Link { host, before, at: target.at(), trip: trip.into() })
+    let touched = before.iter().any(|jump| jump.touched) || host.touched;
+    Ok(Link { host, before, at: target.at(), trip: trip.into(), touched })
 }
 
 fn micros(time: Duration) -> u64 {
@@ -118,7 +122,7 @@ async fn reach(target: &Target, through: Option<&Host>, doors: &Doors) -> Result
     let seen = host.seen.clone();
     let parting = || seen.lock().parting.clone();
     let login = auth::log_in(&mut host.handle, target, parting);
-    timeout(LOGIN_LIMIT, login).await.map_err(|_| ConnectError::TimedOut {
+    host.touched = timeout(LOGIN_LIMIT, login).await.map_err(|_| ConnectError::TimedOut {
         doing: "log in to",
         at: target.at(),
         after: LOGIN_LIMIT,
@@ -166,7 +170,7 @@ async fn handshake(target: &Target, through: Option<&Host>, doors: &Doors) -> Re
             (exchange(config, stream, gate, target, limit).await?, None, Some(trip))
         }
     };
-    Ok(Host { handle, seen, flows, at: target.at(), trip, _proxy: proxy })
+    Ok(Host { handle, seen, flows, at: target.at(), trip, touched: false, _proxy: proxy })
 }
 
 async fn exchange<S>(

@@ -181,7 +181,7 @@ impl Connections {
             }
         };
         let target = Target::resolve(&wanted, &config, &self.around).map_err(|error| error.to_string())?;
-        Ok(Route { login: Some(target.user.clone()), way: Way::Ssh(Box::new(target)), remote_tmp })
+        Ok(Route { login: Some(target.user.clone()), way: Way::Ssh(Arc::new(target)), remote_tmp })
     }
 
     fn home(&self, path: &str) -> PathBuf {

@@ -1,8 +1,9 @@
-//! Further channels of a connection, for long content that goes a long way. See `agent/lanes.rs` of the modules.
+//! Further channels, and connections, for long content that goes a long way. See `agent/lanes.rs` of the modules.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use trueup_modules::wire::PREAMBLE;
@@ -23,6 +24,9 @@ const MOST: u64 = 8;
 /// Content that is shorter is gone before lanes are open.
 const LONG: u64 = 8 << 20;
 
+/// How many lanes go by one connection: the kernels let one carry some 4 MiB in a round trip (tcp(7), `tcp_wmem`).
+const ABREAST: usize = 2;
+
 /// How long all lanes may take to open; those that have not are done without.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -34,7 +38,7 @@ pub(super) fn width(trip: Duration, size: u64) -> usize {
     if size < LONG { 1 } else { usize::try_from(width).unwrap_or(1) }
 }
 
-/// Opens lanes to the agent that has that name, all at once.
+/// Opens lanes to the agent that has that name, all at once, some of them by connections of their own.
 pub(super) async fn open(
     connection: &Arc<Connection>,
     start: &Start,
@@ -42,11 +46,14 @@ pub(super) async fn open(
     door: &str,
 ) -> Vec<(usize, Session)> {
     let mut opening = JoinSet::new();
-    for number in 0..width {
-        let (connection, start, what) = (Arc::clone(connection), start.clone(), format!("lane {door} {number}"));
+    let roads: Vec<Arc<OnceCell<Arc<Connection>>>> = (0..width.div_ceil(ABREAST)).map(|_| Arc::default()).collect();
+    let _ = roads.first().map(|own| own.set(Arc::clone(connection)));
+    for (number, road) in (0..width).zip(roads.iter().cycle().cloned()) {
+        let (own, start, what) = (Arc::clone(connection), start.clone(), format!("lane {door} {number}"));
         opening.spawn(async move {
+            let connection = road.get_or_init(|| another(&own)).await;
             let tmp = start.remote_tmp.as_deref();
-            let lane = connect::start_beside(&connection, &start.agents, PREAMBLE, tmp, &what).await;
+            let lane = connect::start_beside(connection, &start.agents, PREAMBLE, tmp, &what).await;
             Some((number, lane.inspect_err(|error| tracing::debug!(%error, "no lane")).ok()?))
         });
     }
@@ -59,6 +66,18 @@ pub(super) async fn open(
     let _ = timeout(PATIENCE, all).await;
     lanes.sort_by_key(|(number, _)| *number);
     lanes
+}
+
+/// Another connection to the same host, or the same where there can be none.
+async fn another(own: &Arc<Connection>) -> Arc<Connection> {
+    match own.another().await {
+        Some(Ok(connection)) => Arc::new(connection),
+        Some(Err(error)) => {
+            tracing::debug!(%error, "no connection for lanes");
+            Arc::clone(own)
+        }
+        None => Arc::clone(own),
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ pub(crate) fn target(server: &Server) -> Target {
 }
 
 pub(crate) async fn reach(target: Target) -> Result<Connection, ConnectError> {
-    open(&Way::Ssh(Box::new(target)), &Doors::new(50)).await
+    open(&Way::Ssh(Arc::new(target)), &Doors::new(50)).await
 }
 
 fn write_key(dir: &Path, name: &str, key: &PrivateKey) -> PathBuf {
@@ -214,7 +215,7 @@ async fn many_come_in_through_a_door_that_lets_in_few() {
     let (doors, mut logins) = (Doors::new(50), tokio::task::JoinSet::new());
     for _ in 0..40 {
         // One that is alone would be given up at once.
-        let (way, doors) = (Way::Ssh(Box::new(Target { retries: 0, ..target(&server) })), doors.clone());
+        let (way, doors) = (Way::Ssh(Arc::new(Target { retries: 0, ..target(&server) })), doors.clone());
         logins.spawn(async move { open(&way, &doors).await.map(|_| ()) });
     }
     for login in logins.join_all().await {
@@ -350,4 +351,13 @@ async fn a_lost_connection_ends_the_streams() {
     assert_eq!(error.to_string(), format!("hear from 127.0.0.1:{port}: the connection was lost"));
     let error = connection.exec("true").await.err().unwrap();
     assert!(matches!(error, ConnectError::Lost { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_connection_can_be_had_once_more() {
+    let server = serve(Nature::new()).await;
+    let first = reach(target(&server)).await.unwrap();
+    let second = first.another().await.expect("no key is to be touched").unwrap();
+    assert_eq!(second.at(), first.at());
+    assert_eq!(server.connections.load(Ordering::Relaxed), 2);
 }

@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use tokio::task::JoinSet;
 use trueup::connect::{self, Doors, Exit, SshConfig, Surroundings, Target, Wanted, Way};
 
@@ -30,7 +31,7 @@ async fn main() -> ExitCode {
 }
 
 async fn one(target: Target, doors: Doors) -> bool {
-    let Ok(connection) = connect::open(&Way::Ssh(Box::new(target)), &doors).await else { return false };
+    let Ok(connection) = connect::open(&Way::Ssh(Arc::new(target)), &doors).await else { return false };
     let Ok(session) = connection.exec("true").await else { return false };
     session.output(b"", 0).await.is_ok_and(|output| output.exit == Exit::Status(0))
 }
