@@ -106,7 +106,12 @@ impl AptKey {
             }
             (None, Some(source)) => {
                 let ids = source.ids(host, "apt_key").map_err(|error| {
-                    error.telling("msg", format!("Unable to extract key from '{}'", source.meant()))
+                    let meant = source.meant();
+                    let msg = match keys::undelivered(&error) {
+                        Some(why) => format!("Failed to download key at {meant}: {why}"),
+                        None => format!("Unable to extract key from '{meant}'"),
+                    };
+                    error.telling("msg", msg)
                 })?;
                 ids.into_iter().next().unwrap_or_default()
             }

@@ -86,6 +86,20 @@ pub(super) fn ids(text: &str) -> Vec<String> {
     keys.filter(|line| !line.contains("expired")).filter_map(id).collect()
 }
 
+/// Why curl did not get a key, in Ansible's form.
+pub(super) fn undelivered(error: &Error) -> Option<String> {
+    const REFUSALS: [(&str, &str); 4] =
+        [("401", "Unauthorized"), ("403", "Forbidden"), ("404", "Not Found"), ("500", "Internal Server Error")];
+    let Error::Command { output, .. } = error else { return None };
+    let line = output.stderr.lines().rev().find(|line| line.starts_with("curl: ("))?;
+    let refused = line.strip_prefix("curl: (22) ").and_then(|rest| rest.rsplit_once(' '));
+    let refusal = refused.and_then(|(_, status)| REFUSALS.iter().find(|(known, _)| *known == status));
+    Some(match refusal {
+        Some((status, reason)) => format!("HTTP Error {status}: {reason}"),
+        None => format!("Request failed: {line}"),
+    })
+}
+
 /// What tells curl where a file is.
 pub(super) fn config(url: &str, validate_certs: bool) -> Result<Input, Error> {
     request(&Content(Text::plain(url)), validate_certs).config()
