@@ -27,6 +27,7 @@ mod agreed;
 #[cfg(test)]
 mod spec;
 
+pub(crate) use call::is_missing_attribute;
 pub(crate) use filters::{of_prompt as hash_password, yaml_of, yaml_of_result};
 pub(crate) use lookups::glob;
 pub(crate) use plugins::{Kind as PluginKind, note as of_plugin};

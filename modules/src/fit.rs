@@ -85,8 +85,11 @@ pub(crate) fn fit(schema: &Value, module: &str, params: Value) -> Result<Value, 
             }
             continue;
         };
-        // As in Ansible, null means "not given".
+        // As in Ansible, null means "not given", but to what shows whatever it is given.
         if value.is_null() {
+            if schema["properties"][canonical]["null"] == true {
+                fitted.insert(canonical.to_owned(), value);
+            }
             continue;
         }
         let value = convert(&name, &schema["properties"][canonical], value)?;

@@ -386,9 +386,12 @@ fn options(
 
 /// What becomes of inventories that cannot be read.
 fn manner(settings: &Settings) -> Manner {
-    match settings.flag("inventory_any_unparsed_is_failed") {
-        true => Manner::Strict,
-        false => Manner::Lenient,
+    if settings.flag("inventory_any_unparsed_is_failed") {
+        Manner::Strict
+    } else if settings.flag("inventory_unparsed_is_failed") {
+        Manner::OneAtLeast
+    } else {
+        Manner::Lenient
     }
 }
 

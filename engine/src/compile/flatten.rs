@@ -214,12 +214,12 @@ impl Flattener<'_> {
 
     fn written_play(&mut self, number: usize, written: &Written) {
         let Written { play, imported, dir } = written;
-        let Some(hosts) = self.hosts(play) else { return };
+        let Some((hosts, patterns)) = self.hosts(play) else { return };
         let vars_files = if hosts.is_empty() { VarsFiles::default() } else { self.vars_files(play, dir) };
         let name = match &play.common.name {
             Some(Spanned { value: Field::Known(name), .. }) => name.clone(),
             Some(name) => self.text(play, name).unwrap_or_else(|_| name.value.written().to_owned()),
-            None => written.name(),
+            None => patterns.join(","),
         };
         let all_hosts: Vec<String> = hosts.into_iter().collect();
         // The batches are in the play's own order; what it knows of its hosts is in the inventory's, as in Ansible.
@@ -234,6 +234,7 @@ impl Flattener<'_> {
             let plan = PlayPlan {
                 play: Arc::clone(play),
                 name: name.clone(),
+                patterns: patterns.clone(),
                 all_hosts: all_hosts.clone(),
                 hosts,
                 written: number,

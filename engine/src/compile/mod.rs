@@ -147,6 +147,8 @@ pub struct PlayPlan {
     pub play: Arc<Play>,
     /// What is shown as its name.
     pub name: String,
+    /// Its host patterns, rendered.
+    pub patterns: Vec<String>,
     /// All hosts of the play.
     pub all_hosts: Vec<String>,
     /// The hosts of this batch, in order.

@@ -168,7 +168,7 @@ impl Constructed<'_> {
             return Err(problem(message, &node.span));
         }
         let Some(key) = option("key") else {
-            return match self.manner == Manner::Lenient {
+            return match self.manner != Manner::Strict {
                 true => Ok(()),
                 false => Err(problem("a keyed group needs a `key`".into(), &node.span)),
             };

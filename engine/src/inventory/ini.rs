@@ -22,7 +22,7 @@ pub(super) fn read(source: &Arc<Source>, manner: Manner, builder: &mut Builder, 
     let (mut group, mut kind) = (UNGROUPED.to_owned(), Kind::Hosts);
     let mut start = 0;
     for line in source.text.split('\n') {
-        if manner == Manner::Lenient && reader.diagnostics.has_errors() {
+        if manner != Manner::Strict && reader.diagnostics.has_errors() {
             return;
         }
         let text = line.trim();
@@ -150,7 +150,7 @@ impl Reader<'_, '_> {
             };
             vars.insert(key.to_owned(), Entry { key: span.clone(), value: literal::value(text, span) });
         }
-        if self.manner == Manner::Lenient && self.diagnostics.has_errors() {
+        if self.manner != Manner::Strict && self.diagnostics.has_errors() {
             return;
         }
         for name in &names {

@@ -49,6 +49,8 @@ pub enum Manner {
     Strict,
     /// It is passed over with a warning, as Ansible has it; what stands above the mistake counts.
     Lenient,
+    /// The same, as long as any source can be read.
+    OneAtLeast,
 }
 
 /// Reads all sources. Look at `diagnostics` before using the result: what could not be read is left out.
@@ -142,7 +144,7 @@ impl Loader<'_, '_> {
             false => self.leaf(path),
         };
         self.parsed |= parsed;
-        if !parsed && self.request.manner == Manner::Lenient {
+        if !parsed && self.request.manner != Manner::Strict {
             let place = crate::execute::absolute(path);
             let message = format!("no hosts come from `{}`", path.display());
             let told = format!("Unable to parse {place} as an inventory source");
@@ -238,7 +240,7 @@ impl Loader<'_, '_> {
 
     fn yaml(&mut self, source: &Arc<Source>, found: &mut Diagnostics) -> &'static str {
         if let Some(root) = yaml::load(source, self.request.vault, found) {
-            if root.is_null() && self.request.manner == Manner::Lenient {
+            if root.is_null() && self.request.manner != Manner::Strict {
                 found.push(Diagnostic::error("the file is empty").at(&root.span).told("Parsed empty YAML file"));
             }
             tree::read(&root, &source.path, self.request, &mut self.builder, found);
@@ -247,8 +249,11 @@ impl Loader<'_, '_> {
     }
 
     fn finish(mut self) -> Inventory {
-        let lenient = self.request.manner == Manner::Lenient;
-        if lenient && !self.parsed {
+        let lenient = self.request.manner != Manner::Strict;
+        if self.request.manner == Manner::OneAtLeast && !self.parsed {
+            let told = "No inventory was parsed, please check your configuration and options.";
+            self.diagnostics.push(Diagnostic::absent("no inventory could be read").told_alone(told));
+        } else if lenient && !self.parsed {
             let message = "there is no inventory but this machine, `localhost`";
             let told = "No inventory was parsed, only implicit localhost is available";
             self.diagnostics.push(Diagnostic::warning(message).told_alone(told));

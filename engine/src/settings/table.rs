@@ -197,6 +197,14 @@ pub static SETTINGS: &[Setting] = &[
         doc: "whether an inventory that cannot be read stops ansible-playbook and its like; it always stops trueup",
     },
     Setting {
+        name: "inventory_unparsed_is_failed",
+        ini: ("inventory", "unparsed_is_failed"),
+        variable: "ANSIBLE_INVENTORY_UNPARSED_FAILED",
+        kind: Kind::Flag,
+        default: "false",
+        doc: "whether it stops ansible-playbook and its like that none of the inventories can be read",
+    },
+    Setting {
         name: "localhost_warning",
         ini: ("defaults", "localhost_warning"),
         variable: "ANSIBLE_LOCALHOST_WARNING",

@@ -54,7 +54,14 @@ impl Entry {
         if passes && let Some(missing) = args.iter().find(|v| v.is_undefined()) {
             return Ok(missing.clone());
         }
-        let mut call = Call { state, name: self.names[0], bound: Vec::new(), rest: Vec::new(), named: Vec::new() };
+        let mut call = Call {
+            state,
+            name: self.names[0],
+            params: self.params,
+            bound: Vec::new(),
+            rest: Vec::new(),
+            named: Vec::new(),
+        };
         self.bind(&mut call, args, kwargs)?;
         let bound = call.bound.iter().flatten();
         if passes && let Some(missing) = bound.chain(call.named.iter().map(|(_, v)| v)).find(|v| v.is_undefined()) {
@@ -130,6 +137,30 @@ pub(crate) fn told(error: &Error) -> Option<&str> {
     of(error).map(|told| told.words.as_str())
 }
 
+/// Whether words are about something that has not what is asked of it: to Ansible that is undefined, and nothing fails.
+pub(crate) fn is_missing_attribute(words: &str) -> bool {
+    words.starts_with("object of type '") && words.contains("' has no attribute '")
+}
+
+/// The failure of a filter or test: Ansible says which one it is, of one in another the inner.
+pub(crate) fn within_plugin(kind: &str, name: &str, error: Error) -> Error {
+    if error.kind() != ErrorKind::InvalidOperation {
+        return error;
+    }
+    let reason = told(&error).or(error.detail()).unwrap_or_default();
+    if is_missing_attribute(reason)
+        || ["The filter plugin ", "The test plugin ", "The lookup plugin "]
+            .iter()
+            .any(|known| reason.starts_with(known))
+    {
+        return error;
+    }
+    let name = if name.contains('.') { name.to_owned() } else { format!("ansible.builtin.{name}") };
+    let words = format!("The {kind} plugin '{name}' failed: {reason}");
+    let wanted = wanted(&error).map(|(kind, name)| (kind, name.to_owned()));
+    error.with_source(Told { words, wanted })
+}
+
 /// The plugin that it fails for want of.
 pub(crate) fn wanted(error: &Error) -> Option<(plugins::Kind, &str)> {
     of(error)?.wanted.as_ref().map(|(kind, name)| (*kind, name.as_str()))
@@ -143,6 +174,7 @@ fn of(error: &Error) -> Option<&Told> {
 pub(crate) struct Call<'c, 's, 'e> {
     pub state: &'c mut State<'s, 'e>,
     pub name: &'static str,
+    params: &'static [&'static str],
     bound: Vec<Option<Mj>>,
     /// Positional arguments beyond the parameters.
     pub rest: Vec<Mj>,
@@ -166,7 +198,11 @@ impl Call<'_, '_, '_> {
         match self.raw(i) {
             Some(value) if value.is_undefined() => Err(undefined(value)),
             Some(value) => Ok(value),
-            None => Err(fail(format!("'{}' needs one more argument", self.name))),
+            None => {
+                let (name, param) = (self.name, self.params.get(i).copied().unwrap_or_default());
+                let told = format!("{name}() missing 1 required positional argument: '{param}'");
+                Err(fail_told(format!("'{name}' needs one more argument"), told))
+            }
         }
     }
 
@@ -212,7 +248,10 @@ impl Call<'_, '_, '_> {
     /// The items of a list; of a dictionary its keys, of a text its letters.
     pub(crate) fn list(&self, i: usize) -> Result<Vec<Mj>, Error> {
         let value = self.value(i)?;
-        items(value).map_err(|_| self.bad(i, "a list", value))?
+        items(value).map_err(|_| {
+            let told = format!("'{}' object is not iterable", text::type_name(value));
+            self.bad(i, "a list", value).with_source(Told { words: told, wanted: None })
+        })?
     }
 
     /// The pairs of a dictionary.

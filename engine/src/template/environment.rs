@@ -11,7 +11,7 @@ use minijinja::{AutoEscape, Environment, Error, Output, State, UndefinedBehavior
 
 use crate::source::Span;
 
-use super::call::Entry;
+use super::call::{Entry, within_plugin};
 use super::error::{Problem, TemplateError};
 use super::python::{methods, operators, text};
 use super::rewrite::{self, Literals};
@@ -59,11 +59,20 @@ fn build(trim: bool, lstrip: bool) -> Environment<'static> {
     env.set_unknown_method_callback(methods::call);
     env.set_path_join_callback(|name, parent| Cow::Owned(join(name, parent)));
     env.set_loader(load);
-    for entry in filters::all().chain(operators::ALL) {
+    for entry in filters::all() {
+        each_name(entry, |name| {
+            let told = told_name(entry, &name);
+            env.add_filter(name, plugin("filter", told, run(entry)));
+        });
+    }
+    for entry in operators::ALL {
         each_name(entry, |name| env.add_filter(name, run(entry)));
     }
     for entry in tests::all() {
-        each_name(entry, |name| env.add_test(name, test(entry)));
+        each_name(entry, |name| {
+            let told = told_name(entry, &name);
+            env.add_test(name, plugin("test", told, test(entry)));
+        });
     }
     for entry in lookups::FUNCTIONS {
         each_name(entry, |name| env.add_function(name, run(entry)));
@@ -84,6 +93,20 @@ fn each_name(entry: &'static Entry, mut add: impl FnMut(Cow<'static, str>)) {
             add(Cow::Owned(format!("ansible.legacy.{name}")));
         }
     }
+}
+
+/// By which name Ansible tells of a plugin that fails: those of other collections have but one.
+fn told_name(entry: &'static Entry, name: &str) -> String {
+    if entry.names[0].contains('.') { entry.names[0].to_owned() } else { name.to_owned() }
+}
+
+/// It fails as that plugin.
+fn plugin(
+    kind: &'static str,
+    name: String,
+    run: impl Fn(&mut State<'_, '_>, &[Mj], Kwargs) -> Result<Mj, Error> + Send + Sync + 'static,
+) -> impl Fn(&mut State<'_, '_>, &[Mj], Kwargs) -> Result<Mj, Error> + Send + Sync + 'static {
+    move |state, args, kwargs| run(state, args, kwargs).map_err(|error| within_plugin(kind, &name, error))
 }
 
 fn run(
@@ -200,7 +223,8 @@ pub(crate) fn unknown_name(is_test: bool, name: &str) -> Option<Located> {
         if let Some(note) = plugins::note(kind, &name, span.path()) {
             return TemplateError::new(Problem::Syntax(format!("{message}: {note}")), span);
         }
-        let error = TemplateError::new(Problem::Syntax(message.clone()), span);
+        let mut error = TemplateError::new(Problem::Syntax(message.clone()), span);
+        error.told = Some(format!("Syntax error in template: No {what} named '{name}'.").into());
         match &near {
             Some(near) => error.hint(format!("did you mean '{near}'?")),
             None => error,

@@ -59,7 +59,8 @@ impl TemplateError {
 
     /// A sealed value is read that cannot be opened.
     pub(crate) fn unopened(why: String, span: &Span) -> Self {
-        Self::new(Problem::Failed(why), span.clone())
+        let told = Some(why.clone().into());
+        Self { told, ..Self::new(Problem::Failed(why), span.clone()) }
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -78,8 +78,31 @@ pub(crate) fn nothing(origin: &Origin, reads: &HashSet<String>, ctx: &Arc<Contex
     if let Some(name) = first_missing(text, reads, ctx) {
         return undefined(name, origin, origin.at, origin.text.len(), ctx);
     }
-    TemplateError::new(Problem::Nothing, origin.span.clone())
-        .hint("an inline 'if' needs an 'else'; 'first' and 'last' need an item")
+    let mut error = TemplateError::new(Problem::Nothing, origin.span.clone());
+    error.told = attribute_of(text).or_else(|| nothing_of(text)).map(String::into_boxed_str);
+    error.hint("an inline 'if' needs an 'else'; 'first' and 'last' need an item")
+}
+
+/// What Ansible says of an expression that yields nothing: its last step tells why.
+fn nothing_of(text: &str) -> Option<String> {
+    let text = text.trim();
+    if let Some((_, filter)) = text.rsplit_once('|') {
+        let what = match filter.trim() {
+            "first" => "first",
+            "last" => "last",
+            "min" | "max" => "aggregated",
+            _ => return None,
+        };
+        return Some(format!("No {what} item, sequence was empty."));
+    }
+    None
+}
+
+/// The same of `(…).name`: what is in the brackets is there, and has no such attribute.
+fn attribute_of(text: &str) -> Option<String> {
+    let (before, attribute) = text.trim().rsplit_once('.')?;
+    let is_name = attribute.chars().all(|c| c.is_alphanumeric() || c == '_');
+    (before.ends_with(')') && is_name).then(|| format!("object of type 'dict' has no attribute '{attribute}'"))
 }
 
 /// An error of evaluating.
@@ -129,6 +152,7 @@ fn located_at(innermost: &Error, (start, end): (usize, usize), origin: &Origin, 
             .why_missing()
             .unwrap_or_else(|| TemplateError::new(Problem::Undefined(origin.snippet(start, end).to_owned()), place)),
         _ => {
+            let message = in_python(&message).unwrap_or(message);
             let note = wanted(innermost).and_then(|(kind, name)| plugins::note(kind, name, place.path()));
             let noted = |text: &str| note.as_ref().map_or(text.to_owned(), |note| format!("{text}: {note}"));
             let mut error = TemplateError::new(Problem::Failed(noted(&message)), place);
@@ -136,6 +160,37 @@ fn located_at(innermost: &Error, (start, end): (usize, usize), origin: &Origin, 
             error
         }
     }
+}
+
+/// What Python says where minijinja says it otherwise.
+fn in_python(message: &str) -> Option<String> {
+    let class = |kind: &str| match kind {
+        "string" => "str",
+        "number" => "int",
+        "sequence" => "list",
+        "map" => "dict",
+        "none" => "NoneType",
+        _ => "object",
+    };
+    if let Some(rest) = message.strip_prefix("tried to use ") {
+        let (operator, kinds) = rest.split_once(" operator on unsupported types ")?;
+        let (left, right) = kinds.split_once(" and ")?;
+        let (left, right) = (class(left), class(right));
+        return Some(match (operator, left) {
+            ("+", "str" | "list") => format!("can only concatenate {left} (not \"{right}\") to {left}"),
+            _ => format!("unsupported operand type(s) for {operator}: '{left}' and '{right}'"),
+        });
+    }
+    if let Some((kind, method)) = message.split_once(" has no method named ") {
+        return Some(format!("object of type '{}' has no attribute '{method}'", class(kind)));
+    }
+    if let Some(kind) = message.strip_prefix("value of type ").and_then(|rest| rest.strip_suffix(" is not callable")) {
+        return Some(format!("'{}' object is not callable", class(kind)));
+    }
+    if let Some(kind) = message.strip_suffix(" is not iterable").filter(|kind| class(kind) != "object") {
+        return Some(format!("'{}' object is not iterable", class(kind)));
+    }
+    (message.starts_with("unable to calculate") && message.ends_with("/ 0")).then(|| "division by zero".to_owned())
 }
 
 /// What is probably missing.
@@ -198,7 +253,8 @@ fn undefined(name: &str, origin: &Origin, start: usize, end: usize, ctx: &Arc<Co
     // minijinja writes `(...)[...]` for what it has no name for.
     let name = if name.starts_with("(...)") { origin.snippet(start, end) } else { name };
     let mut error = TemplateError::new(Problem::Undefined(name.to_owned()), place);
-    error.told = missing(name, ctx).map(String::into_boxed_str);
+    let empty = || name.rsplit_once(").").and_then(|(before, _)| nothing_of(before));
+    error.told = missing(name, ctx).or_else(empty).map(String::into_boxed_str);
     match nearest(name, ctx) {
         Some(near) => error.hint(format!("did you mean '{near}'?")),
         None => error.hint("define it, or give a value for the case with '| default(…)'"),
@@ -222,7 +278,33 @@ fn first_missing<'r>(text: &str, reads: &'r HashSet<String>, ctx: &Arc<Context>)
 fn missing(name: &str, ctx: &Arc<Context>) -> Option<String> {
     let mut steps = steps(name)?.into_iter();
     let Step::Name(first) = steps.next()? else { return None };
-    let Some(mut value) = ctx.vars.get(first) else { return Some(format!("'{first}' is undefined")) };
+    let no_attribute = |kind: &str, name: &str| Some(format!("object of type '{kind}' has no attribute '{name}'"));
+    let of_host;
+    let mut value = match first {
+        "vars" => match steps.next()? {
+            Step::Name(name) => match ctx.vars.get(name) {
+                Some(value) => value,
+                None => return no_attribute("dict", name),
+            },
+            Step::Number(_) => return None,
+        },
+        "hostvars" => {
+            let Step::Name(host) = steps.next()? else { return None };
+            let Some(found) = ctx.vars.host(host) else { return Some(format!("hostvars['{host}']")) };
+            of_host = found;
+            match steps.next()? {
+                Step::Name(name) => match of_host.get(name) {
+                    Some(value) => value,
+                    None => return no_attribute("HostVarsVars", name),
+                },
+                Step::Number(_) => return None,
+            }
+        }
+        first => match ctx.vars.get(first) {
+            Some(value) => value,
+            None => return Some(format!("'{first}' is undefined")),
+        },
+    };
     for step in steps {
         let found = match (value, &step) {
             // What it comes to is not known here.

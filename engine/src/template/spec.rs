@@ -165,12 +165,12 @@ fn errors_point_to_the_expression() {
     {{ count is evn }}  =>  play.yml:1:13: there is no test 'evn' | did you mean 'even'?
     {{ 'a' > 1 }}  =>  play.yml:1:9: '>' not supported between instances of 'str' and 'int' | 
     {{ 1 in '123' }}  =>  play.yml:1:8: 'in <string>' requires string as left operand, not int | 
-    {{ name + 1 }}  =>  play.yml:1:4: tried to use + operator on unsupported types string and number | 
+    {{ name + 1 }}  =>  play.yml:1:4: can only concatenate str (not "int") to str | 
     {{ lookup('fil', 'x') }}  =>  play.yml:1:4: there is no lookup 'fil'; did you mean 'file'? | 
     {{ count + }}  =>  play.yml:1:10: unexpected end of input, expected expression | 
     {{ name | regex_replace('(', 'x') }}  =>  play.yml:1:11: '(' is not a regular expression: Parsing error at position 1: Opening parenthesis without closing parenthesis | 
     {{ 'a' if false }}  =>  play.yml:1:1: the expression yields nothing | an inline 'if' needs an 'else'; 'first' and 'last' need an item
-    {{ list.nope() }}  =>  play.yml:1:8: sequence has no method named nope | 
+    {{ list.nope() }}  =>  play.yml:1:8: object of type 'list' has no attribute 'nope' | 
     {% for x in missing %}{{ x }}{% endfor %}  =>  play.yml:1:13: 'missing' is undefined | define it, or give a value for the case with '| default(…)'
     {{ password | from_json }}  =>  play.yml:1:15: failed to evaluate '{{ password | from_json }}', which reads a secret: the reason is withheld |
     "#);

@@ -15,6 +15,8 @@ use crate::secret::REDACTED;
 #[serde(deny_unknown_fields)]
 pub(super) struct Debug {
     /// What to show.
+    #[serde(default, deserialize_with = "given")]
+    #[schemars(extend("null" = true))]
     msg: Option<Value>,
     /// The name of a variable, or an expression, whose value to show.
     var: Option<String>,
@@ -41,6 +43,11 @@ impl Module for Debug {
             }
         }
     }
+}
+
+/// `null` is a message, too.
+fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 /// The value with every secret in it replaced.

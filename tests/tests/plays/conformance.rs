@@ -175,7 +175,11 @@ fn line(result: &TaskResult) -> String {
     let said = match (result.task.module.as_str(), &result.status) {
         (_, Status::Skipped { .. }) => None,
         ("fail", Status::Failed { error, .. }) => Some(error.clone()),
-        ("debug", _) => result.data.get("msg").map(|msg| msg.as_str().map_or_else(|| msg.to_string(), str::to_owned)),
+        ("debug", _) => result
+            .data
+            .get("msg")
+            .filter(|msg| !msg.is_null())
+            .map(|msg| msg.as_str().map_or_else(|| msg.to_string(), str::to_owned)),
         _ => None,
     };
     if let Some(said) = said {

@@ -26,13 +26,15 @@ impl Flattener<'_> {
         vars
     }
 
-    pub(super) fn hosts(&mut self, play: &Play) -> Option<IndexSet<String>> {
+    /// The hosts of a play, and the patterns that chose them.
+    pub(super) fn hosts(&mut self, play: &Play) -> Option<(IndexSet<String>, Vec<String>)> {
         let mut patterns = Vec::new();
         for pattern in &play.hosts {
             match self.project.texts(&pattern.value, || self.vars_of_hosts(play)) {
                 Ok(texts) => patterns.extend(texts),
                 Err(error) => {
-                    self.diagnostics.push(error);
+                    // Nothing is written wrongly: what it reads is not there.
+                    self.diagnostics.push(Diagnostic { absence: true, ..error });
                     return None;
                 }
             }
@@ -43,7 +45,7 @@ impl Flattener<'_> {
         let mut found = inventory.select(&pattern, span);
         // Such a play is passed over, as Ansible does: sites write plays for groups that not every inventory has.
         if found.hosts.is_empty() && self.may_come() {
-            return Some(found.hosts);
+            return Some((found.hosts, patterns));
         }
         if found.hosts.is_empty() {
             self.unheard_of |= !patterns.iter().all(|pattern| inventory.groups.contains_key(pattern));
@@ -60,7 +62,7 @@ impl Flattener<'_> {
             let limited = inventory.select(limit, &Span::new(&source, 0, limit.len()));
             found.hosts.retain(|host| limited.hosts.contains(host));
         }
-        Some(found.hosts)
+        Some((found.hosts, patterns))
     }
 
     /// What `--limit` names and the inventory has not: a mistake where nothing is left, as in Ansible.

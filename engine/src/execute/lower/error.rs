@@ -11,7 +11,7 @@ use crate::compile::Step;
 use crate::diagnostic::Diagnostic;
 use crate::event::Cause;
 use crate::source::Span;
-use crate::template::{Problem, TemplateError};
+use crate::template::{Problem, TemplateError, is_missing_attribute};
 
 /// What Ansible puts before the words about a condition.
 pub(in crate::execute) const CONDITIONAL: &str = "Error while evaluating conditional: ";
@@ -107,14 +107,27 @@ impl LowerError {
     pub(in crate::execute) fn words(&self) -> Option<String> {
         let error = match self {
             Self::Template(error) => error,
-            Self::Within(what, inner) if !inner.is_of_condition() => return Some(format!("{what}{}", inner.words()?)),
-            Self::Within(_, inner) => return inner.words(),
+            Self::Within(what, inner) if !inner.is_of_condition(what) => {
+                return Some(format!("{what}{}", inner.words()?));
+            }
+            Self::Within(_, inner) => {
+                return Some(inner.words()?.replacen("rendering template:", "rendering expression:", 1).replacen(
+                    "in template:",
+                    "in expression:",
+                    1,
+                ));
+            }
             _ => return None,
         };
         Some(match &error.problem {
-            Problem::Undefined(_) | Problem::Failed(_) if error.told.is_some() => {
+            Problem::Undefined(_) | Problem::Failed(_) | Problem::Nothing | Problem::Syntax(_)
+                if error.told.is_some() =>
+            {
                 error.told.as_deref().unwrap_or_default().to_owned()
             }
+            Problem::Failed(message) if is_missing_attribute(message) => message.clone(),
+            Problem::Failed(message) => format!("Error rendering template: {message}"),
+            Problem::Syntax(message) => format!("Syntax error in template: {message}"),
             Problem::Undefined(path) => match path.rsplit_once('.').filter(|_| !path.contains(['(', '['])) {
                 // Of what it is an attribute is nearly always a dictionary.
                 Some((_, attribute)) => format!("object of type 'dict' has no attribute '{attribute}'"),
@@ -144,7 +157,9 @@ impl LowerError {
                     Some((task, arg)) => {
                         vec![head(&format!("Task failed: {task} failed.")), link(format!("{arg}{words}"), span)]
                     }
-                    None if inner.is_of_condition() => vec![head("Task failed."), link(words, span)],
+                    None if inner.is_of_condition(what) => {
+                        vec![head("Task failed."), link(self.words().unwrap_or(words), span)]
+                    }
                     None => vec![head("Task failed."), link(format!("{what}{words}"), span)],
                 }
             }
@@ -169,9 +184,16 @@ impl LowerError {
         }
     }
 
-    /// It says itself that it is about a condition.
-    fn is_of_condition(&self) -> bool {
-        matches!(self, Self::Template(error) if matches!(error.problem, Problem::NotBoolean(_)))
+    /// Whether the words about what was being rendered are left out: it says itself that it is about a condition, or it fails
+    /// there for a reason of its own, not for want of a variable.
+    fn is_of_condition(&self, what: &str) -> bool {
+        let Self::Template(error) = self else { return false };
+        match &error.problem {
+            Problem::NotBoolean(_) => true,
+            Problem::Failed(message) => what == CONDITIONAL && !is_missing_attribute(message),
+            Problem::Syntax(_) => what == CONDITIONAL,
+            _ => false,
+        }
     }
 
     /// What the user can do.

@@ -43,6 +43,7 @@ impl Lower<'_> {
                     params.insert("value".into(), known(&self.shown(text, &step.task.span, vars)?)?);
                     params.insert(name, json!(text));
                 }
+                (_, _, Value::Omit) => {}
                 _ => drop(params.insert(name, known(&value)?)),
             }
         }
@@ -55,10 +56,10 @@ impl Lower<'_> {
                     params.insert("value".into(), known(&self.shown(&text, &node.span, vars)?)?);
                     json!(text)
                 }
-                _ => {
-                    let value = self.templar.resolve(&node.to_value(), vars);
-                    known(&value.map_err(|error| of_arg(step, name, error))?)?
-                }
+                _ => match self.templar.resolve(&node.to_value(), vars).map_err(|error| of_arg(step, name, error))? {
+                    Value::Omit => continue,
+                    value => known(&value)?,
+                },
             };
             params.insert(name.clone(), value);
         }

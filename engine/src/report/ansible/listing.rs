@@ -28,10 +28,10 @@ pub fn playbook(program: &Program, wanted: Listing) -> String {
         }
         number += 1;
         let steps = || program.steps.iter().filter(|step| step.play == at && is_listed(step));
-        let pattern = plan.play.hosts.iter().map(|field| field.value.written().to_owned()).collect::<Vec<_>>();
-        let tags = plan.play.common.tags.iter().map(|field| field.value.written().to_owned()).collect();
+        let pattern = &plan.patterns;
+        let tags: Vec<String> = plan.play.common.tags.iter().map(|field| field.value.written().to_owned()).collect();
         // Writing to a text does not fail.
-        let _ = writeln!(text, "\n  play #{number} ({}): {}\tTAGS: [{}]", pattern.join(","), plan.name, list(&tags));
+        let _ = writeln!(text, "\n  play #{number} ({}): {}\tTAGS: [{}]", pattern.join(","), plan.name, tags.join(","));
         if wanted.hosts {
             let quoted: Vec<String> = pattern.iter().map(|pattern| format!("'{pattern}'")).collect();
             let _ = writeln!(text, "    pattern: [{}]", quoted.join(", "));

@@ -3,7 +3,7 @@
 use minijinja::Error;
 use minijinja::value::{Value, ValueKind};
 
-use super::super::call::{Call, Entry, fail, items, pairs};
+use super::super::call::{Call, Entry, fail, fail_told, items, pairs};
 use super::super::python::{mutable, text};
 
 pub(super) static ALL: &[Entry] = &[
@@ -141,7 +141,27 @@ impl Json {
 
 /// Reads JSON.
 fn from_json(text: &str) -> Result<Value, Error> {
-    serde_json::from_str(text).map(|v| to_mj(&v)).map_err(|e| fail(format!("not JSON: {e}")))
+    serde_json::from_str(text).map(|v| to_mj(&v)).map_err(|e| match as_python(text, &e) {
+        Some(told) => fail_told(format!("not JSON: {e}"), told),
+        None => fail(format!("not JSON: {e}")),
+    })
+}
+
+/// What Python's `json` says of it, where it says so of the same place.
+fn as_python(text: &str, error: &serde_json::Error) -> Option<String> {
+    let message = error.to_string();
+    let what = match message.as_str() {
+        message if message.starts_with("trailing characters") => "Extra data",
+        message if message.starts_with("key must be a string") => "Expecting property name enclosed in double quotes",
+        message if message.starts_with("expected value") || message.starts_with("EOF while parsing a value") => {
+            "Expecting value"
+        }
+        _ => return None,
+    };
+    let before: usize = text.split_inclusive('\n').take(error.line() - 1).map(|line| line.chars().count()).sum();
+    // Where nothing is left, it counts what was read.
+    let column = error.column() + usize::from(message.starts_with("EOF"));
+    Some(format!("{what}: line {} column {column} (char {})", error.line(), before + column - 1))
 }
 
 /// A JSON value as minijinja's.

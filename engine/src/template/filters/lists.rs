@@ -322,7 +322,7 @@ fn random(c: &mut Call) -> Result<Value, Error> {
     }
     let list = c.list(0)?;
     if list.is_empty() {
-        return Err(fail("cannot choose from an empty sequence"));
+        return Err(fail("Cannot choose from an empty sequence"));
     }
     Ok(list[random.below(list.len())].clone())
 }

@@ -3,7 +3,7 @@
 use minijinja::value::{Kwargs, Value};
 use minijinja::{Error, State};
 
-use super::super::call::{Call, Entry, fail, fail_without};
+use super::super::call::{Call, Entry, fail, fail_told, fail_without};
 use super::super::environment::unknown_name;
 use super::super::lazy::Context;
 use super::super::plugins;
@@ -45,7 +45,7 @@ fn map(c: &mut Call) -> Result<Value, Error> {
     let named = |name: &str| c.named.iter().find(|(k, _)| k == name).map(|(_, v)| v.clone());
     if let Some(path) = named("attribute") {
         let ctx = Context::of(c.state)?;
-        let missing = || ctx.not_needed(&fail(format!("an item has no attribute '{path}'")));
+        let missing = |item: &Value| ctx.not_needed(&no_attribute(item, &path));
         let default = named("default");
         return list
             .iter()
@@ -54,7 +54,7 @@ fn map(c: &mut Call) -> Result<Value, Error> {
                 if !found.is_undefined() {
                     return Ok(found);
                 }
-                Ok(default.clone().unwrap_or_else(missing))
+                Ok(default.clone().unwrap_or_else(|| missing(item)))
             })
             .collect::<Result<Vec<_>, Error>>()
             .map(Value::from);
@@ -65,7 +65,8 @@ fn map(c: &mut Call) -> Result<Value, Error> {
     let filter = name.to_owned();
     if unknown_name(false, &filter).is_some() {
         let message = format!("there is no filter '{filter}'");
-        return Err(fail_without(plugins::Kind::Filter, &filter, message.clone(), message));
+        let told = format!("No filter named '{filter}'.");
+        return Err(fail_without(plugins::Kind::Filter, &filter, message, told));
     }
     let args = arguments(c, 1);
     each(c.state, list, |state, item| {
@@ -73,6 +74,12 @@ fn map(c: &mut Call) -> Result<Value, Error> {
         all.extend(args.iter().cloned());
         state.apply_filter(&filter, &all)
     })
+}
+
+/// An item without an attribute is what Ansible calls undefined: no filter fails.
+fn no_attribute(item: &Value, path: &Value) -> Error {
+    let words = format!("object of type '{}' has no attribute '{path}'", text::type_name(item));
+    fail_told(words.clone(), words)
 }
 
 fn each(
@@ -108,7 +115,8 @@ fn select(c: &mut Call, by_attribute: bool, keep: bool) -> Result<Value, Error> 
     let test = test.as_ref().and_then(Value::as_str).map(str::to_owned);
     if let Some(test) = test.as_ref().filter(|t| unknown_name(true, t).is_some()) {
         let message = format!("there is no test '{test}'");
-        return Err(fail_without(plugins::Kind::Test, test, message.clone(), message));
+        let told = format!("No test named '{test}'.");
+        return Err(fail_without(plugins::Kind::Test, test, message, told));
     }
     let args = arguments(c, skip);
     let mut out = Vec::new();
@@ -116,8 +124,7 @@ fn select(c: &mut Call, by_attribute: bool, keep: bool) -> Result<Value, Error> 
         let subject = path.as_ref().map_or_else(|| Ok(item.clone()), |p| attribute(&item, p))?;
         let holds = match &test {
             None if subject.is_undefined() => {
-                let name = path.as_ref().map(Value::to_string).unwrap_or_default();
-                return Err(fail(format!("an item has no attribute '{name}'")));
+                return Err(no_attribute(&item, path.as_ref().unwrap_or(&Value::UNDEFINED)));
             }
             None => subject.is_true(),
             Some(test) => {

@@ -383,7 +383,10 @@ fn list(value: &Value, a: &Args) -> Result<Value, Error> {
             let from = a.opt(1, "start").and_then(|v| v.as_usize()).unwrap_or(0);
             let wanted = a.get(0, "value")?;
             let found = items(value)??.iter().enumerate().skip(from).find(|(_, v)| **v == wanted).map(|(i, _)| i);
-            return found.map(Value::from).ok_or_else(|| fail("the value is not in the list"));
+            return found.map(Value::from).ok_or_else(|| {
+                let shown = super::text::repr(&wanted).unwrap_or_default();
+                fail(format!("{shown} is not in list"))
+            });
         }
         "count" => {
             let wanted = a.get(0, "value")?;
