@@ -173,7 +173,7 @@ impl<M: Machine, W: Write> Agent<M, W> {
         let fetches = mode == Mode::Preview || (mode == Mode::Apply && due);
         let contents = Contents::over(&self.link);
         let mut system = Linked { system, link: &self.link, environment: &task.environment, fetches, contents };
-        let expanded = match expand::paths(&system, &task.params) {
+        let expanded = match expand::paths(&system, &task.module, &task.params) {
             Ok(None) => None,
             Ok(Some(params)) => Some(Task { params, ..task.clone() }),
             Err(error) => return Outcome::Failed(error, Answer::default()),

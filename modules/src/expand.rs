@@ -8,17 +8,43 @@ use serde_json::Value;
 use crate::host::{Command, Error, Host};
 
 /// The parameters that are paths on the host, whatever the module: those that Ansible types so.
-const PATHS: [&str; 7] = ["chdir", "creates", "dest", "path", "paths", "removes", "src"];
+const PATHS: [&str; 21] = [
+    "ca_path",
+    "chdir",
+    "client_cert",
+    "client_key",
+    "creates",
+    "cron_file",
+    "dest",
+    "fact_path",
+    "home",
+    "key_file",
+    "keyring",
+    "path",
+    "paths",
+    "removes",
+    "reposdir",
+    "src",
+    "ssh_key_file",
+    "tmp_dest",
+    "unix_socket",
+    "virtualenv",
+    "virtualenv_command",
+];
+/// Those of which other modules have others.
+const PATHS_OF: [(&str, &str); 4] =
+    [("apt_key", "file"), ("git", "executable"), ("pip", "executable"), ("user", "shell")];
 
 /// Parameters with their paths expanded as the user that the task runs as has it; `None` if there is nothing to expand.
-pub(crate) fn paths(host: &dyn Host, params: &Value) -> Result<Option<Value>, Error> {
+pub(crate) fn paths(host: &dyn Host, module: &str, params: &Value) -> Result<Option<Value>, Error> {
+    let is_path = |name: &str| PATHS.contains(&name) || PATHS_OF.contains(&(module, name));
     // Nearly always there is nothing to expand.
-    let plain = |(name, value): (&String, &Value)| !PATHS.contains(&name.as_str()) || !any_expands(value);
+    let plain = |(name, value): (&String, &Value)| !is_path(name) || !any_expands(value);
     if params.as_object().is_none_or(|params| params.iter().all(plain)) {
         return Ok(None);
     }
     let mut params = params.clone();
-    let paths = params.as_object_mut().into_iter().flatten().filter(|(name, _)| PATHS.contains(&name.as_str()));
+    let paths = params.as_object_mut().into_iter().flatten().filter(|(name, _)| is_path(name));
     let mut words: Vec<&mut String> = paths.flat_map(|(_, value)| texts(value)).filter(|word| expands(word)).collect();
     let written: Vec<String> = words.iter().map(|word| (**word).clone()).collect();
     words.iter_mut().zip(all(host, &written)?).for_each(|(word, expanded)| **word = expanded);
@@ -92,6 +118,17 @@ fn variables(word: &str, env: &BTreeMap<&str, &str>) -> String {
 mod tests {
     use super::*;
     use crate::fake::Fake;
+
+    #[test]
+    fn paths_are_those_that_ansible_types_so() {
+        let host = Fake::new().answer("env -0", 0, "HOME=/root\0");
+        let params = serde_json::json!({"shell": "~/sh", "home": "~/b", "comment": "~/c"});
+        for (module, shell) in [("user", "/root/sh"), ("other", "~/sh")] {
+            let expanded = paths(&host, module, &params).unwrap().unwrap();
+            assert_eq!(expanded, serde_json::json!({"shell": shell, "home": "/root/b", "comment": "~/c"}), "{module}");
+        }
+        assert_eq!(paths(&host, "user", &serde_json::json!({"comment": "~"})).unwrap(), None);
+    }
 
     #[test]
     fn words_are_expanded_like_python_does() {
