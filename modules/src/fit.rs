@@ -2,16 +2,21 @@
 //!
 //! A module's struct describes its parameters as JSON Schema. [`fit`] brings rendered values into that shape the way
 //! Ansible does (`yes` for a boolean, `5` for a text, one thing for a list of one), so that modules need not.
-//! Four extensions of the schema are ours: `aliases` (other names of a parameter), `secret` (it takes a secret as such),
+//! Six extensions of the schema are ours: `exclusive` (of a module: `a|b` for parameters of which only one may be given),
+//! `listed` (the choices as Ansible lists them, where that is not by the alphabet; by the module's name where that has
+//! several), `aliases` (other names of a parameter), `secret` (it takes a secret as such),
 //! `public` (it must not be given a secret: everybody on the host can see it) and `internal` (the engine fills it in).
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
+use self::convert::convert;
 use crate::module::Entry;
-use crate::param::{SECRET_KEY, as_secret, describe, nearest, truth};
+use crate::param::nearest;
+
+mod convert;
 
 /// What is wrong with a parameter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +41,20 @@ impl Problem {
     }
     fn msg(mut self, msg: String) -> Self {
         self.msg = Some(msg);
+        self
+    }
+
+    /// The choices in the order in which Ansible's module of that name lists them.
+    fn listing(mut self, property: &Value, module: &str) -> Self {
+        let listed = &property["listed"];
+        let words = listed.as_array().or_else(|| listed[short(module)].as_array());
+        let words: Vec<&str> = words.into_iter().flatten().filter_map(Value::as_str).collect();
+        if let Some((name, got)) = self.msg.as_ref().filter(|_| !words.is_empty()).and_then(|msg| {
+            let (name, rest) = msg.split_once(" must be one of: ")?;
+            Some((name, rest.split_once(", got: ")?.1))
+        }) {
+            self.msg = Some(format!("{name} must be one of: {}, got: {got}", words.join(", ")));
+        }
         self
     }
 }
@@ -75,13 +94,13 @@ pub(crate) fn fit(schema: &Value, module: &str, params: Value) -> Result<Value, 
     let Value::Object(given) = params else {
         return Err(Problem::new("", format!("the parameters of `{module}` must be a dictionary")));
     };
-    let mut fitted = Map::new();
+    let (mut fitted, mut unknown) = (Map::new(), None);
     for (name, value) in given {
         let Some(canonical) = known.canonical(&name) else {
             if known.takes_any() {
                 fitted.insert(name, value);
             } else if !value.is_null() {
-                return Err(known.unknown(module, &name));
+                unknown.get_or_insert_with(|| known.unknown(module, &name));
             }
             continue;
         };
@@ -92,30 +111,54 @@ pub(crate) fn fit(schema: &Value, module: &str, params: Value) -> Result<Value, 
             }
             continue;
         }
-        let value = convert(&name, &schema["properties"][canonical], value)?;
+        let property = &schema["properties"][canonical];
+        let value = convert(&name, property, value).map_err(|problem| problem.listing(property, module))?;
         if fitted.insert(canonical.to_owned(), value).is_some() {
             return Err(Problem::new(name, format!("given twice: it is another name for `{canonical}`")));
         }
     }
-    Ok(Value::Object(fitted))
+    let Some(problem) = unknown else { return Ok(Value::Object(fitted)) };
+    // Ansible looks at the names that it knows first.
+    let said = whole(schema, module, Value::Object(fitted)).err().and_then(|other| other.msg);
+    Err(Problem { msg: said.or(problem.msg), ..problem })
 }
 
 /// Parameters of which none is missing.
 pub(crate) fn whole(schema: &Value, module: &str, fitted: Value) -> Result<Value, Problem> {
+    exclusive(schema, &fitted)?;
     let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    let missing: Vec<&str> = required.filter(|name| fitted.get(*name).is_none()).collect();
+    let mut missing: Vec<&str> = required.filter(|name| fitted.get(*name).is_none()).collect();
+    missing.sort_unstable();
     match missing.first() {
         None => Ok(fitted),
         // It may also be written without its name.
         Some(&"cmd") => Err(Problem::new("cmd", format!("`{module}` needs this parameter"))
             .msg("one of the following is required: _raw_params, cmd".into())),
         // Its own words in Ansible.
-        Some(&"dest") if module == "copy" => {
+        Some(&"dest") if short(module) == "copy" => {
             Err(Problem::new("dest", format!("`{module}` needs this parameter")).msg("dest is required".into()))
         }
         Some(first) => Err(Problem::new(*first, format!("`{module}` needs this parameter"))
             .msg(format!("missing required arguments: {}", missing.join(", ")))),
     }
+}
+
+/// Of parameters that exclude each other only one may be given.
+fn exclusive(schema: &Value, fitted: &Value) -> Result<(), Problem> {
+    let known = Params { schema };
+    let given = |name: &&str| known.canonical(name).is_some_and(|own| fitted.get(own).is_some());
+    let groups = schema["exclusive"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let broken: Vec<&str> = groups.filter(|group| group.split('|').filter(given).nth(1).is_some()).collect();
+    let Some(first) = broken.first() else { return Ok(()) };
+    let mut names = first.split('|').filter(given);
+    let (one, other) = (names.next().unwrap_or_default(), names.next().unwrap_or_default());
+    let problem = Problem::new(other, format!("`{one}` is given too; give one of them"));
+    Err(problem.msg(format!("parameters are mutually exclusive: {}", broken.join(", "))))
+}
+
+/// A name without its collection.
+fn short(module: &str) -> &str {
+    module.rsplit('.').next().unwrap_or(module)
 }
 
 /// A module's [`shape`]: computed once, read for every task of every host.
@@ -132,7 +175,7 @@ fn shape(schema: &Value) -> Value {
         *property = resolved(schema, property);
     }
     if let Some(whole) = shape.as_object_mut() {
-        whole.retain(|key, _| ["properties", "required", "additionalProperties"].contains(&key.as_str()));
+        whole.retain(|key, _| ["properties", "required", "additionalProperties", "exclusive"].contains(&key.as_str()));
     }
     shape
 }
@@ -193,6 +236,14 @@ impl<'a> Params<'a> {
         written.map(|(key, _)| key.as_str())
     }
 
+    /// All other names of parameters, as Ansible adds them.
+    fn others(&self) -> String {
+        let aliases = self.properties().filter_map(|(_, schema)| schema["aliases"].as_array()).flatten();
+        let mut names: Vec<&str> = aliases.filter_map(Value::as_str).collect();
+        names.sort_unstable();
+        if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) }
+    }
+
     fn nearest(&self, name: &str) -> Option<&'a str> {
         nearest(name, self.written())
     }
@@ -201,9 +252,9 @@ impl<'a> Params<'a> {
         let mut supported: Vec<&str> = self.written().collect();
         supported.sort_unstable();
         // What `shell` refuses itself, it refuses in other words.
-        let supported = match (module, name) {
+        let supported = match (short(module), name) {
             ("shell", "expand_argument_vars") => String::new(),
-            _ => format!(". Supported parameters include: {}.", supported.join(", ")),
+            _ => format!(". Supported parameters include: {}{}.", supported.join(", "), self.others()),
         };
         let msg = format!("Unsupported parameters for ({module}) module: {name}{supported}");
         let problem = Problem::new(name, format!("`{module}` has no parameter `{name}`")).msg(msg);
@@ -214,150 +265,11 @@ impl<'a> Params<'a> {
     }
 }
 
-fn convert(name: &str, schema: &Value, value: Value) -> Result<Value, Problem> {
-    if let Some(secret) = as_secret(&value) {
-        return take_secret(name, schema, secret);
-    }
-    match kind(schema) {
-        "boolean" => boolean(name, value),
-        "string" => string(name, schema, value),
-        "integer" | "number" => Ok(number(value)),
-        "array" => array(name, schema, value),
-        "object" => object(name, schema, value),
-        _ => Ok(value),
-    }
-}
-
-/// As Ansible has it: one value is a list of one, a text with commas is split.
-fn array(name: &str, schema: &Value, value: Value) -> Result<Value, Problem> {
-    let items = &schema["items"];
-    let values = match value {
-        Value::Array(values) => values,
-        Value::String(text) if kind(items) == "string" => {
-            text.split(',').map(|part| Value::String(part.trim().into())).filter(|part| part != "").collect()
-        }
-        single => vec![single],
-    };
-    let convert = |(at, value)| convert(&format!("{name}[{at}]"), items, value);
-    values.into_iter().enumerate().map(convert).collect::<Result<Vec<_>, _>>().map(Value::Array)
-}
-
-fn object(name: &str, schema: &Value, value: Value) -> Result<Value, Problem> {
-    let Value::Object(entries) = value else {
-        return Err(Problem::new(name, format!("must be a dictionary, not {}", describe(&value))));
-    };
-    let convert = |(key, value): (String, Value)| {
-        let known = &schema["properties"][&key];
-        let wanted = if known.is_null() { &schema["additionalProperties"] } else { known };
-        let path = format!("{name}.{key}");
-        Ok((key, convert(&path, wanted, value)?))
-    };
-    entries.into_iter().map(convert).collect::<Result<Map<_, _>, _>>().map(Value::Object)
-}
-
-fn kind(schema: &Value) -> &str {
-    match &schema["type"] {
-        Value::String(kind) => kind,
-        Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).find(|kind| *kind != "null").unwrap_or(""),
-        _ if schema["enum"].is_array() || schema["oneOf"].is_array() => "string",
-        _ => "",
-    }
-}
-
-fn take_secret(name: &str, schema: &Value, secret: &str) -> Result<Value, Problem> {
-    if schema["public"] == true {
-        return Err(Problem::new(name, "is given a secret, but every user of the host can see it while it runs")
-            .hint("hand it over by `stdin` or `environment`"));
-    }
-    if schema["secret"] == true || kind(schema).is_empty() {
-        return Ok(json!({ SECRET_KEY: secret }));
-    }
-    convert(name, schema, Value::String(secret.into())).map_err(|problem| Problem {
-        reason: format!("the secret given has the wrong type; {} expected", kind(schema)),
-        ..problem
-    })
-}
-
-fn boolean(name: &str, value: Value) -> Result<Value, Problem> {
-    let refused = || {
-        let (kind, shown) = python(&value);
-        Problem::new(name, format!("must be true or false, not {}", describe(&value))).msg(format!(
-            "argument '{name}' is of type {kind} and we were unable to convert to bool: The value {shown} is not a valid \
-             boolean. Valid booleans include: 'y', 'yes', 'on', '1', 'true', 't', 1, 1.0, True, 'n', 'no', 'off', '0', \
-             'false', 'f', 0, 0.0, False"
-        ))
-    };
-    let text = match &value {
-        Value::Bool(_) => return Ok(value),
-        Value::String(text) => text.clone(),
-        Value::Number(number) => number.to_string(),
-        _ => return Err(refused()),
-    };
-    truth(&text).map(Value::Bool).ok_or_else(refused)
-}
-
-/// The type of a value and the value as Python names them, for Ansible's words.
-fn python(value: &Value) -> (&'static str, String) {
-    match value {
-        Value::Null => ("NoneType", "None".into()),
-        Value::Bool(flag) => ("bool", if *flag { "True".into() } else { "False".into() }),
-        Value::Number(number) if number.is_f64() => ("float", number.to_string()),
-        Value::Number(number) => ("int", number.to_string()),
-        Value::String(text) => ("str", format!("'{text}'")),
-        Value::Array(_) => ("list", value.to_string()),
-        Value::Object(_) => ("dict", value.to_string()),
-    }
-}
-
-fn string(name: &str, schema: &Value, value: Value) -> Result<Value, Problem> {
-    let text = match value {
-        Value::String(text) => text,
-        // As Ansible has it: a boolean where one of the choices is a word for it means that.
-        Value::Bool(flag) => {
-            let words = if flag { ["yes", "true", "on"] } else { ["no", "false", "off"] };
-            let choices = choices(schema);
-            let word = words.into_iter().find(|word| choices.contains(word));
-            word.unwrap_or(if flag { "True" } else { "False" }).into()
-        }
-        Value::Number(number) => number.to_string(),
-        other => return Err(Problem::new(name, format!("must be a text, not {}", describe(&other)))),
-    };
-    let choices = choices(schema);
-    if choices.is_empty() || choices.contains(&text.as_str()) {
-        return Ok(Value::String(text));
-    }
-    let problem = Problem::new(name, format!("must be one of {}, not `{text}`", choices.join(", "))).msg({
-        let mut sorted = choices.clone();
-        sorted.sort_unstable();
-        format!("value of {name} must be one of: {}, got: {text}", sorted.join(", "))
-    });
-    Err(match nearest(&text, choices.iter().copied()) {
-        Some(near) => problem.hint(format!("did you mean `{near}`?")),
-        None => problem,
-    })
-}
-
-/// The variants of an enum, documented (`oneOf` of constants) or not.
-fn choices(schema: &Value) -> Vec<&str> {
-    let listed = schema["enum"].as_array().into_iter().flatten();
-    let documented = schema["oneOf"].as_array().into_iter().flatten();
-    let documented = documented.flat_map(|one| match one["enum"].as_array() {
-        Some(several) => several.iter().collect(),
-        None => vec![&one["const"]],
-    });
-    listed.chain(documented).filter_map(Value::as_str).collect()
-}
-
-fn number(value: Value) -> Value {
-    let Value::String(text) = &value else { return value };
-    let text = text.trim();
-    text.parse::<i64>().map(Value::from).or_else(|_| text.parse::<f64>().map(Value::from)).unwrap_or(value)
-}
-
 #[cfg(test)]
 mod tests {
     use schemars::JsonSchema;
     use serde::Deserialize;
+    use serde_json::json;
 
     use super::*;
     use crate::param::{Content, Mode, Word};
@@ -376,6 +288,9 @@ mod tests {
         upgrade: Option<Upgrade>,
         #[serde(default)]
         names: Vec<String>,
+        kinds: Option<Vec<State>>,
+        share: Option<f64>,
+        options: Option<BTreeMap<String, String>>,
         mode: Option<Mode>,
         password: Option<Secret>,
         line: Option<Content>,
@@ -412,6 +327,11 @@ mod tests {
             (json!({"force": "yes"}), json!({"force": true})),
             (json!({"force": 0}), json!({"force": false})),
             (json!({"count": "12"}), json!({"count": 12})),
+            (json!({"count": " 12.0 "}), json!({"count": 12})),
+            (json!({"count": true}), json!({"count": 1})),
+            (json!({"share": "0.5"}), json!({"share": 0.5})),
+            (json!({"options": "a=b, c='d e'"}), json!({"options": {"a": "b", "c": "d e"}})),
+            (json!({"options": "{\"a\": 1}"}), json!({"options": {"a": "1"}})),
             (json!({"count": null}), json!({})),
             (json!({"names": "a, b"}), json!({"names": ["a", "b"]})),
             (json!({"names": 1}), json!({"names": ["1"]})),
@@ -443,6 +363,37 @@ mod tests {
         for (given, wanted) in table {
             let problem = fit(&sample(), "sample", given).unwrap_err();
             assert_eq!(format!("{}; {}", problem.reason, problem.hint.unwrap_or_default()), wanted);
+        }
+    }
+
+    /// As ansible-core 2.19 says it.
+    #[test]
+    fn what_ansible_registers_of_it() {
+        let cannot = |name: &str, kind: &str, wanted: &str, why: &str| {
+            Some(format!("argument '{name}' is of type {kind} and we were unable to convert to {wanted}: {why}"))
+        };
+        let table = [
+            (json!({"count": "abc"}), cannot("count", "str", "int", "\"'abc'\" cannot be converted to an int")),
+            (json!({"count": 1.5}), cannot("count", "float", "int", "\"1.5\" cannot be converted to an int")),
+            (json!({"share": "x"}), cannot("share", "str", "float", "<class 'str'> cannot be converted to a float")),
+            (json!({"force": []}), cannot("force", "list", "bool", "<class 'list'> cannot be converted to a bool")),
+            (
+                json!({"names": {"a": 1}}),
+                cannot("names", "dict", "list", "<class 'dict'> cannot be converted to a list"),
+            ),
+            (json!({"options": 1}), cannot("options", "int", "dict", "<class 'int'> cannot be converted to a dict")),
+            (
+                json!({"options": "a"}),
+                cannot("options", "str", "dict", "dictionary requested, could not parse JSON or key=value"),
+            ),
+            (json!({"state": "gone"}), Some("value of state must be one of: absent, present, got: gone".into())),
+            (
+                json!({"kinds": ["present", "gone"]}),
+                Some("value of kinds must be one or more of: absent, present. Got no match for: gone".into()),
+            ),
+        ];
+        for (given, wanted) in table {
+            assert_eq!(fit(&sample(), "sample", given.clone()).unwrap_err().msg, wanted, "{given}");
         }
     }
 

@@ -221,8 +221,13 @@ impl Entry {
     /// Rendered parameters as the module wants them; or what is wrong with them. Secrets are `{"$secret": "text"}`; see
     /// [`fit`](crate::fit).
     pub fn fit(&self, params: Value) -> Result<Value, Problem> {
+        self.fit_as(self.name, params)
+    }
+
+    /// The same, of a module that is written by that name: what is wrong is told of it.
+    pub fn fit_as(&self, written: &str, params: Value) -> Result<Value, Problem> {
         let shape = fit::shape_of(self);
-        let fitted = fit::whole(&shape, self.name, fit::fit(&shape, self.name, params)?)?;
+        let fitted = fit::whole(&shape, written, fit::fit(&shape, written, params)?)?;
         (self.manual.read)(fitted.clone())?;
         Ok(fitted)
     }
@@ -254,7 +259,7 @@ fn read<M: Module>(params: Value) -> Result<Box<dyn Planner>, Problem> {
         param: error.path().to_string(),
         reason: error.inner().to_string(),
         hint: None,
-        msg: None,
+        msg: (error.path().to_string() == "mode").then(|| "mode must be in octal or symbolic form".to_owned()),
     })?;
     Ok(Box::new(module))
 }

@@ -29,6 +29,19 @@ pub(crate) fn describe(value: &Value) -> String {
     }
 }
 
+/// The type of a value as Python names it, for Ansible's words.
+pub(crate) fn python_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "NoneType",
+        Value::Bool(_) => "bool",
+        Value::Number(number) if number.is_f64() => "float",
+        Value::Number(_) => "int",
+        Value::String(_) => "str",
+        Value::Array(_) => "list",
+        Value::Object(_) => "dict",
+    }
+}
+
 /// What a word says where true or false is wanted, or `None` if it says neither: the words are those of Ansible's
 /// `parsing/convert_bool.py`, in any case.
 #[must_use]

@@ -165,7 +165,8 @@ pub(super) fn judge(
         (Work::Error(error), _) => unrendered(lower, step, item, error),
         (Work::Task(_), None) => Judged::new(failed("no answer".into(), None, None), Answer::default()),
         (Work::Task(task), Some(Outcome::Would(answer))) if task.check => {
-            let end = checked(step, task, answer);
+            let mut end = checked(step, task, answer);
+            tell_diff(lower, step, task, item, &mut end);
             if matches!(end.status, Status::Skipped { .. }) { end } else { conditions(lower, step, item, end) }
         }
         // It has been given up: no condition makes anything else of that.
@@ -177,6 +178,7 @@ pub(super) fn judge(
                 return known_now(end);
             }
             would_not(task, &mut end);
+            tell_diff(lower, step, task, item, &mut end);
             tell_more(step, task, item, &mut end);
             let mut end = conditions(lower, step, item, end);
             let in_vain = matches!(item.tries, Tries::InVain(_)) && !end.failed();
@@ -217,6 +219,13 @@ fn unrendered(lower: &Lower<'_>, step: &Step, item: &Item, error: &LowerError) -
         }
         _ => judged,
     }
+}
+
+/// What differs, as the module's result has it.
+fn tell_diff(lower: &Lower<'_>, step: &Step, task: &Task, item: &Item, end: &mut Judged) {
+    let asked = lower.flag(step, &item.view.clone().shared(), |common| &common.diff).unwrap_or_default();
+    super::diffs::register(task, asked, end);
+    end.register();
 }
 
 /// What Ansible's executor adds to what a module returns.

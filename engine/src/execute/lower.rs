@@ -261,15 +261,20 @@ impl Lower<'_> {
         acting: Option<Arc<dyn Lookup>>,
     ) -> Result<WireTask, LowerError> {
         if let Some(wrong) = step.wrong.first() {
-            let fit = || Some(step.entry.fit(Json::Object(self.params(step, vars).ok()?)));
+            let fit = || Some(step.entry.fit_as(&step.task.module.value, Json::Object(self.params(step, vars).ok()?)));
             let problem = if step.is_missing() { None } else { fit().and_then(Result::err) };
             let msg = problem.and_then(|problem| problem.msg);
             return Err(LowerError::Wrong(Box::new(wrong.clone()), msg));
         }
+        // Whether it can be a job at all comes before the files that it is about.
+        let job = self.detached(step, vars)?.map(|(job, _)| job);
         let given = Json::Object(self.params(step, vars)?);
         let mut secrets = BTreeSet::new();
         agent::collect_secrets(&given, &mut secrets);
-        let params = step.entry.fit(given).map_err(|problem| LowerError::param(problem, &secrets))?;
+        let params = step
+            .entry
+            .fit_as(&step.task.module.value, given)
+            .map_err(|problem| LowerError::param(problem, &secrets))?;
         Ok(WireTask {
             id: 0,
             secrets: secrets.into_iter().collect(),
@@ -280,7 +285,7 @@ impl Lower<'_> {
             environment: self.environment(step, vars)?,
             check: self.flag(step, vars, |common| &common.check_mode)?,
             timeout: self.timeout(step, vars)?,
-            job: self.detached(step, vars)?.map(|(job, _)| job),
+            job,
         })
     }
 

@@ -9,6 +9,7 @@
 
 mod blocks;
 mod controller;
+mod diffs;
 mod fetch;
 mod fleet;
 mod gates;

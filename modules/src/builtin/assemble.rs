@@ -83,6 +83,10 @@ impl Module for Assemble {
     fn explain(&self, _host: &dyn Host, error: &Error) -> Option<String> {
         common::refused_content(self.validate.as_deref(), error)
     }
+
+    fn lament(&self, error: &Error) -> Option<String> {
+        common::unvalidated(self.validate.as_deref(), error)
+    }
 }
 
 impl Assemble {

@@ -82,8 +82,12 @@ impl Module for AuthorizedKey {
                 plan.edits.push(Edit::Dir { path: dir.into(), mode: Some(0o700), owner });
             } else if self.path.is_none() {
                 let mode = Mode::Bits(0o700);
-                let attributes =
-                    Attributes { mode: Some(&mode), owner: owner.as_deref(), group: group.as_deref(), label: None };
+                let attributes = Attributes {
+                    mode: Some(&mode),
+                    owner: owner.as_deref(),
+                    group: group.as_deref(),
+                    ..Attributes::default()
+                };
                 if let Some(stat) = host.stat(dir)? {
                     plan.edits.extend(attributes.edits(host, dir, &stat)?);
                 }
@@ -95,7 +99,7 @@ impl Module for AuthorizedKey {
                 mode: now.is_none().then_some(&mode),
                 owner: owner.as_deref(),
                 group: group.as_deref(),
-                label: None,
+                ..Attributes::default()
             };
             plan.edits.extend(self.write(host, path, now, after, attributes)?);
         }

@@ -7,6 +7,7 @@ use fancy_regex::Regex;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::flags;
 use crate::attributes;
 use crate::digest::Algorithm;
 use crate::edit::{Blob, Diff, Edit, Owner, Reach, Shown, Text};
@@ -343,6 +344,8 @@ pub(super) struct Attributes<'a> {
     pub owner: Option<&'a str>,
     /// A group's name or a number.
     pub group: Option<&'a str>,
+    /// Flags as chattr(1) takes them.
+    pub flags: Option<&'a str>,
     /// The parameter that gives a part of the SELinux label.
     pub label: Option<&'static str>,
 }
@@ -370,13 +373,23 @@ impl Attributes<'_> {
     pub(super) fn edits(&self, host: &dyn Host, path: &Path, now: &Stat) -> Result<Vec<Edit>, Error> {
         self.no_label(host)?;
         let mut edits: Vec<Edit> = self.owner_edit(host, path, now)?.into_iter().collect();
-        let Some(mode) = self.mode.filter(|_| !now.is_link()) else { return Ok(edits) };
+        let flags = if now.is_link() { None } else { flags::due(host, path, self.flags)? };
+        let Some(mode) = self.mode.filter(|_| !now.is_link()) else {
+            edits.extend(flags);
+            return Ok(edits);
+        };
         let before = if !edits.is_empty() && now.is_file() { now.mode & !0o6000 } else { now.mode };
         let after = mode.over(now.mode, &now.kind);
         if before != after {
             edits.push(Edit::Mode { path: path.into(), before, after });
         }
+        edits.extend(flags);
         Ok(edits)
+    }
+
+    /// What sets the flags of something new.
+    pub(super) fn flags_edit(&self, path: &Path) -> Option<Edit> {
+        self.flags.and_then(|flags| flags::set(path, flags))
     }
 
     fn owner_edit(&self, host: &dyn Host, path: &Path, now: &Stat) -> Result<Option<Edit>, Error> {
@@ -409,10 +422,9 @@ impl Attributes<'_> {
             Some(Mode::Symbolic(clauses)) => Some(clauses.clone()),
             None => None,
         };
-        [show("mode", mode.as_deref()), show("owner", self.owner), show("group", self.group)]
-            .into_iter()
-            .flatten()
-            .collect()
+        let flags = self.flags.and_then(flags::wanted);
+        let owners = [show("mode", mode.as_deref()), show("owner", self.owner), show("group", self.group)];
+        owners.into_iter().chain([show("attributes", flags.as_deref())]).flatten().collect()
     }
 }
 
@@ -488,7 +500,10 @@ impl Placed<'_> {
             has_directory(host, &path)?;
             let mode = attributes.mode.map(|mode| mode.over(0o644, &Kind::File));
             let owner = attributes.owner(host)?;
-            return Ok(Plan::nothing().with(Edit::Place { path, before: None, after: content, mode, owner }));
+            let flags = attributes.flags_edit(&path);
+            let mut plan = Plan::nothing().with(Edit::Place { path, before: None, after: content, mode, owner });
+            plan.edits.extend(flags);
+            return Ok(plan);
         };
         if !now.is_file() {
             return Err(Error::path("write", path, "it is not a regular file"));
@@ -498,12 +513,19 @@ impl Placed<'_> {
         if now.size == content.size && host.sha256(&path)?.as_deref() == Some(&content.sha256) {
             return Ok(Plan { edits, ..Plan::nothing() });
         }
-        let widens = |edit: &Edit| matches!(edit, Edit::Mode { before, after, .. } if after & !before != 0);
-        let (later, sooner): (Vec<_>, Vec<_>) = edits.into_iter().partition(widens);
+        let flags = attributes.flags_edit(&path);
+        let (later, sooner) = around(edits);
         let place = Edit::Place { path, before: Some(now), after: content, mode: None, owner: Owner::default() };
-        let edits = sooner.into_iter().chain([place]).chain(later).collect();
+        let edits = sooner.into_iter().chain([place]).chain(later).chain(flags).collect();
         Ok(Plan { edits, ..Plan::nothing() })
     }
+}
+
+/// What comes after a file is put in place anew, and what before: permissions that go away go before new content comes, those
+/// that are added come after old content is gone. Flags are those of the old file.
+fn around(edits: Vec<Edit>) -> (Vec<Edit>, Vec<Edit>) {
+    let kept = edits.into_iter().filter(|edit| !matches!(edit, Edit::Run { .. }));
+    kept.partition(|edit| matches!(edit, Edit::Mode { before, after, .. } if after & !before != 0))
 }
 
 /// A new file needs a directory.
@@ -563,7 +585,9 @@ impl Wanted<'_> {
         let owner = self.attributes.owner(host)?;
         let mut plan = self.warned(mode.unwrap_or(base));
         plan.edits.extend(self.validation()?);
-        Ok(plan.with(Edit::Write { path: self.path.clone(), before: None, after: self.after.clone(), mode, owner }))
+        plan.edits.push(Edit::Write { path: self.path.clone(), before: None, after: self.after.clone(), mode, owner });
+        plan.edits.extend(self.attributes.flags_edit(&self.path));
+        Ok(plan)
     }
 
     fn change(&self, host: &dyn Host, now: &Stat) -> Result<Plan, Error> {
@@ -578,14 +602,12 @@ impl Wanted<'_> {
         if self.backup {
             plan = self.backed_up(host, plan, now, &before)?;
         }
-        // Permissions that go away go before new content comes; those that are added come after old content is gone.
-        let (later, sooner): (Vec<_>, Vec<_>) = attributes
-            .into_iter()
-            .partition(|edit| matches!(edit, Edit::Mode { before, after, .. } if after & !before != 0));
+        let (later, sooner) = around(attributes);
         plan.edits.extend(sooner);
         let (path, after) = (self.path.clone(), self.after.clone());
         plan.edits.push(Edit::Write { path, before: Some(before), after, mode: None, owner: Owner::default() });
         plan.edits.extend(later);
+        plan.edits.extend(self.attributes.flags_edit(&self.path));
         Ok(plan)
     }
 
@@ -637,6 +659,16 @@ impl Wanted<'_> {
 pub(super) fn refused_content(validate: Option<&str>, error: &Error) -> Option<String> {
     let validate = validate.filter(|_| matches!(error, Error::Command { .. }))?;
     Some(format!("`{validate}` refused the new content; the file was not changed"))
+}
+
+/// What Ansible's modules register then: those that edit a file say why.
+pub(super) fn unvalidated(validate: Option<&str>, error: &Error) -> Option<String> {
+    match error {
+        Error::Command { output, .. } if validate.is_some() => {
+            Some(format!("failed to validate: rc:{} error:{}", output.status, output.stderr))
+        }
+        _ => None,
+    }
 }
 
 /// A number of bytes for people: `960 B`, `23.1 MiB`.

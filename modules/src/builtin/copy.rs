@@ -108,10 +108,9 @@ impl Module for Copy {
 
     fn plan(&self, host: &dyn Host) -> Result<Plan, Error> {
         if let Some(leaves) = &self.tree {
-            return self
-                .directory(leaves)?
-                .plan(host)
-                .map(|plan| plan.returning("dest", self.dest.display().to_string()));
+            return self.directory(leaves)?.plan(host).map(|plan| {
+                plan.returning("dest", format!("{}/", self.dest.display().to_string().trim_end_matches('/')))
+            });
         }
         let source = self.source()?;
         let (path, now) = common::destination(host, &self.dest, self.follow, &|| self.file_name())?;
@@ -173,6 +172,10 @@ impl Module for Copy {
 
     fn explain(&self, _host: &dyn Host, error: &Error) -> Option<String> {
         common::refused_content(self.validate.as_deref(), error)
+    }
+
+    fn lament(&self, error: &Error) -> Option<String> {
+        common::unvalidated(self.validate.as_deref(), error).map(|_| "failed to validate".to_owned())
     }
 }
 

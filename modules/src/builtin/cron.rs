@@ -20,6 +20,7 @@ use crate::plan::Plan;
 /// A job of an account's crontab, or of a file in /etc/cron.d with `cron_file`. A comment with its name stands before it, by
 /// which it is found again. With `env` it is a variable of the crontab. Registers `jobs` and `envs`, the names of all.
 #[derive(Deserialize, JsonSchema)]
+#[schemars(extend("exclusive" = ["insertafter|insertbefore"]))]
 #[serde(deny_unknown_fields)]
 pub(super) struct Cron {
     /// What the job is found again by; with `env`, the variable's name.
@@ -29,6 +30,7 @@ pub(super) struct Cron {
     job: Option<Word>,
     /// Whether it is there.
     #[serde(default)]
+    #[schemars(extend("listed" = ["present", "absent"]))]
     state: State,
     /// Whose crontab; that of the user that the task runs as by default. With `cron_file`: as whom the job runs.
     user: Option<Word>,
@@ -52,6 +54,7 @@ pub(super) struct Cron {
     #[schemars(extend("aliases" = ["dow"]))]
     weekday: Word,
     /// A name for when, in the place of the five.
+    #[schemars(extend("listed" = ["reboot", "yearly", "annually", "monthly", "weekly", "daily", "hourly"]))]
     special_time: Option<Special>,
     /// Whether the job stands there as a comment only.
     #[serde(default)]
@@ -122,10 +125,6 @@ impl Cron {
         if self.cron_file.as_deref() == Some(Path::new("/etc/crontab")) {
             let msg = "Will not manage /etc/crontab via cron_file, see documentation.";
             return said("cron_file", "must be a file of its own, not /etc/crontab", msg);
-        }
-        if self.insertafter.is_some() && self.insertbefore.is_some() {
-            let msg = "parameters are mutually exclusive: insertafter|insertbefore";
-            return said("insertbefore", "there is an `insertafter` too; give one of them", msg);
         }
         if self.env && self.name.0.contains(' ') {
             return said("name", "is a variable's: it has no blanks", "Invalid name for environment variable");

@@ -25,6 +25,7 @@ pub(super) struct Deb822Repository {
     name: String,
     /// Whether it is there.
     #[serde(default)]
+    #[schemars(extend("listed" = ["present", "absent"]))]
     state: State,
     /// `deb` of packages, `deb-src` of what they are built from.
     #[serde(default = "deb")]
@@ -175,9 +176,7 @@ impl Deb822Repository {
         let path = PathBuf::from(KEYS);
         let mode = Mode::Bits(0o755);
         match host.stat(&path)? {
-            Some(now) => {
-                Attributes { mode: Some(&mode), owner: None, group: None, label: None }.edits(host, &path, &now)
-            }
+            Some(now) => Attributes { mode: Some(&mode), ..Attributes::default() }.edits(host, &path, &now),
             None => Ok(vec![Edit::Dir { path, mode: Some(0o755), owner: Owner::default() }]),
         }
     }

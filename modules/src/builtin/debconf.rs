@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::edit::{Diff, Edit, Reach, Shown};
 use crate::host::{Command, Error, Host, Input};
 use crate::module::Module;
-use crate::param::{Word, as_secret};
+use crate::param::{Word, as_secret, python_type};
 use crate::plan::Plan;
 use crate::secret::{REDACTED, Secret};
 
@@ -74,11 +74,15 @@ impl Module for Debconf {
             }
         };
         let now = known.iter().find(|(name, _)| name == question).map(|(_, answer)| answer.clone());
+        self.texts(now.is_some())?;
         let same = match (&now, kind) {
             (None, _) => false,
             (Some(_), Kind::Password) => self.password(host, question)?.as_deref() == Some(wanted.expose()),
             (Some(now), Kind::Boolean) => now.to_lowercase() == wanted.expose(),
-            (Some(now), Kind::Multiselect) => parts(now) == parts(wanted.expose()),
+            // As in Ansible, a list is compared in any order, and a text as it is.
+            (Some(now), Kind::Multiselect) if self.value.as_ref().is_some_and(Value::is_array) => {
+                parts(now) == parts(wanted.expose())
+            }
             (Some(now), _) => now == wanted.expose(),
         };
         let told = |answer: &str| json!(if self.is_secret() { REDACTED } else { answer });
@@ -114,6 +118,23 @@ impl Debconf {
 
     fn is_secret(&self) -> bool {
         self.vtype == Some(Kind::Password) || self.value.as_ref().and_then(as_secret).is_some()
+    }
+
+    /// As in Ansible, several answers must be texts: it sorts them where there are some already, and joins them.
+    fn texts(&self, are_sorted: bool) -> Result<(), Error> {
+        let items = match (&self.value, self.vtype) {
+            (Some(Value::Array(items)), Some(Kind::Multiselect)) => items.as_slice(),
+            _ => return Ok(()),
+        };
+        let Some(at) = items.iter().position(|item| !item.is_string()) else { return Ok(()) };
+        let kind = python_type(&items[at]);
+        let why = match (are_sorted, at) {
+            (true, 0) => format!("'<' not supported between instances of 'str' and '{kind}'"),
+            (true, _) => format!("'<' not supported between instances of '{kind}' and 'str'"),
+            (false, _) => format!("sequence item {at}: expected str instance, {kind} found"),
+        };
+        let error = Error::param("value", format!("must be a list of texts, and has {}", items[at]));
+        Err(error.telling("msg", format!("Invalid value provided for 'multiselect': {why}")))
     }
 
     /// The answer as debconf has it.

@@ -17,6 +17,7 @@ pub(super) struct DpkgSelections {
     /// The package, which dpkg must know.
     name: Word,
     /// What is to become of it.
+    #[schemars(extend("listed" = ["install", "hold", "deinstall", "purge"]))]
     selection: Selection,
 }
 

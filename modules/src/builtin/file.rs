@@ -49,8 +49,16 @@ with_file_parameters! {
         /// so.
         #[serde(default = "common::yes")]
         follow: bool,
+        /// Only look whether what is there appears to be no text, as Ansible's own actions ask: registered as
+        /// `appears_binary`.
+        #[serde(rename = "_diff_peek")]
+        #[schemars(extend("internal" = true))]
+        peek: Option<bool>,
     }
 }
+
+/// How far a file is looked at for what no text has.
+const PEEK: usize = 8192;
 
 #[derive(Clone, Copy, Deserialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
@@ -75,6 +83,11 @@ impl Module for FileModule {
     fn plan(&self, host: &dyn Host) -> Result<Plan, Error> {
         let path = self.place(host)?;
         let shown = path.display().to_string();
+        if self.peek.is_some() {
+            let content = host.read(&path).ok().flatten().unwrap_or_default();
+            let appears_binary = content.iter().take(PEEK).any(|byte| *byte == 0);
+            return Ok(Plan::nothing().returning("path", shown).returning("appears_binary", appears_binary));
+        }
         let placed = Self { path, ..self.clone() };
         let plan = placed.of_state(host).map_err(|error| error.telling("path", shown.as_str()))?;
         let named = plan.data.contains_key("path") || plan.data.contains_key("dest");
@@ -224,8 +237,11 @@ impl FileModule {
                 }
             }
         }
-        let dir = |path: &Path| Edit::Dir { path: path.into(), mode, owner: owner.clone() };
-        Ok(Plan { edits: missing.into_iter().rev().map(dir).collect(), ..Plan::default() })
+        let made = missing.into_iter().rev().flat_map(|path: &Path| {
+            let dir = Edit::Dir { path: path.into(), mode, owner: owner.clone() };
+            [Some(dir), self.attributes().flags_edit(path)].into_iter().flatten()
+        });
+        Ok(Plan { edits: made.collect(), ..Plan::default() })
     }
 
     fn absent(&self, host: &dyn Host) -> Result<Plan, Error> {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use fancy_regex::Regex;
+use fancy_regex::{Match, Regex};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -18,6 +18,7 @@ with_file_parameters! {
     /// Sees to it that a block of lines is in a file, or is not. Two lines mark it, by which it is found again: a file with
     /// several blocks needs a `marker` for each.
     #[derive(Deserialize, JsonSchema)]
+    #[schemars(extend("exclusive" = ["insertbefore|insertafter"]))]
     #[serde(deny_unknown_fields)]
     pub(super) struct FileBlock {
         /// The file, absolute.
@@ -101,9 +102,8 @@ impl Module for FileBlock {
         let secret = self.block.as_ref().is_some_and(|block| block.0.secret);
         let after = Text { bytes: text.into_bytes(), secret };
         let (attributes, validate) = (self.attributes(), self.validate.as_deref());
-        let dirs = if now.is_none() { common::parents(host, &path)? } else { Vec::new() };
-        let mut plan = Wanted { path, now, after, attributes, backup: self.backup, validate }.plan(host)?;
-        plan.edits.splice(0..0, dirs);
+        let wanted = Wanted { path, now, after, attributes, backup: self.backup, validate };
+        let plan = if wanted.now.is_none() { wanted.plan_below(host)? } else { wanted.plan(host)? };
         Ok(common::edited(plan, msg))
     }
 
@@ -119,6 +119,10 @@ impl Module for FileBlock {
 
     fn explain(&self, _host: &dyn Host, error: &Error) -> Option<String> {
         common::refused_content(self.validate.as_deref(), error)
+    }
+
+    fn lament(&self, error: &Error) -> Option<String> {
+        common::unvalidated(self.validate.as_deref(), error)
     }
 }
 
@@ -173,17 +177,30 @@ impl FileBlock {
 
     /// Before which line a new block belongs.
     fn place(&self, lines: &[String]) -> Result<usize, Error> {
-        let last = |regex: &Regex| {
-            let matches = |line: &String| regex.is_match(line).unwrap_or(false);
-            lines.iter().rposition(matches)
+        let text = lines.concat();
+        // As in Ansible, a pattern of several lines is looked for in the whole file, and from the top.
+        let whole = |regex: &Regex, edge: fn(&Match<'_>) -> usize| {
+            let found = regex.find(&text).ok().flatten()?;
+            Some(text[..edge(&found)].matches('\n').count())
+        };
+        let last = |regex: &Regex, edge: fn(&Match<'_>) -> usize| match several_lines(regex.as_str()) {
+            true => whole(regex, edge),
+            false => lines.iter().rposition(|line| regex.is_match(line).unwrap_or(false)),
         };
         match (self.insertbefore.as_deref(), self.insertafter.as_deref()) {
-            (Some(_), Some(_)) => Err(Error::param("insertbefore", "there is an `insertafter` too; give one of them")
-                .telling("msg", "parameters are mutually exclusive: insertbefore|insertafter")),
-            (Some("BOF"), None) => Ok(0),
+            (Some("BOF"), _) => Ok(0),
             (None, None | Some("EOF")) => Ok(lines.len()),
-            (Some(before), None) => Ok(last(&common::regex("insertbefore", before)?).unwrap_or(lines.len())),
-            (None, Some(after)) => Ok(last(&common::regex("insertafter", after)?).map_or(lines.len(), |at| at + 1)),
+            (Some(before), _) => {
+                Ok(last(&common::regex("insertbefore", before)?, |found| found.start()).unwrap_or(lines.len()))
+            }
+            (None, Some(after)) => Ok(last(&common::regex("insertafter", after)?, |found| found.end())
+                .map_or(lines.len(), |at| (at + 1).min(lines.len()))),
         }
     }
+}
+
+/// Whether a pattern says by itself that its `^` and `$` are those of lines: then it may match several (`(?m)`).
+fn several_lines(pattern: &str) -> bool {
+    let flags = pattern.split_once("(?").and_then(|(_, rest)| rest.split_once([')', ':']));
+    flags.is_some_and(|(flags, _)| flags.contains('m') && flags.bytes().all(|flag| flag.is_ascii_alphabetic()))
 }

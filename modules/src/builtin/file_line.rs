@@ -22,6 +22,7 @@ with_file_parameters! {
     /// none does, and the line is not there yet, it is added where `insertafter` or `insertbefore` say. A line that is there
     /// already is never added again. Owner, permissions and line ends stay.
     #[derive(Deserialize, JsonSchema)]
+    #[schemars(extend("exclusive" = ["insertbefore|insertafter", "regexp|search_string", "backrefs|search_string"]))]
     #[serde(deny_unknown_fields)]
     pub(super) struct FileLine {
         /// The file, absolute.
@@ -123,6 +124,10 @@ impl Module for FileLine {
     fn explain(&self, _host: &dyn Host, error: &Error) -> Option<String> {
         common::refused_content(self.validate.as_deref(), error)
     }
+
+    fn lament(&self, error: &Error) -> Option<String> {
+        common::unvalidated(self.validate.as_deref(), error)
+    }
 }
 
 impl FileLine {
@@ -164,9 +169,13 @@ impl FileLine {
     fn matches_all(&self) -> Option<String> {
         let named = [("regular expression", &self.regexp), ("search string", &self.search_string)];
         let (name, _) = named.into_iter().find(|(_, pattern)| pattern.as_deref() == Some(""))?;
+        let more = match self.regexp {
+            Some(_) => " If this is desired, use '^' to match every line in the file and avoid this warning.",
+            None => "",
+        };
         Some(format!(
             "The {name} is an empty string, which will match every line in the file. This may have unintended \
-             consequences, such as replacing the last line in the file rather than appending."
+             consequences, such as replacing the last line in the file rather than appending.{more}"
         ))
     }
 
@@ -181,9 +190,7 @@ impl FileLine {
 
     fn pattern(&self) -> Result<Pattern<'_>, Error> {
         match (&self.regexp, &self.search_string, self.line()) {
-            (Some(_), Some(_), _) => Err(Error::param("search_string", "there is a `regexp` too; give one of them")
-                .telling("msg", "parameters are mutually exclusive: regexp|search_string")),
-            (Some(regexp), None, _) => Ok(Pattern::Regex(regex("regexp", regexp)?)),
+            (Some(regexp), _, _) => Ok(Pattern::Regex(regex("regexp", regexp)?)),
             (None, Some(part), _) => Ok(Pattern::Part(part)),
             (None, None, Some(line)) => Ok(Pattern::Whole(line)),
             (None, None, None) => Err(Error::param("line", "is missing; give `line`, `regexp` or `search_string`")
@@ -194,11 +201,9 @@ impl FileLine {
     fn anchor(&self) -> Result<Anchor, Error> {
         let pick = if self.firstmatch { Pick::First } else { self.pick() };
         match (self.insertbefore.as_deref(), self.insertafter.as_deref()) {
-            (Some(_), Some(_)) => Err(Error::param("insertbefore", "there is an `insertafter` too; give one of them")
-                .telling("msg", "parameters are mutually exclusive: insertbefore|insertafter")),
-            (Some("BOF"), None) => Ok(Anchor::Start),
+            (Some("BOF"), _) => Ok(Anchor::Start),
             (None, None | Some("EOF")) => Ok(Anchor::End),
-            (Some(before), None) => Ok(Anchor::Before(regex("insertbefore", before)?, pick)),
+            (Some(before), _) => Ok(Anchor::Before(regex("insertbefore", before)?, pick)),
             (None, Some(after)) => Ok(Anchor::After(regex("insertafter", after)?, pick)),
         }
     }

@@ -6,7 +6,6 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::replace::Encoding;
 use super::{common, describe};
 use crate::digest::Algorithm;
 use crate::host::{Command, Error, Host, Kind, Stat};
@@ -15,6 +14,7 @@ use crate::param::Mode;
 use crate::plan::Plan;
 use filter::{Amount, Names};
 
+mod content;
 mod filter;
 
 /// Looks for files and registers them as `files`, each with its `path`, `mode`, `uid`, `gid`, `size`, `mtime` and so
@@ -74,8 +74,8 @@ pub(super) struct Find {
     #[serde(default)]
     #[schemars(extend("aliases" = ["checksum", "checksum_algo"]))]
     checksum_algorithm: Algorithm,
-    /// How files are encoded that `contains` is looked for in. Only `utf-8` is known.
-    encoding: Option<Encoding>,
+    /// How files are encoded that `contains` is looked for in: `utf-8` by default, or what iconv(1) of the host knows.
+    encoding: Option<String>,
     /// Stop after so many.
     limit: Option<usize>,
 }
@@ -255,18 +255,7 @@ impl<'a> Search<'a> {
     fn has_content(&self, path: &Path) -> Result<bool, Error> {
         match &self.contains {
             Some(regex) if self.find.file_type == FileType::File => {
-                let content = self.host.read(path)?.unwrap_or_default();
-                let content = String::from_utf8(content).map_err(|_| {
-                    let encoding = match self.find.encoding {
-                        Some(_) => "utf-8",
-                        None => "None (default determined by the Python built-in function \"open\")",
-                    };
-                    let shown = path.display();
-                    let reason = format!(
-                        "Failed to read the file {shown} due to an encoding error. current encoding: {encoding}"
-                    );
-                    Error::path("read", path, reason)
-                })?;
+                let content = content::text(self.host, path, self.find.encoding.as_deref())?;
                 // In Python, `$` stands before a newline at the end, too.
                 let cut = content.strip_suffix('\n').filter(|_| self.find.read_whole_file);
                 let found = regex.is_match(&content).and_then(|found| match cut {

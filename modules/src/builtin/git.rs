@@ -17,6 +17,7 @@ use crate::plan::Plan;
 /// A git repository that is checked out at a version, by the host's git(1). What the version is there is asked of the repository
 /// itself, also in a preview. Registers `before` and `after`.
 #[derive(Deserialize, JsonSchema)]
+#[schemars(extend("exclusive" = ["accept_hostkey|accept_newhostkey"]))]
 #[serde(deny_unknown_fields)]
 pub(super) struct Git {
     /// The repository's address. Must not be given a secret: use `key_file`, or a credential helper of git.

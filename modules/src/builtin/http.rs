@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::edit::Text;
 use crate::error::Error;
 use crate::host::{Input, Output};
-use crate::param::{Content, as_secret};
+use crate::param::{Content, Word, as_secret};
 use crate::plan::Data;
 use crate::secret::Secret;
 
@@ -66,6 +66,10 @@ pub(super) struct Request<'a> {
     pub use_netrc: bool,
     /// Seconds without a byte.
     pub timeout: u64,
+    /// Names of OpenSSL.
+    pub ciphers: &'a [Word],
+    /// Log in by Kerberos.
+    pub use_gssapi: bool,
     pub follow: bool,
     pub body: Option<Text>,
 }
@@ -93,6 +97,17 @@ impl Request<'_> {
         if let Some((user, password)) = self.login {
             config.secret |= password.is_some();
             config.set("user", &format!("{user}:{}", password.map_or("", Secret::expose)));
+        }
+        if self.use_gssapi {
+            config.flag("negotiate", true);
+            // curl asks for a ticket only where there is a user, whoever that is.
+            if self.login.is_none() {
+                config.set("user", ":");
+            }
+        }
+        if !self.ciphers.is_empty() {
+            let names: Vec<&str> = self.ciphers.iter().map(|Word(name)| name.as_str()).collect();
+            config.set("ciphers", &names.join(":"));
         }
         for (option, path) in &self.paths {
             if let Some(path) = path {

@@ -20,6 +20,7 @@ with_file_parameters! {
     /// An option of a section (`[section]`, `option = value`), or a whole section. Other lines and comments stay. A line that has
     /// the option as a comment becomes the option.
     #[derive(Deserialize, JsonSchema)]
+    #[schemars(extend("exclusive" = ["value|values"]))]
     #[serde(deny_unknown_fields)]
     pub(super) struct IniFile {
         /// The file, absolute.

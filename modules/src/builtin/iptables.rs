@@ -17,10 +17,12 @@ use crate::plan::Plan;
 /// A rule, a chain or the policy of a chain in the running packet filter, by iptables(8). Nothing of it outlives the host's next
 /// start.
 #[derive(Deserialize, JsonSchema)]
+#[schemars(extend("exclusive" = ["set_dscp_mark|set_dscp_mark_class", "flush|policy"]))]
 #[serde(deny_unknown_fields)]
 pub(super) struct Iptables {
     /// The table.
     #[serde(default)]
+    #[schemars(extend("listed" = ["filter", "nat", "mangle", "raw", "security"]))]
     table: Table,
     /// The chain: `INPUT`, `FORWARD`, `OUTPUT`, `PREROUTING`, `POSTROUTING`, or one of your own.
     chain: Option<Word>,
@@ -32,6 +34,7 @@ pub(super) struct Iptables {
     action: Action,
     /// Of which addresses.
     #[serde(default)]
+    #[schemars(extend("listed" = ["ipv4", "ipv6", "both"]))]
     ip_version: Version,
     /// With `action: insert`: its number.
     rule_num: Option<Word>,
@@ -55,6 +58,7 @@ pub(super) struct Iptables {
     /// What begins a line in the log.
     log_prefix: Option<Word>,
     /// How urgent it is.
+    #[schemars(extend("listed" = ["0", "1", "2", "3", "4", "5", "6", "7", "emerg", "alert", "crit", "error", "warning", "notice", "info", "debug"]))]
     log_level: Option<Word>,
     /// Their new destination.
     to_destination: Option<Word>,
@@ -95,6 +99,7 @@ pub(super) struct Iptables {
     /// A set of ipset(8).
     match_set: Option<Word>,
     /// What of a packet is looked up in it.
+    #[schemars(extend("listed" = ["src", "dst", "src,dst", "dst,src", "src,src", "dst,dst"]))]
     match_set_flags: Option<Word>,
     /// How many match.
     limit: Option<Word>,
@@ -115,6 +120,7 @@ pub(super) struct Iptables {
     #[serde(default)]
     flush: bool,
     /// What becomes of packets that no rule of the chain is about.
+    #[schemars(extend("listed" = ["ACCEPT", "DROP", "QUEUE", "RETURN"]))]
     policy: Option<Word>,
     /// Whether a chain without a rule is made or removed.
     #[serde(default)]

@@ -117,6 +117,8 @@ pub(super) fn request(url: &Content, validate_certs: bool) -> Request<'_> {
         paths: Vec::new(),
         use_proxy: true,
         use_netrc: true,
+        ciphers: &[],
+        use_gssapi: false,
         timeout: 10,
         follow: true,
         body: None,

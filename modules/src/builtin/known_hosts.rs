@@ -55,9 +55,15 @@ impl Module for KnownHosts {
             Some(path) => path.clone(),
             None => expand::all(host, &["~/.ssh/known_hosts".to_owned()])?.remove(0).into(),
         };
-        let (real, _) = common::resolve(host, &path)?;
+        let (real, now) = common::resolve(host, &path)?;
         let before = common::text(host, &real)?;
         let after = self.edited(&before, &name, wanted.as_deref());
+        let diff = json!({
+            "before_header": if now.is_some() { json!(path) } else { json!("/dev/null") },
+            "after_header": path,
+            "before": before,
+            "after": after,
+        });
         let plan = if after == before { Plan::nothing() } else { common::put(host, &path, after)? };
         let told = [
             ("name", json!(self.name)),
@@ -65,6 +71,7 @@ impl Module for KnownHosts {
             ("path", json!(path)),
             ("hash_host", json!(self.hash_host)),
             ("state", json!(self.state.word())),
+            ("diff", diff),
         ];
         Ok(told.into_iter().fold(plan, |plan, (name, value)| plan.returning(name, value)))
     }
@@ -120,7 +127,7 @@ impl KnownHosts {
         let keeps = |line: &str| match (of_host(line, name), &new, self.state) {
             (None, ..) => true,
             (Some(_), None, _) => false,
-            (Some(line), Some(_), State::Absent) => !same(&line),
+            (Some(line), Some(new), State::Absent) => !new.has_key_of(&line),
             (Some(line), Some(new), State::Present) => line.marker.is_some() || line.kind != new.kind,
         };
         if self.state == State::Present && before.lines().filter_map(|line| of_host(line, name)).any(|line| same(&line))
@@ -169,7 +176,12 @@ impl<'a> Line<'a> {
     fn is(&self, other: &Self) -> bool {
         let hashed = |line: &Self| line.hosts.starts_with("|1|");
         let alike = (hashed(self) && hashed(other)) || self.hosts == other.hosts;
-        alike && (self.marker, self.kind, self.key) == (other.marker, other.kind, other.key)
+        alike && self.has_key_of(other)
+    }
+
+    /// The same key, however the host is written.
+    fn has_key_of(&self, other: &Self) -> bool {
+        (self.marker, self.kind, self.key) == (other.marker, other.kind, other.key)
     }
 }
 

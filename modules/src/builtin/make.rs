@@ -18,6 +18,7 @@ use crate::plan::{Data, Plan};
 /// Runs make(1) where `make --question` says that something is not up to date. A target that never is (as most that are
 /// phony) is made each time.
 #[derive(Deserialize, JsonSchema)]
+#[schemars(extend("exclusive" = ["target|targets"]))]
 #[serde(deny_unknown_fields)]
 pub(super) struct Make {
     /// Where.
@@ -41,10 +42,6 @@ impl Module for Make {
     const CONVERGES: bool = false;
 
     fn plan(&self, host: &dyn Host) -> Result<Plan, Error> {
-        if self.target.is_some() && self.targets.is_some() {
-            let error = Error::param("targets", "there is a `target` too; give one of them");
-            return Err(error.telling("msg", "parameters are mutually exclusive: target|targets"));
-        }
         let command = self.command(host)?;
         let mut question = command.clone();
         question.args.push("-q".into());

@@ -31,6 +31,7 @@ mod describe;
 mod dnf;
 mod dpkg_divert;
 mod dpkg_selections;
+mod encode;
 #[cfg(feature = "manual")]
 mod fail;
 mod fetch;
@@ -39,6 +40,7 @@ mod file_block;
 mod file_line;
 mod filesystem;
 mod find;
+mod flags;
 mod get_url;
 mod getent;
 mod git;

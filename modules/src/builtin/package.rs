@@ -39,6 +39,7 @@ pub(super) struct Packages {
     name: Vec<Word>,
     /// Whether they are installed.
     #[serde(default)]
+    #[schemars(extend("listed" = ["absent", "build-dep", "fixed", "latest", "present"]))]
     state: State,
     /// Refresh the package lists first: when something is to be installed, or when they are older than `cache_valid_time`.
     #[serde(default)]

@@ -19,6 +19,7 @@ pub(super) struct PackageFacts {
     manager: Vec<String>,
     /// Whether the `first` that the host has is asked, or `all` of them.
     #[serde(default)]
+    #[schemars(extend("listed" = ["first", "all"]))]
     strategy: Strategy,
 }
 

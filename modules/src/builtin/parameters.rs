@@ -17,6 +17,10 @@ macro_rules! with_file_parameters {
             #[serde(default)]
             #[expect(dead_code, reason = "there is nothing that it could change")]
             unsafe_writes: bool,
+            /// Flags as chattr(1) takes them: `i` and `=i` for just these, `+i` and `-i` for one more or less. For nothing on a
+            /// host without chattr(1).
+            #[schemars(extend("aliases" = ["attr"]))]
+            attributes: Option<$crate::param::Word>,
             /// The user of the SELinux label. This and its like are for nothing on a host without SELinux, and refused on others.
             seuser: Option<$crate::param::Word>,
             /// The role of the SELinux label.
@@ -34,6 +38,7 @@ macro_rules! with_file_parameters {
                     mode: self.mode.as_ref(),
                     owner: self.owner.as_deref(),
                     group: self.group.as_deref(),
+                    flags: self.attributes.as_ref().map(|flags| flags.0.as_str()),
                     label: [
                         ("seuser", &self.seuser),
                         ("serole", &self.serole),
@@ -73,6 +78,12 @@ macro_rules! with_http_parameters {
                 client_cert: Option<std::path::PathBuf>,
                 /// Its key.
                 client_key: Option<std::path::PathBuf>,
+                /// Ciphers of TLS that may be used, as OpenSSL names them; curl's own choice by default.
+                #[serde(default)]
+                ciphers: Vec<$crate::param::Word>,
+                /// Whether to log in by Kerberos, with the ticket of the user that the task runs as.
+                #[serde(default)]
+                use_gssapi: bool,
                 /// Whether the server must have a certificate that holds.
                 #[serde(default = "crate::builtin::common::yes")]
                 validate_certs: bool,
@@ -103,6 +114,8 @@ macro_rules! with_http_parameters {
                     use_proxy: self.use_proxy,
                     use_netrc: self.use_netrc,
                     timeout: self.timeout,
+                    ciphers: &self.ciphers,
+                    use_gssapi: self.use_gssapi,
                     follow: true,
                     body: None,
                 }

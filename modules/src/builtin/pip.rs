@@ -41,6 +41,7 @@ pub(super) struct Pip {
     virtualenv_python: Option<Word>,
     /// Whether they are installed.
     #[serde(default)]
+    #[schemars(extend("listed" = ["present", "absent", "latest", "forcereinstall"]))]
     state: State,
     /// More options for pip.
     extra_args: Option<Word>,

@@ -60,6 +60,7 @@ impl Module for Replace {
     fn plan(&self, host: &dyn Host) -> Result<Plan, Error> {
         let (path, now) = common::resolve(host, &self.path)?;
         let shown = path.display().to_string();
+        self.escapes()?;
         let Some(stat) = &now else {
             let error = Error::refused(shown, "does not exist", "make it by an earlier task");
             return Err(common::no_file(error, &self.path));
@@ -94,9 +95,31 @@ impl Module for Replace {
     fn explain(&self, _host: &dyn Host, error: &Error) -> Option<String> {
         common::refused_content(self.validate.as_deref(), error)
     }
+
+    fn lament(&self, error: &Error) -> Option<String> {
+        common::unvalidated(self.validate.as_deref(), error)
+    }
 }
 
 impl Replace {
+    /// As in Python, a letter after a backslash that stands for nothing is refused, though nothing may match.
+    fn escapes(&self) -> Result<(), Error> {
+        let template = self.replace.as_ref().map_or("", Content::as_str);
+        let mut letters = template.chars().enumerate();
+        while let Some((at, letter)) = letters.find(|(_, letter)| *letter == '\\').and_then(|_| letters.next()) {
+            if letter.is_ascii_alphabetic() && !"abfgnrtv".contains(letter) {
+                let error = Error::param(
+                    "replace",
+                    format!("has `\\{letter}`, which stands for nothing; write `\\\\{letter}`"),
+                );
+                let msg =
+                    format!("Unable to process replace due to error: bad escape \\{letter} at position {}", at - 1);
+                return Err(error.telling("msg", msg));
+            }
+        }
+        Ok(())
+    }
+
     /// The text with all replaced, and how often; `None` if there is no such section.
     fn replaced(&self, text: &str) -> Result<Option<(String, usize)>, Error> {
         let Some(section) = self.section(text)? else { return Ok(None) };
@@ -163,6 +186,16 @@ fn expand(template: &str, groups: &Captures<'_>, to: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn escapes_that_stand_for_nothing_are_refused() {
+        let table = [(r"\D", true), (r"a\\D\.\1\n", false), (r"\\\z", true), ("\\", false)];
+        for (template, refused) in table {
+            let replace = serde_json::json!({"path": "/x", "regexp": "a", "replace": template});
+            let replace: Replace = serde_json::from_value(replace).unwrap();
+            assert_eq!(replace.escapes().is_err(), refused, "{template}");
+        }
+    }
 
     #[test]
     fn groups_and_escapes_as_in_python() {

@@ -27,6 +27,7 @@ pub(super) struct Service {
     #[schemars(extend("aliases" = ["unit", "service"]))]
     name: Option<Word>,
     /// Whether it runs. As it is, if not given.
+    #[schemars(extend("listed" = {"service": ["started", "stopped", "reloaded", "restarted"]}))]
     state: Option<State>,
     /// Whether it starts at boot. As it is, if not given. A `static` unit, which others pull in, counts as enabled.
     enabled: Option<bool>,

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::common;
 use super::describe::describe;
+use crate::attributes;
 use crate::digest::Algorithm;
 use crate::host::{Command, Error, Host, Kind, Output, Stat};
 use crate::module::Module;
@@ -81,7 +82,9 @@ impl Module for StatModule {
 impl StatModule {
     /// What only programs know. Where they are not there or fail, it is not known.
     fn programs(&self, host: &dyn Host, answer: &mut Value) {
-        let path = self.path.display().to_string();
+        // A program would begin elsewhere.
+        let absolute = attributes::absolute(host, &self.path).ok().flatten();
+        let path = absolute.as_deref().unwrap_or(&self.path).display().to_string();
         let ask = |program: &str, args: &[&str]| {
             let command = Command::new(program, args.iter().copied().chain([path.as_str()]));
             host.query(&command).ok().filter(Output::success).map(|output| output.stdout)

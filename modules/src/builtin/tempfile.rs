@@ -19,6 +19,7 @@ use crate::plan::{Data, Plan};
 pub(super) struct Tempfile {
     /// What to make.
     #[serde(default)]
+    #[schemars(extend("listed" = ["file", "directory"]))]
     state: State,
     /// The directory to make it in; that of the host for temporary files by default.
     path: Option<PathBuf>,

@@ -6,10 +6,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::common::{self, Wanted};
-use crate::edit::{Diff, Shown};
+use super::encode;
+use crate::edit::{Diff, Shown, Text};
 use crate::host::{Error, Host};
 use crate::module::Module;
-use crate::param::Content;
+use crate::param::{Content, Word};
 use crate::plan::Plan;
 
 with_file_parameters! {
@@ -31,6 +32,8 @@ with_file_parameters! {
         /// Whether to keep the old content beside the file, as `dest.HASH.bak`.
         #[serde(default)]
         backup: bool,
+        /// How the file is encoded: `utf-8` by default; `utf-16`, `ascii`, `latin-1` or `windows-1252`.
+        output_encoding: Option<Word>,
         /// A command that refuses bad content by its status, such as `visudo -cf %s`; `%s` is a file that holds it.
         validate: Option<String>,
         /// Whether a file with other content is replaced.
@@ -58,6 +61,7 @@ impl Module for Template {
         }
         let (unlink, now) = common::unlinked(&path, now);
         let (attributes, validate) = (self.attributes(), self.validate.as_deref());
+        let content = &Content(self.encoded(content)?);
         let wanted = Wanted { path, now, after: content.0.clone(), attributes, backup: self.backup, validate };
         let mut plan = wanted.plan(host)?;
         plan.edits.splice(..0, unlink);
@@ -73,9 +77,19 @@ impl Module for Template {
     fn explain(&self, _host: &dyn Host, error: &Error) -> Option<String> {
         common::refused_content(self.validate.as_deref(), error)
     }
+
+    fn lament(&self, error: &Error) -> Option<String> {
+        common::unvalidated(self.validate.as_deref(), error).map(|_| "failed to validate".to_owned())
+    }
 }
 
 impl Template {
+    fn encoded(&self, content: &Content) -> Result<Text, Error> {
+        let Some(Word(encoding)) = &self.output_encoding else { return Ok(content.0.clone()) };
+        let bytes = encode::encoded("output_encoding", encoding, content.as_str())?;
+        Ok(Text { bytes, secret: content.0.secret })
+    }
+
     fn file_name(&self) -> Result<PathBuf, Error> {
         let of_src = self.src.as_ref().and_then(|src| src.file_name()).map(PathBuf::from);
         self.name

@@ -24,6 +24,7 @@ with_file_parameters! {
     /// Unpacks an archive, of the controller or of the host, by the host's tar(1) or unzip(1). What is unpacked already and is the
     /// same stays. An address as `src` is not known: fetch it with `get_url`. Owner and permissions are those of all that is unpacked.
     #[derive(Deserialize, JsonSchema)]
+    #[schemars(extend("exclusive" = ["include|exclude"]))]
     #[serde(deny_unknown_fields)]
     pub(super) struct Unarchive {
         /// The archive: tar, also compressed, or zip.

@@ -24,6 +24,7 @@ with_http_parameters! {
     /// `json` where the answer is JSON, and `content` with `return_content`. What only asks (`GET`, `HEAD`, `OPTIONS`) is asked in a
     /// preview, too; what another method comes to can't be previewed.
     #[derive(Deserialize, JsonSchema)]
+    #[schemars(extend("exclusive" = ["body|src"]))]
     #[serde(deny_unknown_fields)]
     pub(super) struct Uri {
         /// The address.
@@ -237,10 +238,6 @@ impl Uri {
     }
 
     fn body(&self) -> Result<Option<Text>, Error> {
-        if self.src.is_some() && self.body.is_some() {
-            let error = Error::param("src", "there is a `body` too; give one of them");
-            return Err(error.telling("msg", "parameters are mutually exclusive: body|src"));
-        }
         if self.src.is_some() && !self.remote_src {
             return Err(Error::param(
                 "src",

@@ -82,6 +82,8 @@ pub(super) struct UserModule {
     password_expire_min: Option<i64>,
     /// Days before it must be changed on which the account is warned.
     password_expire_warn: Option<i64>,
+    /// Days after the password ran out until the account is disabled; -1 for never.
+    password_expire_account_disable: Option<i64>,
     /// The umask by which the mode of a new home directory is found.
     umask: Option<Word>,
     /// The lowest number for a new account.
@@ -101,6 +103,8 @@ pub(super) struct UserModule {
     ssh_key_file: Option<PathBuf>,
     /// Its comment; `ansible-generated on HOST` by default.
     ssh_key_comment: Option<Word>,
+    /// What the private key is sealed with; by default it is not.
+    ssh_key_passphrase: Option<Secret>,
     /// Taken for Ansible's sake: accounts are always those of this host's files.
     #[serde(default)]
     #[expect(dead_code, reason = "it is what is done")]
@@ -409,6 +413,7 @@ impl UserModule {
             ("--mindays", "least days of the password", self.password_expire_min, Days::Least),
             ("--maxdays", "most days of the password", self.password_expire_max, Days::Most),
             ("--warndays", "days of warning", self.password_expire_warn, Days::Warning),
+            ("--inactive", "days until it is disabled", self.password_expire_account_disable, Days::Grace),
         ] {
             let Some(wanted) = wanted else { continue };
             let now = if exists { days(which, &self.name.0, host)? } else { None };

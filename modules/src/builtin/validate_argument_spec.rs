@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::host::{Error, Host};
 use crate::interpret::Applied;
 use crate::module::{Module, Place};
-use crate::param::truth;
+use crate::param::{python_type, truth};
 use crate::plan::{Data, Plan};
 
 /// Holds variables against a specification, as a role has one in `meta/argument_specs.yml`.
@@ -162,16 +162,4 @@ fn why(wanted: &str, value: &Value) -> String {
 
 fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
-fn python_type(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "NoneType",
-        Value::Bool(_) => "bool",
-        Value::Number(number) if number.is_f64() => "float",
-        Value::Number(_) => "int",
-        Value::String(_) => "str",
-        Value::Array(_) => "list",
-        Value::Object(_) => "dict",
-    }
 }

@@ -54,6 +54,7 @@ with_file_parameters! {
         #[schemars(extend("aliases" = ["excludepkgs"]))]
         exclude: Option<Vec<String>>,
         /// How the next address is chosen.
+        #[schemars(extend("listed" = ["roundrobin", "priority"]))]
         failovermethod: Option<String>,
         /// The authority's key.
         gpgcakey: Option<String>,
@@ -64,6 +65,7 @@ with_file_parameters! {
         /// Whether modules are passed over.
         module_hotfixes: Option<bool>,
         /// What is cached on the way.
+        #[schemars(extend("listed" = ["all", "packages", "none"]))]
         http_caching: Option<String>,
         /// Another file.
         include: Option<String>,

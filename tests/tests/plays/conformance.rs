@@ -266,5 +266,6 @@ files!(
     blocks,
     batches,
     meta,
+    parameters,
     patterns
 );

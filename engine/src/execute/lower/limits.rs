@@ -8,6 +8,7 @@ use trueup_modules::wire::Job;
 
 use super::{Lower, LowerError};
 use crate::compile::Step;
+use crate::diagnostic::Diagnostic;
 use crate::playbook::{Field, Opt};
 use crate::template::Lookup;
 use crate::value::Value;
@@ -40,7 +41,8 @@ impl Lower<'_> {
         }
         if step.entry.place == Place::Controller || ATTACHED.contains(&step.entry.name) {
             let message = format!("This action ({}) does not support async.", step.entry.name);
-            return Err(LowerError::Value(step.task.module.span.clone(), message));
+            let wrong = Diagnostic::error(message.as_str()).at(&step.task.module.span);
+            return Err(LowerError::Wrong(Box::new(wrong), Some(message)));
         }
         let poll = self.whole(&detached.poll, "poll", POLL, vars)?;
         let poll = Some(Duration::from_secs(poll)).filter(|poll| !poll.is_zero());

@@ -13,7 +13,7 @@ pub(super) fn failure(result: &TaskResult) -> Map<String, Value> {
         return result.data.clone();
     }
     let mut data = result.data.clone();
-    for name in ["failed", "skipped", "warnings", "exception"] {
+    for name in ["failed", "skipped", "warnings", "exception", "diff"] {
         data.shift_remove(name);
     }
     let ran = data.contains_key("rc") && data.contains_key("stdout");

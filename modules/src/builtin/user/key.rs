@@ -7,9 +7,10 @@ use serde_json::json;
 use super::UserModule;
 use crate::edit::{Diff, Edit, Owner, Reach, Shown};
 use crate::facts::User;
-use crate::host::{Command, Error, Host, Look};
+use crate::host::{Command, Error, Host, Input, Look};
 use crate::param::Word;
 use crate::plan::Data;
+use crate::secret::Secret;
 
 impl UserModule {
     /// Makes the key if there is none; one that is there stays as it is. What is made belongs to the account.
@@ -30,9 +31,16 @@ impl UserModule {
         let shown = path.display().to_string();
         let mut args = vec!["-q".to_owned(), "-t".into(), self.key_kind().into()];
         args.extend(self.ssh_key_bits.iter().flat_map(|bits| ["-b".to_owned(), bits.to_string()]));
-        args.extend(["-C".to_owned(), self.key_comment(host)?, "-N".into(), String::new(), "-f".into(), shown.clone()]);
+        args.extend(["-C".to_owned(), self.key_comment(host)?]);
+        if self.ssh_key_passphrase.is_none() {
+            args.extend(["-N".to_owned(), String::new()]);
+        }
+        args.extend(["-f".to_owned(), shown.clone()]);
         let effect = vec![Diff::new(&shown, "key", Shown::Absent, self.key_kind())];
-        let command = Command::new("ssh-keygen", args);
+        let command = match &self.ssh_key_passphrase {
+            Some(passphrase) => sealed(args, passphrase),
+            None => Command::new("ssh-keygen", args),
+        };
         edits.push(Edit::Run { command, effect, makes: Vec::new(), reach: Reach::Stated, progress: None });
         for path in [path.clone(), public(&path)] {
             edits.push(Edit::Owner { path, before: Owner::default(), after: owner.clone() });
@@ -71,8 +79,34 @@ impl UserModule {
     }
 }
 
+/// Everybody could see a passphrase among the arguments, so ssh-keygen(1) asks for it, as ssh(1) has it of `SSH_ASKPASS`.
+fn sealed(args: Vec<String>, passphrase: &Secret) -> Command {
+    const SCRIPT: &str = "\
+        dir=$(mktemp -d) && trap 'rm -rf \"$dir\"' EXIT || exit 1\n\
+        IFS= read -r passphrase\n\
+        export passphrase SSH_ASKPASS=\"$dir/ask\" SSH_ASKPASS_REQUIRE=force DISPLAY=none\n\
+        printf '#!/bin/sh\\nprintf \"%%s\\\\n\" \"$passphrase\"\\n' >\"$SSH_ASKPASS\" && chmod 700 \"$SSH_ASKPASS\" || exit 1\n\
+        ssh-keygen \"$@\" </dev/null";
+    let line = Secret::new(format!("{}\n", passphrase.expose()));
+    let words = ["-c", SCRIPT, "ssh-keygen"].map(str::to_owned).into_iter().chain(args);
+    Command { stdin: Some(Input::Secret(line)), ..Command::new("/bin/sh", words) }
+}
+
 fn public(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".pub");
     name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_passphrase_is_no_argument() {
+        let command = sealed(vec!["-f".into(), "/k".into()], &Secret::new("open sesame"));
+        assert!(matches!(&command.stdin, Some(Input::Secret(line)) if line.expose() == "open sesame\n"));
+        let words = format!("{command}");
+        assert!(words.ends_with("ssh-keygen -f /k") && !words.contains("sesame"), "{words}");
+    }
 }

@@ -22,6 +22,8 @@ pub(super) enum Days {
     Most = 3,
     /// How long before that there are warnings.
     Warning = 4,
+    /// How long after that the account still lets in who changes it.
+    Grace = 5,
     /// From 1970 until the account expires; `None` for never.
     Expiry = 6,
 }

@@ -347,7 +347,7 @@ impl PgSetting {
             mode: self.mode.as_ref(),
             owner: self.owner.as_deref(),
             group: self.group.as_deref(),
-            label: None,
+            ..Attributes::default()
         };
         let file = File { path: path.into(), now, after, attributes, backup: self.backup, validate: None };
         Ok(Plan { all_or_nothing: true, ..file.plan(host)? })
