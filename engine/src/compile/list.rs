@@ -184,22 +184,11 @@ impl Lister<'_> {
         let Some(entry) = builtin::find("include_tasks") else { return };
         let chooses = Some(Arc::new(task.clone()));
         let name = Node::text(&task.written, &task.module.span);
-        let task = Task {
-            args: playbook::Args { free_form: Some(name), ..Default::default() },
-            // Of a loop each item has conditions of its own.
-            when: if task.looping.is_some() { Vec::new() } else { task.when },
-            looping: None,
-            register: None,
-            retry: Default::default(),
-            detached: Default::default(),
-            changed_when: Vec::new(),
-            failed_when: Vec::new(),
-            notify: Vec::new(),
-            delegate_to: None,
-            delegate_facts: None,
-            wrong: Vec::new(),
-            ..task
-        };
+        let args = playbook::Args { free_form: Some(name), ..Default::default() };
+        let Task { module, written, when, looping, listen, common, span, .. } = task;
+        // Of a loop each item has conditions of its own.
+        let when = if looping.is_some() { Vec::new() } else { when };
+        let task = Task { written, when, listen, ..Task::bare(module, args, common, span) };
         self.steps.push(Arc::new(Step {
             id: self.project.number(),
             chooses,

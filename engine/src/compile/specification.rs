@@ -37,23 +37,6 @@ pub(super) fn task(specifications: &Option<Node>, entry_point: &str, own: &Own, 
     let common =
         Common { name: Some(known(&name)), tags: vec![known("always")], carried: IndexMap::new(), ..Common::default() };
     let module = Spanned { value: "validate_argument_spec".to_owned(), span: at.clone() };
-    Some(Step::Task(Box::new(Task {
-        written: module.value.clone(),
-        module,
-        args: Args { params, ..Args::default() },
-        when: Vec::new(),
-        looping: None,
-        register: None,
-        retry: Default::default(),
-        detached: Default::default(),
-        changed_when: Vec::new(),
-        failed_when: Vec::new(),
-        notify: Vec::new(),
-        listen: Vec::new(),
-        delegate_to: None,
-        delegate_facts: None,
-        common,
-        wrong: Vec::new(),
-        span: at.clone(),
-    })))
+    let args = Args { params, ..Args::default() };
+    Some(Step::Task(Box::new(Task::bare(module, args, common, at.clone()))))
 }

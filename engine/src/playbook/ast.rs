@@ -257,6 +257,31 @@ pub struct Task {
     pub span: Span,
 }
 
+impl Task {
+    /// One without keywords of its own.
+    pub fn bare(module: Spanned<String>, args: Args, common: Common, span: Span) -> Self {
+        Self {
+            written: module.value.clone(),
+            module,
+            args,
+            when: Vec::new(),
+            looping: None,
+            register: None,
+            retry: Retry::default(),
+            detached: Detached::default(),
+            changed_when: Vec::new(),
+            failed_when: Vec::new(),
+            notify: Vec::new(),
+            listen: Vec::new(),
+            delegate_to: None,
+            delegate_facts: None,
+            common,
+            wrong: Vec::new(),
+            span,
+        }
+    }
+}
+
 /// What a module is given.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Args {
