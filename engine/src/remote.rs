@@ -19,6 +19,7 @@ use trueup_modules::system::Stream;
 use trueup_modules::wire::{self, BLOB_CHUNK, Batch, Frame, Mode, Outcome, PREAMBLE, Reply, Request, Task, WireError};
 
 use crate::connect::{self, Agents, ConnectError, Connection, Session};
+use lanes::Lanes;
 
 /// The largest file that is sent with the task that puts it in place, in bytes: it is gone before a round trip is over.
 const PUSHED: u64 = 64 << 10;
@@ -168,8 +169,7 @@ pub struct Remote {
     session: Session,
     connection: Arc<Connection>,
     start: Start,
-    /// Further channels for long content, by their numbers; `None` until some are wanted.
-    lanes: Option<Vec<(usize, Session)>>,
+    lanes: Lanes,
     batches: u64,
     blobs: Blobs,
     /// Where it is and what was agreed on.
@@ -232,7 +232,7 @@ impl Remote {
         let session = connect::start_agent(&connection, &agents, PREAMBLE, remote_tmp, &asked).await?;
         let start = Start { agents, remote_tmp: remote_tmp.map(str::to_owned) };
         let (connection, machine) = (Arc::new(connection), String::new());
-        let mut remote = Self { session, connection, start, lanes: None, batches: 1, blobs, via, machine };
+        let mut remote = Self { session, connection, start, lanes: Lanes::None, batches: 1, blobs, via, machine };
         match remote.receive().await? {
             Frame::Message(Reply::Hello { version, machine }) if version == env!("CARGO_PKG_VERSION") => {
                 remote.machine = machine;
@@ -278,11 +278,12 @@ impl Remote {
         for sha256 in wanted {
             let size = self.blobs.get(&sha256).map_or(0, |(_, size)| size);
             let width = if door.is_empty() { 1 } else { lanes::width(self.connection.trip(), size) };
-            if width < 2 || self.widen(width, door).await < 2 {
+            if width < 2 {
                 near.push(sha256);
                 continue;
             }
             self.give(std::mem::take(&mut near)).await?;
+            self.lanes.want(&self.connection, &self.start, width, door);
             self.spread(sha256).await?;
         }
         self.give(near).await
@@ -300,16 +301,24 @@ impl Remote {
         reading.end().await
     }
 
-    /// Sends some content piece by piece on one lane after the other.
+    /// Sends some content: on the agent's own channel until the lanes are open, then piece by piece on one after the other.
     async fn spread(&mut self, sha256: String) -> Result<(), RemoteError> {
-        let mut lanes = self.lanes.take().unwrap_or_default();
-        let numbers = lanes.iter().map(|(number, _)| *number).collect();
-        self.send(&wire::encode(&Request::Spread { lanes: numbers })).await?;
         let mut reading = Reading::begin(&self.blobs, vec![sha256], 0);
-        let mut turn = 0;
+        // How many pieces have gone by lanes, once they do.
+        let mut turn = None;
         while let Some(frame) = reading.frames.recv().await {
-            let at = turn % lanes.len();
-            let stdin = &mut lanes[at].1.stdin;
+            if turn.is_none() && let Some(lanes) = self.lanes.open() {
+                let numbers = lanes.iter().map(|(number, _)| *number).collect();
+                self.send(&wire::encode(&Request::Spread { lanes: numbers })).await?;
+                turn = Some(0);
+            }
+            let stdin = match (&mut turn, self.lanes.open()) {
+                (Some(turn), Some(lanes)) => {
+                    *turn += 1;
+                    &mut lanes[*turn % lanes.len()].1.stdin
+                }
+                _ => &mut self.session.stdin,
+            };
             let sent = async {
                 stdin.write_all(&frame).await?;
                 stdin.flush().await
@@ -317,18 +326,8 @@ impl Remote {
             if let Err(error) = sent.await {
                 return Err(self.ended(error.to_string()).await);
             }
-            turn += 1;
         }
-        self.lanes = Some(lanes);
         reading.end().await
-    }
-
-    /// Has so many lanes opened, once. Yields how many there are: the server may allow less.
-    async fn widen(&mut self, width: usize, door: &str) -> usize {
-        if self.lanes.is_none() {
-            self.lanes = Some(lanes::open(&self.connection, &self.start, width, door).await);
-        }
-        self.lanes.as_ref().map_or(0, Vec::len)
     }
 
     async fn send(&mut self, frame: &[u8]) -> Result<(), RemoteError> {

@@ -188,8 +188,8 @@ fn whoever_hangs_up_ends_what_has_not_begun_yet() {
     assert!(String::from_utf8_lossy(&output).contains("Cancelled"), "{}", String::from_utf8_lossy(&output));
 }
 
-/// Has an agent put content in place that comes on lanes, and yields how that ended.
-fn copied_by_lanes(dest: &Path, content: &[u8], pieces: &[(usize, &[u8])]) -> Outcome {
+/// Has an agent put content in place whose begin comes on its own channel and the rest on lanes, and yields how that ended.
+fn copied_by_lanes(dest: &Path, content: &[u8], begin: &[u8], pieces: &[(usize, &[u8])]) -> Outcome {
     let (mut controller, host) = UnixStream::pair().unwrap();
     let output = host.try_clone().unwrap();
     let serving = thread::spawn(move || {
@@ -205,6 +205,7 @@ fn copied_by_lanes(dest: &Path, content: &[u8], pieces: &[(usize, &[u8])]) -> Ou
     let outcome = loop {
         match wire::receive::<Reply>(&mut controller).unwrap().unwrap() {
             Frame::Message(Reply::Fetch { lanes, .. }) => {
+                controller.write_all(&wire::encode_blob(&sha256, begin)).unwrap();
                 for number in [7, 0, 2] {
                     let mut lane = UnixStream::connect_addr(&SocketAddr::from_abstract_name(&lanes).unwrap()).unwrap();
                     lane.write_all(&[number]).unwrap();
@@ -232,14 +233,14 @@ fn content_comes_by_lanes_in_turn() {
     let dest = dir.path().join("long");
     // In the order of the turns it is whole, whatever lane is the first to have something.
     let pieces: [(usize, &[u8]); 5] = [(0, b"three,"), (2, b"one,"), (7, b"two,"), (2, b"four"), (7, b"")];
-    let outcome = copied_by_lanes(&dest, b"one,two,three,four", &pieces);
+    let outcome = copied_by_lanes(&dest, b"zero,one,two,three,four", b"zero,", &pieces);
     assert!(matches!(outcome, Outcome::Changed(_)), "{outcome:?}");
-    assert_eq!(fs::read(&dest).unwrap(), b"one,two,three,four");
+    assert_eq!(fs::read(&dest).unwrap(), b"zero,one,two,three,four");
 
     // One lane breaks: the file stays as it was, and nothing is left beside it.
-    let outcome = copied_by_lanes(&dest, b"one,other", &[(2, b"one,")]);
+    let outcome = copied_by_lanes(&dest, b"one,two,other", b"one,", &[(2, b"two,")]);
     let Outcome::Failed(error, _) = outcome else { panic!("{outcome:?}") };
     assert!(error.to_string().contains("content was lost on its way"), "{error}");
-    assert_eq!(fs::read(&dest).unwrap(), b"one,two,three,four");
+    assert_eq!(fs::read(&dest).unwrap(), b"zero,one,two,three,four");
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
 }

@@ -383,7 +383,7 @@ fn neutral(text: &str, dir: &Path) -> String {
 }
 
 /// The agent's program: built with this package, beside the directory of the running test.
-fn agent() -> PathBuf {
+pub fn agent() -> PathBuf {
     let test = std::env::current_exe().expect("a running program has a path");
     let agent = test.parent().and_then(Path::parent).expect("tests are in deps/").join("trueup-test-agent");
     assert!(agent.exists(), "{} is not built; `cargo test -p trueup-tests` builds it", agent.display());

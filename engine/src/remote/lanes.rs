@@ -38,13 +38,43 @@ pub(super) fn width(trip: Duration, size: u64) -> usize {
     if size < LONG { 1 } else { usize::try_from(width).unwrap_or(1) }
 }
 
+/// The lanes to an agent, by their numbers.
+pub(super) enum Lanes {
+    /// None were wanted so far.
+    None,
+    /// They are on their way. The set has one task.
+    Opening(JoinSet<Vec<(usize, Session)>>),
+    /// Those that came; the server may allow less than were wanted.
+    Open(Vec<(usize, Session)>),
+}
+
+impl Lanes {
+    /// Has so many lanes opened, unless some were wanted before.
+    pub(super) fn want(&mut self, connection: &Arc<Connection>, start: &Start, width: usize, door: &str) {
+        if matches!(self, Self::None) {
+            let (connection, start, door) = (Arc::clone(connection), start.clone(), door.to_owned());
+            let mut opening = JoinSet::new();
+            opening.spawn(async move { open(&connection, &start, width, &door).await });
+            *self = Self::Opening(opening);
+        }
+    }
+
+    /// Those that are open by now, if they are several.
+    pub(super) fn open(&mut self) -> Option<&mut [(usize, Session)]> {
+        if let Self::Opening(opening) = self
+            && let Some(opened) = opening.try_join_next()
+        {
+            *self = Self::Open(opened.unwrap_or_default());
+        }
+        match self {
+            Self::Open(lanes) if lanes.len() > 1 => Some(lanes),
+            _ => None,
+        }
+    }
+}
+
 /// Opens lanes to the agent that has that name, all at once, some of them by connections of their own.
-pub(super) async fn open(
-    connection: &Arc<Connection>,
-    start: &Start,
-    width: usize,
-    door: &str,
-) -> Vec<(usize, Session)> {
+async fn open(connection: &Arc<Connection>, start: &Start, width: usize, door: &str) -> Vec<(usize, Session)> {
     let mut opening = JoinSet::new();
     let roads: Vec<Arc<OnceCell<Arc<Connection>>>> = (0..width.div_ceil(ABREAST)).map(|_| Arc::default()).collect();
     let _ = roads.first().map(|own| own.set(Arc::clone(connection)));

@@ -10,6 +10,8 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use rustix::net::sockopt::socket_peercred;
 
 use crate::host::{Error, Look};
@@ -91,11 +93,26 @@ pub(super) fn serve(name: &str, number: u8) -> io::Result<()> {
     let mut output = io::stdout();
     output.write_all(PREAMBLE)?;
     output.flush()?;
-    let (mut input, mut piece) = (io::stdin().lock(), vec![0; PIECE]);
-    loop {
-        match input.read(&mut piece)? {
-            0 => return Ok(()),
+    let (input, mut piece) = (io::stdin(), vec![0; PIECE]);
+    while is_wanted(&agent, &input)? {
+        match rustix::io::read(&input, &mut piece)? {
+            0 => break,
             n => agent.write_all(&piece[..n])?,
         }
     }
+    Ok(())
+}
+
+/// Waits until there is something to hand on. False if the agent is gone: where the network is, too, its server may keep the
+/// input open for hours.
+fn is_wanted(agent: &UnixStream, input: &io::Stdin) -> io::Result<bool> {
+    let (ours, theirs) = (PollFd::new(input, PollFlags::IN), PollFd::new(agent, PollFlags::IN));
+    let mut ends = [ours, theirs];
+    while let Err(error) = poll(&mut ends, None) {
+        if error != Errno::INTR {
+            return Err(error.into());
+        }
+    }
+    // It never says anything.
+    Ok(ends[1].revents().is_empty())
 }

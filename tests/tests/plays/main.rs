@@ -9,6 +9,7 @@ mod flow;
 mod graph;
 mod hosts;
 mod jobs;
+mod lanes;
 mod linear;
 mod needs;
 mod prompts;
