@@ -1,5 +1,7 @@
 //! What happens during a run, as owned values that every reporter folds over.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use trueup_modules::edit::{Diff, Progress};
 use trueup_modules::host::Why;
@@ -31,7 +33,7 @@ pub enum Event {
     /// The first result of a task is about to come.
     TaskStarted {
         /// What it is.
-        task: TaskInfo,
+        task: Arc<TaskInfo>,
     },
     /// A host's agent answers.
     Connected {
@@ -73,7 +75,7 @@ pub enum Event {
         left: u64,
     },
     /// A task came to its end on a host.
-    Result(Box<TaskResult>),
+    Result(Arc<TaskResult>),
     /// Tasks are not run, because what they need has failed; it is not told again of each of them.
     NotRun {
         /// The hosts.
@@ -142,7 +144,7 @@ pub struct TaskResult {
     /// The host that acted, if another.
     pub delegated_to: Option<String>,
     /// The task.
-    pub task: TaskInfo,
+    pub task: Arc<TaskInfo>,
     /// The loop's label for the item.
     pub item: Option<String>,
     /// What the loop gives the item: its variable, `ansible_loop_var`, its index; empty with `no_log`.

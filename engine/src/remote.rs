@@ -307,7 +307,9 @@ impl Remote {
         // How many pieces have gone by lanes, once they do.
         let mut turn = None;
         while let Some(frame) = reading.frames.recv().await {
-            if turn.is_none() && let Some(lanes) = self.lanes.open() {
+            if turn.is_none()
+                && let Some(lanes) = self.lanes.open()
+            {
                 let numbers = lanes.iter().map(|(number, _)| *number).collect();
                 self.send(&wire::encode(&Request::Spread { lanes: numbers })).await?;
                 turn = Some(0);

@@ -245,6 +245,19 @@ impl Outcome {
         answer.data.extend(data);
         Self::Failed(error, answer)
     }
+
+    /// The outcome, of which only how it ended stays behind.
+    #[must_use]
+    pub fn take(&mut self) -> Self {
+        let bare = match self {
+            Self::Ok(_) => Self::Ok(Answer::default()),
+            Self::Would(_) => Self::Would(Answer::default()),
+            Self::Changed(_) => Self::Changed(Answer::default()),
+            Self::Unknown(why, _) => Self::Unknown(why.clone(), Answer::default()),
+            Self::Failed(error, _) => Self::Failed(error.clone(), Answer::default()),
+        };
+        std::mem::replace(self, bare)
+    }
 }
 
 /// What a task has to say.

@@ -157,6 +157,8 @@ fn sentence(result: &TaskResult, because: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use trueup_modules::host::Why;
 
@@ -169,7 +171,7 @@ mod tests {
             after: if mode == "?" { Shown::Unknown } else { shown(mode) },
         });
         let task = serde_json::json!({"name": "T", "module": module, "place": "", "handler": false, "step": 0});
-        Event::Result(Box::new(TaskResult {
+        Event::Result(Arc::new(TaskResult {
             host: host.into(),
             delegated_to: None,
             task: serde_json::from_value(task).expect("a task"),

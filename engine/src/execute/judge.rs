@@ -5,7 +5,7 @@ use trueup_modules::edit::Diff;
 use trueup_modules::host::{Error, Why};
 use trueup_modules::wire::{Answer, Outcome, Task};
 
-use super::json::{from_object, redact};
+use super::json::from_object;
 use super::lower::{CONDITIONAL, Item, Lower, LowerError, TOO_QUIET, Tries, Work};
 use crate::compile::Step;
 use crate::event::{Cause, Status};
@@ -17,13 +17,11 @@ use crate::value::{Map, Value};
 pub(super) struct Judged {
     /// As it is reported.
     pub status: Status,
-    /// As it is registered.
-    pub result: Value,
     /// Whether it changed something, though it may have failed then.
     pub did_change: bool,
     /// What changed.
     pub diffs: Vec<Diff>,
-    /// What the module returned.
+    /// What the module returned, secrets included.
     pub data: serde_json::Map<String, Json>,
     /// What the user should know.
     pub warnings: Vec<String>,
@@ -33,6 +31,21 @@ pub(super) struct Judged {
     pub causes: Vec<Cause>,
     /// What it was to include is not there: that is never ignored, and never counts as made good, as in Ansible.
     pub is_final: bool,
+    /// Where what is registered is not what is told.
+    registers: Registers,
+}
+
+/// What is registered.
+#[derive(Clone)]
+enum Registers {
+    /// What is told.
+    Told,
+    /// The same, but that it failed, whatever else is made of that.
+    Failed,
+    /// The same, with facts that have their templates.
+    Facts(Map),
+    /// Nothing is known yet.
+    Unknown(Why),
 }
 
 impl Judged {
@@ -46,19 +59,29 @@ impl Judged {
         matches!(self.status, Status::Failed { .. })
     }
 
+    /// Whether facts are among what is registered.
+    pub(super) fn has_facts(&self) -> bool {
+        !self.is_unknown() && self.data.contains_key("ansible_facts")
+    }
+
+    /// Whether what is registered is not known yet.
+    pub(super) fn is_unknown(&self) -> bool {
+        matches!(self.registers, Registers::Unknown(_))
+    }
+
     /// What it does is done now, and changes something or does not; unless `changed_when` has said.
     pub(super) fn count_as(&mut self, changed: bool) {
         if changed && self.status == Status::Ok {
             self.status = Status::Changed;
         }
         self.did_change = self.status == Status::Changed;
-        self.register();
+        self.registers = Registers::Told;
     }
 
     /// It fails after all.
     pub(super) fn fail(&mut self, error: String) {
         self.status = failed(error, None, None);
-        self.register();
+        self.registers = Registers::Told;
     }
 
     /// It fails after all, and nothing makes that good.
@@ -69,18 +92,9 @@ impl Judged {
 
     /// What `include_vars` read: told as it is written, and registered with its templates.
     pub(super) fn tell_included(&mut self, found: Map) {
-        let found = Value::Map(found);
-        self.data.insert("ansible_facts".into(), json!(crate::yaml::to_yaml(&found)));
-        if let Value::Map(map) = &mut self.result {
-            map.insert("ansible_facts".into(), found);
-        }
-    }
-
-    /// What is registered says that it failed, whatever else is made of that.
-    fn did_fail(&mut self) {
-        if let Value::Map(map) = &mut self.result {
-            map.insert("failed".into(), Value::Bool(true));
-        }
+        let told = crate::yaml::to_yaml(&Value::Map(found.clone()));
+        self.data.insert("ansible_facts".into(), json!(told));
+        self.registers = Registers::Facts(found);
     }
 
     /// It is not run.
@@ -95,8 +109,7 @@ impl Judged {
     }
 
     fn new(status: Status, answer: Answer) -> Self {
-        let mut judged = Self {
-            result: Value::Null,
+        Self {
             did_change: matches!(status, Status::Changed | Status::Would),
             status,
             diffs: answer.diffs,
@@ -105,16 +118,22 @@ impl Judged {
             conditional: answer.conditional,
             causes: Vec::new(),
             is_final: false,
-        };
-        judged.register();
-        judged
+            registers: Registers::Told,
+        }
     }
 
     /// What `register` gets: the module's data, and Ansible's `changed`, `failed`, `skipped` and `msg`.
-    fn register(&mut self) {
+    pub(super) fn result(&self) -> Value {
+        if let Registers::Unknown(why) = &self.registers {
+            return Value::Unknown(why.clone());
+        }
         let mut map: Map = from_object(self.data.clone());
+        if let Registers::Facts(facts) = &self.registers {
+            map.insert("ansible_facts".into(), Value::Map(facts.clone()));
+        }
+        let failed = self.failed() || matches!(self.registers, Registers::Failed);
         map.insert("changed".into(), Value::Bool(self.did_change));
-        map.insert("failed".into(), Value::Bool(self.failed()));
+        map.insert("failed".into(), Value::Bool(failed));
         if !self.warnings.is_empty() {
             let texts = self.warnings.iter().map(|text| Value::Str(text.clone()));
             map.insert("warnings".into(), Value::List(texts.collect()));
@@ -145,7 +164,7 @@ impl Judged {
             }
             _ => {}
         }
-        self.result = Value::Map(map);
+        Value::Map(map)
     }
 }
 
@@ -154,18 +173,29 @@ pub(super) fn judge(
     lower: &Lower<'_>,
     step: &Step,
     item: &Item,
-    outcome: Option<&Outcome>,
+    outcome: Option<Outcome>,
     task: &str,
     pending: Option<&Why>,
 ) -> Judged {
-    let judged = match (&item.work, outcome) {
+    // A preview has not run it, whatever `changed_when` makes of that.
+    let previewed = matches!(outcome, Some(Outcome::Would(_) | Outcome::Unknown(..)));
+    let checked = matches!((&item.work, &outcome), (Work::Task(task), Some(Outcome::Would(_))) if task.check);
+    let mut judged = judge_work(lower, step, item, outcome, pending);
+    if !checked && (previewed || waits(&judged)) {
+        judged.registers = Registers::Unknown(Why { after: task.into() });
+    }
+    judged
+}
+
+fn judge_work(lower: &Lower<'_>, step: &Step, item: &Item, outcome: Option<Outcome>, pending: Option<&Why>) -> Judged {
+    match (&item.work, outcome) {
         (Work::Skip(because), _) => Judged::new(Status::Skipped { because: because.clone() }, Answer::default()),
         (Work::Unknown(why), _) => Judged::new(Status::Unknown(why.clone()), Answer::default()),
         (Work::Error(LowerError::Unknown(why)), _) => Judged::new(Status::Unknown(why.clone()), Answer::default()),
         (Work::Error(error), _) => unrendered(lower, step, item, error),
         (Work::Task(_), None) => Judged::new(failed("no answer".into(), None, None), Answer::default()),
         (Work::Task(task), Some(Outcome::Would(answer))) if task.check => {
-            let mut end = checked(step, task, answer);
+            let mut end = would_be(step, task, answer);
             tell_diff(lower, step, task, item, &mut end);
             if matches!(end.status, Status::Skipped { .. }) { end } else { conditions(lower, step, item, end) }
         }
@@ -175,7 +205,7 @@ pub(super) fn judge(
             let mut end = judge_outcome(outcome, pending);
             // As in Ansible, nothing makes anything else of that.
             if matches!(end.status, Status::Skipped { .. }) {
-                return known_now(end);
+                return end;
             }
             would_not(task, &mut end);
             tell_diff(lower, step, task, item, &mut end);
@@ -184,21 +214,13 @@ pub(super) fn judge(
             let in_vain = matches!(item.tries, Tries::InVain(_)) && !end.failed();
             if in_vain && !step.task.failed_when.is_empty() {
                 // As in Ansible, where `failed_when` has the last word, but not in what is registered.
-                end.did_fail();
+                end.registers = Registers::Failed;
             } else if in_vain {
                 let until: Vec<&str> = step.task.retry.until.iter().map(|one| one.text.as_str()).collect();
                 end.status = failed(format!("it never came to `until`: {}", until.join(" and ")), None, None);
-                end.register();
             }
             end
         }
-    };
-    match outcome {
-        Some(Outcome::Would(_)) if matches!(&item.work, Work::Task(task) if task.check) => known_now(judged),
-        // A preview has not run it, whatever `changed_when` makes of that.
-        Some(Outcome::Would(_) | Outcome::Unknown(..)) => known_later(judged, task),
-        _ if matches!(judged.status, Status::Would | Status::Unknown(_)) => known_later(judged, task),
-        _ => known_now(judged),
     }
 }
 
@@ -225,7 +247,6 @@ fn unrendered(lower: &Lower<'_>, step: &Step, item: &Item, error: &LowerError) -
 fn tell_diff(lower: &Lower<'_>, step: &Step, task: &Task, item: &Item, end: &mut Judged) {
     let asked = lower.flag(step, &item.view.clone().shared(), |common| &common.diff).unwrap_or_default();
     super::diffs::register(task, asked, end);
-    end.register();
 }
 
 /// What Ansible's executor adds to what a module returns.
@@ -240,7 +261,6 @@ fn tell_more(step: &Step, task: &Task, item: &Item, end: &mut Judged) {
         let said = task.params.get("fail_msg").filter(|said| !said.is_null()).cloned();
         end.data.insert("msg".into(), said.unwrap_or_else(|| json!("Assertion failed")));
     }
-    end.register();
 }
 
 /// An assertion as it was written: one that is nothing but a boolean is one.
@@ -252,44 +272,44 @@ fn assertion(expression: &Json) -> Json {
     }
 }
 
-fn judge_outcome(outcome: &Outcome, pending: Option<&Why>) -> Judged {
-    match (outcome, pending) {
-        (Outcome::Ok(answer), _) if answer.data.get("skipped") == Some(&json!(true)) => {
+fn judge_outcome(outcome: Outcome, pending: Option<&Why>) -> Judged {
+    match outcome {
+        Outcome::Ok(answer) if answer.data.get("skipped") == Some(&json!(true)) => {
             let because = ["msg", "skipped_reason"].iter().find_map(|name| answer.data.get(*name)?.as_str());
-            Judged::new(Status::Skipped { because: because.unwrap_or_default().into() }, answer.clone())
+            Judged::new(Status::Skipped { because: because.unwrap_or_default().into() }, answer)
         }
-        (Outcome::Ok(answer), _) => Judged::new(Status::Ok, answer.clone()),
-        (Outcome::Would(answer), _) => Judged::new(Status::Would, answer.clone()),
-        (Outcome::Changed(answer), _) => Judged::new(Status::Changed, answer.clone()),
-        (Outcome::Unknown(why, answer), _) => Judged::new(Status::Unknown(why.clone()), answer.clone()),
-        // What another host lacks yet may be what this look wanted.
-        (Outcome::Failed(error, answer), Some(why)) if may_pass(error) => {
-            Judged::new(Status::Unknown(why.clone()), answer.clone())
-        }
-        (Outcome::Failed(error, answer), _) => {
-            let mut answer = answer.clone();
-            if matches!(error, Error::Unanswered { .. }) {
-                // They are what is wanted, and nothing has come of it.
-                answer.diffs.clear();
-            }
-            if let Error::Program { reason, .. } = error
-                && answer.data.get("rc") == Some(&Json::Null)
-            {
-                never_ran(&mut answer, reason);
-            }
-            let ran = matches!(error, Error::Command { .. });
-            if let Error::Command { output, .. } = error {
-                answer.data.entry("rc").or_insert(json!(output.status));
-                answer.data.entry("stdout").or_insert(json!(output.stdout));
-                answer.data.entry("stderr").or_insert(json!(output.stderr));
-            }
-            let explanation = answer.explanation.clone();
-            let mut judged = Judged::new(failed(error.to_string(), error.hint(), explanation), answer);
-            judged.did_change = ran || !judged.diffs.is_empty();
-            judged.register();
-            judged
-        }
+        Outcome::Ok(answer) => Judged::new(Status::Ok, answer),
+        Outcome::Would(answer) => Judged::new(Status::Would, answer),
+        Outcome::Changed(answer) => Judged::new(Status::Changed, answer),
+        Outcome::Unknown(why, answer) => Judged::new(Status::Unknown(why), answer),
+        Outcome::Failed(error, answer) => match pending.filter(|_| may_pass(&error)) {
+            // What another host lacks yet may be what this look wanted.
+            Some(why) => Judged::new(Status::Unknown(why.clone()), answer),
+            None => judge_failure(&error, answer),
+        },
     }
+}
+
+fn judge_failure(error: &Error, mut answer: Answer) -> Judged {
+    if matches!(error, Error::Unanswered { .. }) {
+        // They are what is wanted, and nothing has come of it.
+        answer.diffs.clear();
+    }
+    if let Error::Program { reason, .. } = error
+        && answer.data.get("rc") == Some(&Json::Null)
+    {
+        never_ran(&mut answer, reason);
+    }
+    let ran = matches!(error, Error::Command { .. });
+    if let Error::Command { output, .. } = error {
+        answer.data.entry("rc").or_insert(json!(output.status));
+        answer.data.entry("stdout").or_insert(json!(output.stdout));
+        answer.data.entry("stderr").or_insert(json!(output.stderr));
+    }
+    let explanation = answer.explanation.take();
+    let mut judged = Judged::new(failed(error.to_string(), error.hint(), explanation), answer);
+    judged.did_change = ran || !judged.diffs.is_empty();
+    judged
 }
 
 /// What Ansible registers of a command whose program there is not: the system's number, and the line as it was written.
@@ -319,10 +339,9 @@ fn would_not(task: &Task, end: &mut Judged) {
 
 /// The end of what is never applied (`check_mode: true`), as it is in Ansible: a change, but a program of which nothing says
 /// when it need not run is skipped.
-fn checked(step: &Step, task: &Task, answer: &Answer) -> Judged {
+fn would_be(step: &Step, task: &Task, mut answer: Answer) -> Judged {
     const PROGRAMS: [&str; 4] = ["command", "raw", "script", "shell"];
     let guarded = ["creates", "removes"].iter().any(|name| !task.params[*name].is_null());
-    let mut answer = answer.clone();
     if guarded && matches!(step.entry.name, "command" | "shell") {
         answer.data.extend([("rc".to_owned(), json!(0)), ("msg".to_owned(), json!(WOULD_RUN))]);
     }
@@ -396,7 +415,6 @@ pub(super) fn changed_when(lower: &Lower<'_>, step: &Step, item: &Item, judged: 
             judged.status = failed(error.to_string(), error.hint(), None);
         }
     }
-    judged.register();
 }
 
 fn failed_when(lower: &Lower<'_>, step: &Step, item: &Item, judged: &mut Judged) {
@@ -427,7 +445,6 @@ fn failed_when(lower: &Lower<'_>, step: &Step, item: &Item, judged: &mut Judged)
         Ok(_) => {}
         Err(error) => judged.status = failed(error.to_string(), error.hint(), None),
     }
-    judged.register();
 }
 
 /// What Ansible registers of a condition that cannot be evaluated.
@@ -438,20 +455,5 @@ fn conditional(error: &LowerError) -> String {
 
 /// The result under its registered name.
 pub(super) fn own(step: &Step, judged: &Judged) -> Map {
-    step.task.register.iter().map(|name| (name.value.clone(), judged.result.clone())).collect()
-}
-
-/// What a preview does not run has no result yet.
-fn known_later(mut judged: Judged, task: &str) -> Judged {
-    judged.result = Value::Unknown(Why { after: task.into() });
-    known_now(judged)
-}
-
-fn known_now(mut judged: Judged) -> Judged {
-    redact_data(&mut judged);
-    judged
-}
-
-fn redact_data(judged: &mut Judged) {
-    judged.data.values_mut().for_each(redact);
+    step.task.register.iter().map(|name| (name.value.clone(), judged.result())).collect()
 }

@@ -19,6 +19,7 @@ mod view;
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use super::{Reporter, not_run};
 use crate::event::{Event, Status, TaskInfo, TaskResult};
@@ -38,7 +39,7 @@ pub struct Ansible<O> {
     out: O,
     verbosity: Verbosity,
     order: HashMap<String, usize>,
-    held: Vec<TaskResult>,
+    held: Vec<Arc<TaskResult>>,
     /// The task whose banner is out.
     shown: String,
     /// Attempts that failed before the banner was out, as lines.
@@ -167,11 +168,11 @@ impl<O: Write> Ansible<O> {
                 self.painted(&format!(" [started TASK: {task} on {}]", results[0].host), color::OK)?;
             }
             results.iter().try_for_each(|result| self.result(result))?;
-            let skipped = |one: &TaskResult| one.item.is_some() && matches!(one.status, Status::Skipped { .. });
+            let skipped = |one: &Arc<TaskResult>| one.item.is_some() && matches!(one.status, Status::Skipped { .. });
             if results.iter().all(skipped) && !self.verbosity.hides_skipped {
                 self.painted(&format!("skipping: [{}]", results[0].host), color::SKIPPED)?;
             }
-            let ignored = |one: &TaskResult| {
+            let ignored = |one: &Arc<TaskResult>| {
                 matches!(one.status, Status::Failed { ignored: true, .. } | Status::Unreachable { .. })
             };
             if results.iter().any(ignored) {
@@ -211,7 +212,7 @@ impl<O: Write> Reporter for Ansible<O> {
                 self.release()?;
                 self.task(task)?;
             }
-            Event::Result(result) => self.held.push((**result).clone()),
+            Event::Result(result) => self.held.push(Arc::clone(result)),
             Event::Retrying { host, task, left } => {
                 self.retrying(host, task, *left)?;
             }

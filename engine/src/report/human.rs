@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use indexmap::{IndexMap, IndexSet};
 use trueup_modules::host::Why;
@@ -58,7 +59,7 @@ pub struct Human {
     order: HashMap<String, usize>,
     /// A play of which nothing was shown yet.
     play: Option<String>,
-    held: Vec<TaskResult>,
+    held: Vec<Arc<TaskResult>>,
     /// What is being applied, by host: for the day when it is interrupted.
     running: BTreeMap<String, String>,
 }
@@ -105,7 +106,7 @@ impl Human {
                 if self.held.first().is_some_and(|held| held.task.step != result.task.step) {
                     page.out = self.release();
                 }
-                self.held.push((**result).clone());
+                self.held.push(Arc::clone(result));
             }
             Event::Unreachable { host, reason, hints } => {
                 page.out = self.release();
@@ -193,7 +194,7 @@ impl Human {
     /// The results held back, hosts with the same one together.
     fn release(&mut self) -> String {
         let held = std::mem::take(&mut self.held);
-        let groups = self.groups(held.iter().filter(|result| self.is_worth_showing(result)));
+        let groups = self.groups(held.iter().map(Arc::as_ref).filter(|result| self.is_worth_showing(result)));
         let mut out = String::new();
         let Some(first) = groups.first() else { return out };
         self.play_header(&mut out);
@@ -237,7 +238,7 @@ impl Human {
             let likeness = (result.item.clone(), label.clone(), body.clone(), after);
             let host = (self.order.get(&result.host).copied().unwrap_or(usize::MAX), host_name(result));
             let group = groups.entry(likeness).or_insert_with(|| Group {
-                task: result.task.clone(),
+                task: Arc::clone(&result.task),
                 item: result.item.clone(),
                 label,
                 body,
@@ -290,7 +291,7 @@ type Likeness = (Option<String>, String, String, Option<String>);
 
 /// Hosts with the same result.
 struct Group {
-    task: TaskInfo,
+    task: Arc<TaskInfo>,
     item: Option<String>,
     label: String,
     body: String,

@@ -37,7 +37,8 @@ fn result(step: usize, name: &str, host: &str, status: Status) -> TaskResult {
             place: format!("site.yml:{}:7", step + 4),
             handler: false,
             step,
-        },
+        }
+        .into(),
         item: None,
         loop_vars: serde_json::Map::new(),
         status,
@@ -51,7 +52,7 @@ fn result(step: usize, name: &str, host: &str, status: Status) -> TaskResult {
 }
 
 fn event(result: TaskResult) -> Event {
-    Event::Result(Box::new(result))
+    Event::Result(result.into())
 }
 
 fn finish(recaps: &[(&str, Recap)]) -> Event {
@@ -140,9 +141,9 @@ fn a_run() {
     let long = TaskResult { seconds: 75.2, ..result(0, "Copy", "h2", Status::Changed) };
     let delegated = TaskResult { delegated_to: Some("h1".into()), ..result(0, "Copy", "h3", Status::Ok) };
     let mut handler = result(1, "Restart", "h2", Status::Changed);
-    handler.task.handler = true;
+    Arc::make_mut(&mut handler.task).handler = true;
     let mut message = result(2, "Say", "h1", Status::Ok);
-    message.task.module = "debug".into();
+    Arc::make_mut(&mut message.task).module = "debug".into();
     message.data.insert("msg".into(), json!("two\nlines"));
     let warned = TaskResult { warnings: vec!["mind the gap".into()], ..result(2, "Say", "h2", Status::Ok) };
     let events = [

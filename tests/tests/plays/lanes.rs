@@ -13,7 +13,8 @@ fn a_lane_ends_with_its_agent_though_its_input_stays_open() {
     let address = SocketAddr::from_abstract_name(&name).expect("a short name");
     let door = UnixListener::bind_addr(&address).expect("nobody else has this name");
     let mut lane = Command::new(trueup_tests::agent());
-    let mut lane = lane.args(["lane", &name, "3"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it runs");
+    let mut lane =
+        lane.args(["lane", &name, "3"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it runs");
     let (mut agent, _) = door.accept().expect("it comes in");
     let mut number = [0];
     agent.read_exact(&mut number).expect("it says its number");

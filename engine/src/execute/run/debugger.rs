@@ -183,7 +183,7 @@ impl Run {
             true => below.names().iter().filter_map(known).collect(),
             false => Map::new(),
         };
-        let result = stand.judged.first().map_or(Value::Null, |one| one.result.clone());
+        let result = stand.judged.first().map_or(Value::Null, Judged::result);
         let result = Map::from_iter([("_result".to_owned(), result.clone()), ("result".to_owned(), result)]);
         let map = Map::from_iter([
             ("task".to_owned(), Value::Map(task)),

@@ -72,7 +72,7 @@ pub(super) async fn finish_step(
 
 /// An item that reads what the one before registered: it is rendered when that is known.
 fn anew(lower: &Lower<'_>, step: &Step, planned: &mut Planned, at: usize) {
-    let before = judge(lower, step, &planned.items[at - 1], planned.outcomes[at - 1].as_ref(), &step.name(), None);
+    let before = judge(lower, step, &planned.items[at - 1], planned.outcomes[at - 1].clone(), &step.name(), None);
     let item = &planned.items[at];
     let view = item.view.clone().with(own(step, &before));
     // Where it is run is settled.
@@ -116,7 +116,7 @@ async fn finish_item(
         if most > 0 && !planned.previews {
             planned.items[at].tries = Tries::So(most - left.0 + 1);
         }
-        let judged = judge(lower, step, &planned.items[at], outcome.as_ref(), &name, None);
+        let judged = judge(lower, step, &planned.items[at], outcome.clone(), &name, None);
         planned.outcomes[at] = outcome;
         let given_up = matches!(planned.outcomes[at], Some(Outcome::Failed(Error::TimedOut { .. }, _)));
         if planned.previews || given_up {
@@ -224,7 +224,7 @@ fn breaks(lower: &Lower<'_>, step: &Step, planned: &Planned, at: usize) -> bool 
     let Some(when) = when.filter(|when| !when.is_empty()) else { return false };
     let item = &planned.items[at];
     let name = step.name();
-    let judged = judge(lower, step, item, planned.outcomes[at].as_ref(), &name, None);
+    let judged = judge(lower, step, item, planned.outcomes[at].clone(), &name, None);
     matches!(lower.all(when, &item.view.clone().with(own(step, &judged)).shared()), Ok(Truth::Yes))
 }
 

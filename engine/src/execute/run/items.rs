@@ -1,6 +1,7 @@
 //! The items of a loop: where it ends, and what it registers.
 
 use trueup_modules::host::Why;
+use trueup_modules::wire::Outcome;
 
 use super::host::Planned;
 use crate::compile::Step;
@@ -21,10 +22,10 @@ pub(super) fn judge_items(
     let control = step.task.looping.as_ref().map(|looping| &looping.control);
     let break_when = control.map_or(&[][..], |control| &control.break_when);
     let mut all = Vec::new();
-    for (item, outcome) in planned.items.iter().zip(&planned.outcomes) {
+    for (item, outcome) in planned.items.iter().zip(&mut planned.outcomes) {
         let mut one = match (&planned.unreachable, &item.work) {
             (Some(lost), Work::Task(_)) if outcome.is_none() => Judged::unreachable(&lost.reason, &lost.hints),
-            _ => judge(lower, step, item, outcome.as_ref(), name, pending),
+            _ => judge(lower, step, item, outcome.as_mut().map(Outcome::take), name, pending),
         };
         // Whether the loop comes to this item is known when the one before has run.
         let open = |one: &Judged| matches!(one.status, Status::Would | Status::Unknown(_));
@@ -55,12 +56,13 @@ pub(super) fn given(step: &Step, item: &Item) -> Map {
 
 /// What a loop registers: `results`, and whether any of them changed or failed.
 pub(super) fn looped(step: &Step, planned: &Planned, judged: &[Judged]) -> Value {
-    if let Some(unknown) = judged.iter().map(|one| &one.result).find(|result| matches!(result, Value::Unknown(_))) {
+    let results: Vec<Value> = judged.iter().map(Judged::result).collect();
+    if let Some(unknown) = results.iter().find(|result| matches!(result, Value::Unknown(_))) {
         return unknown.clone();
     }
-    let results = planned.items.iter().zip(judged).map(|(item, one)| {
-        let mut map = match &one.result {
-            Value::Map(map) => map.clone(),
+    let results = planned.items.iter().zip(results).map(|(item, result)| {
+        let mut map = match result {
+            Value::Map(map) => map,
             _ => Map::new(),
         };
         map.extend(given(step, item));

@@ -27,7 +27,7 @@ use trueup_modules::host::Why;
 use crate::compile::expand::Include;
 use crate::compile::{self, Project, Step, search};
 use crate::diagnostic::Paint;
-use crate::event::{Event, Recap, TaskResult};
+use crate::event::{Event, Recap, TaskInfo, TaskResult};
 use crate::execute::fleet::Connections;
 use crate::execute::gates::Gates;
 use crate::execute::lower::Lower;
@@ -90,6 +90,8 @@ struct Run {
     scopes: Mutex<HashMap<usize, Arc<Scope>>>,
     members: Vec<HashSet<String>>,
     shown: (Option<usize>, Option<usize>),
+    /// What was last told of a step.
+    told: Option<Arc<TaskInfo>>,
     /// In a preview: what other hosts' looks may wait for.
     pending: Option<Pending>,
     gates: Gates,
@@ -165,6 +167,7 @@ impl Run {
             scopes: Mutex::default(),
             members,
             shown: (None, None),
+            told: None,
             pending: None,
             gates: Gates::default(),
             held: None,

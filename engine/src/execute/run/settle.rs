@@ -13,7 +13,7 @@ use super::{Pending, Run};
 use crate::compile::{Section, Step};
 use crate::diagnostic::nearest;
 use crate::event::{CENSORED, Event, Recap, Status, TaskInfo, TaskResult, UNNAMED, WITHHELD};
-use crate::execute::json::shown;
+use crate::execute::json::{redact, shown};
 use crate::execute::judge::Judged;
 use crate::execute::lower::{Item, LowerError, show, truthy};
 use crate::execute::vars::HostVars;
@@ -232,7 +232,7 @@ impl Run {
     /// What a `rescue` is told: `ansible_failed_task` and `ansible_failed_result`.
     fn remember_failure(&mut self, at: usize, step: &Step, name: &str, judged: &[Judged]) {
         let host = self.hosts[at].name.clone();
-        let result = judged.iter().find(|one| one.failed()).map_or(Value::Null, |one| one.result.clone());
+        let result = judged.iter().find(|one| one.failed()).map_or(Value::Null, Judged::result);
         let params =
             step.task.args.params.iter().map(|(name, entry)| (name.clone(), final_value(&entry.value.to_value())));
         let role = step.around.role.as_ref().map(|role| format!("{} : ", role.own.full_name));
@@ -347,25 +347,22 @@ impl Run {
             true => self.compiled.plays[step.play].hosts.clone(),
             false => vec![self.hosts[at].name.clone()],
         };
-        let result = if step.task.looping.is_some() && !(judged.len() == 1 && planned.items[0].label.is_none()) {
-            looped(step, planned, judged)
-        } else {
-            judged.first().map_or(Value::Null, |one| one.result.clone())
-        };
-        let facts = |one: &Judged| match &one.result {
-            Value::Map(map) => map.contains_key("ansible_facts"),
-            Value::Unknown(_) => !step.writes.is_empty(),
-            _ => false,
-        };
+        let facts = |one: &Judged| one.has_facts() || one.is_unknown() && !step.writes.is_empty();
         if step.task.register.is_none() && !judged.iter().any(|one| !one.failed() && facts(one)) {
             return;
         }
+        let result = if step.task.looping.is_some() && !(judged.len() == 1 && planned.items[0].label.is_none()) {
+            looped(step, planned, judged)
+        } else {
+            judged.first().map_or(Value::Null, Judged::result)
+        };
         let given = |item: &Item| self.keeps_facts_of(step, item);
         for (item, one) in planned.items.iter().zip(judged).filter(|(_, one)| !one.failed()) {
             let others = given(item);
             let of: Vec<&String> = others.as_ref().map_or_else(|| names.iter().collect(), |other| vec![other]);
+            let result = one.result();
             for name in of {
-                self.fleet.change(name, |vars| match &one.result {
+                self.fleet.change(name, |vars| match &result {
                     Value::Map(map) => keep_facts(vars, step, map),
                     Value::Unknown(why) => keep_unknown(vars, step, why),
                     _ => {}
@@ -382,15 +379,20 @@ impl Run {
         }
     }
 
-    pub(super) fn info(&self, index: usize, name: &str) -> TaskInfo {
+    /// What is told of a step: the same for all hosts that give it the same name.
+    pub(super) fn info(&mut self, index: usize, name: &str) -> Arc<TaskInfo> {
+        if let Some(last) = self.told.as_ref().filter(|last| last.step == index && last.name == name) {
+            return Arc::clone(last);
+        }
         let step = &self.steps()[index];
-        TaskInfo {
+        let info = Arc::new(TaskInfo {
             name: name.into(),
             module: step.module().into(),
             place: self.scope(step).place.clone(),
             handler: step.handler.is_some() || step.around.in_handler,
             step: index,
-        }
+        });
+        Arc::clone(self.told.insert(info))
     }
 
     pub(super) async fn announce(&mut self, index: usize, name: &str) {
@@ -400,7 +402,8 @@ impl Run {
         self.announce_play(self.steps()[index].play).await;
         if self.shown.1 != Some(index) {
             self.shown.1 = Some(index);
-            self.send(Event::TaskStarted { task: self.info(index, name) }).await;
+            let task = self.info(index, name);
+            self.send(Event::TaskStarted { task }).await;
         }
     }
 
@@ -437,7 +440,7 @@ impl Run {
         &mut self,
         at: usize,
         planned: &Planned,
-        info: &TaskInfo,
+        info: &Arc<TaskInfo>,
         item: Option<&Item>,
         one: Judged,
         no_log: bool,
@@ -457,7 +460,7 @@ impl Run {
         let result = TaskResult {
             host: self.hosts[at].name.clone(),
             delegated_to: item.and_then(|item| item.acts.clone()),
-            task: info.clone(),
+            task: Arc::clone(info),
             item: label.map(|label| if no_log { UNNAMED.into() } else { label }),
             loop_vars: loop_vars
                 .unwrap_or_default()
@@ -466,7 +469,7 @@ impl Run {
                 .collect(),
             status,
             diffs: if no_log || untold { Vec::new() } else { one.diffs },
-            data: if no_log { censored(one.did_change) } else { one.data },
+            data: if no_log { censored(one.did_change) } else { redacted(one.data) },
             warnings: if no_log { Vec::new() } else { one.warnings },
             causes: if no_log { Vec::new() } else { one.causes },
             conditional: one.conditional,
@@ -475,7 +478,7 @@ impl Run {
         let key = (step.play, step.id);
         match &mut self.held {
             Some(held) => held.push((key, result)),
-            None => self.send(Event::Result(Box::new(result))).await,
+            None => self.send(Event::Result(result.into())).await,
         }
     }
 }
@@ -495,6 +498,11 @@ fn mark(judged: &mut [Judged], ignore: bool) -> bool {
 /// What is told of a result under `no_log`.
 fn censored(changed: bool) -> Data {
     Data::from_iter([("censored".to_owned(), CENSORED.into()), ("changed".to_owned(), changed.into())])
+}
+
+fn redacted(mut data: Data) -> Data {
+    data.values_mut().for_each(redact);
+    data
 }
 
 /// Templates as written: they are not rendered any more.

@@ -1,6 +1,7 @@
 //! What `include_tasks` and `include_role` have brought: a line for each file, with the hosts that have it.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -18,7 +19,7 @@ pub(super) fn is_include(result: &TaskResult) -> bool {
 }
 
 /// `included: /path/file.yml for h1, h2`.
-pub(super) fn lines(results: &[TaskResult]) -> Vec<String> {
+pub(super) fn lines(results: &[Arc<TaskResult>]) -> Vec<String> {
     let mut found: Vec<(String, Option<&String>, Vec<&str>)> = Vec::new();
     for result in results.iter().filter(|result| is_include(result)) {
         let (what, item) = (included(result), result.item.as_ref());

@@ -1,5 +1,7 @@
 //! A run as Ansible's callback prints it; compared with the output of ansible-core 2.19 for the same playbook.
 
+use std::sync::Arc;
+
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 use trueup_modules::edit::Diff;
@@ -8,11 +10,11 @@ use trueup_modules::plan::Data;
 use super::*;
 use crate::event::Recap;
 
-fn info(name: &str, module: &str, step: usize) -> TaskInfo {
-    TaskInfo { name: name.into(), module: module.into(), place: "<test>".into(), handler: false, step }
+fn info(name: &str, module: &str, step: usize) -> Arc<TaskInfo> {
+    Arc::new(TaskInfo { name: name.into(), module: module.into(), place: "<test>".into(), handler: false, step })
 }
 
-fn result(host: &str, task: &TaskInfo, status: Status, data: Value) -> TaskResult {
+fn result(host: &str, task: &Arc<TaskInfo>, status: Status, data: Value) -> TaskResult {
     TaskResult {
         host: host.into(),
         delegated_to: None,
@@ -46,7 +48,7 @@ fn told_with(verbosity: Verbosity, events: Vec<Event>) -> String {
 }
 
 fn one(result: TaskResult) -> Event {
-    Event::Result(Box::new(result))
+    Event::Result(result.into())
 }
 
 #[test]

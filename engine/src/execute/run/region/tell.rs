@@ -1,6 +1,7 @@
 //! What is told of a region beside its results, and what it leaves behind.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use super::super::Run;
 use super::course::Course;
@@ -50,9 +51,9 @@ impl Run {
         let order: HashMap<&str, usize> = self.hosts.iter().map(|host| host.name.as_str()).zip(0..).collect();
         held.sort_by_key(|(at, result)| (*at, order.get(result.host.as_str()).copied()));
         for (at, mut result) in held {
-            result.task.step = at;
+            Arc::make_mut(&mut result.task).step = at;
             self.announce(at, &result.task.name).await;
-            self.send(Event::Result(Box::new(result))).await;
+            self.send(Event::Result(result.into())).await;
         }
     }
 
