@@ -13,19 +13,25 @@ const MARK: &str = "TRUEUP-BOOT:";
 const SAY: &str = "say() { echo \"TRUEUP-BOOT:$*\"; }; ";
 
 /// What an agent that is started does.
-const SERVE: &str = "serve";
+pub(super) const SERVE: &str = "serve";
 
-/// Starts the agent where root has it, without asking programs: each costs as much as the agent's start. Whoever owns `/` is
-/// root, and /var/tmp is this machine's own: what root has put there runs here. Only root could let others write there.
-/// Goes on where a shell does not know `-O`, or more than one agent is there.
-fn start_of_root(agents: &Agents, what: &str) -> String {
-    let hashes: Vec<&str> = agents.carried.iter().map(Agent::short_hash).collect();
-    format!(
-        "d=/var/tmp/trueup-0; if [ -z \"$1\" ] && [ -O / ] 2>/dev/null && [ -O $d ]; then f=; [ -h $d ] || \
-         for h in {}; do if [ -x $d/agent-$h ]; then f=$f$d/agent-$h; fi; done; \
-         if [ -n \"$f\" ] && [ -x \"$f\" ]; then say started $d; exec \"$f\" {what}; fi; fi; ",
-        hashes.join(" ")
-    )
+/// Starts the agent where root has it, and goes on otherwise. A shell of its own would cost as much as the agent's start, so this
+/// is said to the login shell itself, in words that bash, dash, zsh, ksh, csh and fish have in common; one that has not (`&&` came
+/// to fish with 3.0) is told [`start`] alone. Whoever owns the directory may run what is in it; /var/tmp is this machine's own, and
+/// only root could let others write there.
+pub(super) fn start_at_once(agents: &Agents, remote_tmp: Option<&str>, what: &str) -> String {
+    if remote_tmp.is_some() {
+        return String::new();
+    }
+    let d = "/var/tmp/trueup-0";
+    let file = |agent: &Agent| format!("{d}/agent-{}", agent.short_hash());
+    let start = |agent: &Agent| {
+        let others = agents.carried.iter().filter(|other| other.sha256 != agent.sha256);
+        let alone: String = others.map(|other| format!("test ! -e {} && ", file(other))).collect();
+        let f = file(agent);
+        format!("test ! -h {d} && test -O {d} && {alone}test -x {f} && echo {MARK}started {d} && exec {f} {what}; ")
+    };
+    agents.carried.iter().map(start).collect()
 }
 
 /// Sets `u`, the user, and `d`, the agent's directory: a subdirectory of its own, so that a directory that is shared,
@@ -63,10 +69,9 @@ fn find(agents: &Agents, what: &str) -> String {
     };
     let arms: String = agents.carried.iter().map(arm).collect();
     format!(
-        "{SAY}{}{COMMON}m=$(uname -sm); case $m in {arms}*) say missing $m; exit 3;; esac; \
+        "{SAY}{COMMON}m=$(uname -sm); case $m in {arms}*) say missing $m; exit 3;; esac; \
          if [ -e \"$d\" ] || [ -h \"$d\" ]; then check; fi; \
-         if [ -x \"$f\" ]; then say started $d; exec \"$f\" {what}; fi; ",
-        start_of_root(agents, what)
+         if [ -x \"$f\" ]; then say started $d; exec \"$f\" {what}; fi; "
     )
 }
 
@@ -172,6 +177,9 @@ mod tests {
             let (script, _) = script.split_once("' trueup '").unwrap();
             assert!(!script.contains(['\'', '\\', '\n', '!']), "{script}");
         }
+        // csh takes `!` for itself, unless a space follows.
+        let at_once = start_at_once(&agents, None, SERVE).replace("! ", "");
+        assert!(!at_once.contains(['\'', '"', '\\', '\n', '!', '$', '(', '*', '>']), "{at_once}");
     }
 
     #[test]

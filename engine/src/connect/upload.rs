@@ -52,9 +52,9 @@ pub async fn start_agent(
     if let Some(dir) = remote_tmp.filter(|dir| !script::is_quotable(dir)) {
         return Err(failed(AgentError::Unquotable { dir: dir.to_owned() }));
     }
+    let at_once = script::start_at_once(agents, remote_tmp, script::SERVE);
     let start = script::start(agents, remote_tmp, first.len());
-    let talk = Talk::over(connection.exec(&start).await?, preamble);
-    let (talk, agent) = match talk.say(first).await? {
+    let (talk, agent) = match begin(connection, &at_once, &start, preamble, first).await? {
         Heard::Agent(session) => return Ok(session),
         Heard::Report(Report::Wanted { system }, talk) => (talk, pick(agents, &system).map_err(failed)?),
         other => return Err(failed(other.error())),
@@ -82,10 +82,28 @@ pub async fn start_beside(
     remote_tmp: Option<&str>,
     what: &str,
 ) -> Result<Session, ConnectError> {
+    let at_once = script::start_at_once(agents, remote_tmp, what);
     let start = script::start_beside(agents, remote_tmp, what);
-    match Talk::over(connection.exec(&start).await?, preamble).say(b"").await? {
+    match begin(connection, &at_once, &start, preamble, b"").await? {
         Heard::Agent(session) => Ok(session),
         other => Err(ConnectError::Agent { at: connection.at().to_owned(), source: other.error() }),
+    }
+}
+
+/// Begins a script. `at_once` comes before it, unless the login shell does not know its words.
+async fn begin<'a>(
+    connection: &Connection,
+    at_once: &str,
+    script: &str,
+    preamble: &'a [u8],
+    first: &[u8],
+) -> Result<Heard<'a>, ConnectError> {
+    let command = format!("{at_once}{script}");
+    match Talk::over(connection.exec(&command).await?, preamble).say(first).await? {
+        Heard::End(AgentError::NoShell { .. }) if !at_once.is_empty() => {
+            Talk::over(connection.exec(script).await?, preamble).say(first).await
+        }
+        heard => Ok(heard),
     }
 }
 

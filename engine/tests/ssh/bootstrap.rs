@@ -198,7 +198,7 @@ fn hosts_that_cannot() -> Vec<(&'static str, Vec<Answer>)> {
             )],
         ),
         ("another user's directory", vec![answer("TRUEUP-BOOT:refused /tmp/trueup-7 it belongs to user 9\n", "", 3)]),
-        ("no shell", vec![answer("This account is currently not available.\n", "", 1)]),
+        ("no shell", vec![answer("This account is currently not available.\n", "", 1); 2]),
         ("a talkative shell", vec![noise]),
     ]
 }
@@ -248,6 +248,20 @@ async fn hosts_that_cannot_run_it() {
       start the agent on HOST: the login shell printed more than 65536 bytes before anything useful; it begins with "motd motd motd motd motd motd motd motd motd motd motd motd "
       hint: rc files should print only to terminals: [ -t 1 ] || return
     "#);
+}
+
+#[tokio::test]
+async fn a_login_shell_may_not_know_the_words_that_spare_a_shell() {
+    let stdout = Cow::Borrowed(b"\0HELLO1\0".as_slice());
+    let answers = vec![
+        Answer { stdout: Cow::Borrowed(b""), stderr: "fish: Unsupported use of '&&'.", exit: 127 },
+        Answer { stdout, stderr: "", exit: 0 },
+    ];
+    let server = serve(Nature::script(answers)).await;
+    start(&server, &agents(ECHO), None).await.unwrap();
+    let commands = server.commands.lock().unwrap();
+    assert!(commands[0].contains("&& exec /var/tmp/trueup-0/agent-"), "{}", commands[0]);
+    assert!(commands[0].ends_with(&commands[1]) && commands[1].starts_with("exec sh -c '"), "{}", commands[1]);
 }
 
 #[tokio::test]
